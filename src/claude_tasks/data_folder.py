@@ -1,0 +1,105 @@
+"""The data folder: where the database, the logs and the locks live. Private to its owner."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+from claude_tasks.domain.errors import StorageError
+
+_NETWORK_FILE_SYSTEMS = frozenset({
+    "9p", "afs", "afpfs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "smb3", "smbfs", "webdav",
+    "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
+})  # fmt: skip
+
+
+class DataFolder(NamedTuple):
+    """Paths below one folder."""
+
+    root: str
+
+    @property
+    def database(self) -> str:
+        """The one file that is the truth."""
+        return os.path.join(self.root, "tasks.db")
+
+    @property
+    def logs(self) -> str:
+        """Run logs and event streams, a folder a task."""
+        return os.path.join(self.root, "logs")
+
+    @property
+    def runs(self) -> str:
+        """Runs in progress, a folder a claim."""
+        return os.path.join(self.root, "runs")
+
+    @property
+    def nodes(self) -> str:
+        """Lifetime locks, a file a node."""
+        return os.path.join(self.root, "nodes")
+
+    @property
+    def config(self) -> str:
+        """The optional settings file."""
+        return os.path.join(self.root, "config.toml")
+
+    def create(self) -> None:
+        """Make what is missing, 0700. Errors: `StorageError`."""
+        for path in (self.root, self.logs, self.runs, self.nodes):
+            try:
+                os.makedirs(path, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise StorageError(
+                    f"{path}: {error.strerror}",
+                    hint="make the folder writable, or set CLAUDE_TASKS_DATA to another",
+                    code="storage_readonly",
+                ) from error
+        self.refuse_network_file_system()
+
+    def refuse_network_file_system(self) -> None:
+        """Locks on network file systems lie, and two leaders would be the result."""
+        kind = file_system_of(self.root)
+        if kind in _NETWORK_FILE_SYSTEMS:
+            raise StorageError(
+                f"{self.root} is on a network file system ({kind}), where locks cannot be trusted",
+                hint="set CLAUDE_TASKS_DATA to a folder on a local disk",
+                code="storage_network",
+            )
+
+
+def file_system_of(path: str) -> str:
+    """The type of the file system that holds ``path``, "" where it cannot be told."""
+    real = os.path.realpath(path)
+    mounts = _linux_mounts() if sys.platform == "linux" else _other_mounts()
+    best, kind_there = -1, ""
+    for point, kind in mounts:
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        # The longest mount point holds the path; of several on one point the last is on top.
+        if inside and len(point) >= best:
+            best, kind_there = len(point), kind
+    return kind_there
+
+
+def _linux_mounts() -> list[tuple[str, str]]:
+    """Mount points and types from proc(5), without psutil's import time."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+            fields = [line.split(" ") for line in file]
+    except FileNotFoundError:
+        return []
+    return [(_unescape(entry[1]), entry[2]) for entry in fields]
+
+
+def _unescape(text: str) -> str:
+    """proc(5) writes spaces and the like as octal escapes."""
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+def _other_mounts() -> list[tuple[str, str]]:
+    import psutil  # noqa: PLC0415 (not needed on Linux)
+
+    return [(entry.mountpoint, entry.fstype) for entry in psutil.disk_partitions(all=True)]

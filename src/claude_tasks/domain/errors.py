@@ -1,0 +1,68 @@
+"""One error root: a stable code, a plain message, an optional hint that names what helps."""
+
+from __future__ import annotations
+
+
+class ClaudeTasksError(Exception):
+    """Anything this program refuses or cannot do, said so that a person can act on it.
+
+    ``code`` is stable and meant for scripts; ``hint`` is a sentence or the command that helps.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        """Keep the message, the hint and, where one class covers several cases, a finer code."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class InvalidInputError(ClaudeTasksError):
+    """What was asked for makes no sense; the message names the field and what to write instead."""
+
+    code = "invalid"
+
+
+class NotFoundError(ClaudeTasksError):
+    """No such task or run."""
+
+    code = "not_found"
+
+
+class ConflictError(ClaudeTasksError):
+    """The state of the thing forbids this now: edited meanwhile, ended, consumed."""
+
+    code = "conflict"
+
+
+class StorageError(ClaudeTasksError):
+    """The database cannot be used: corrupt, read-only, full, foreign, on a network file system."""
+
+    code = "storage"
+
+
+class StorageBusyError(StorageError):
+    """Another process held the database's write lock for longer than we wait. Try again."""
+
+    code = "storage_busy"
+
+
+class LeadershipLostError(ClaudeTasksError):
+    """The lease moved to another epoch: this node must write nothing more as leader."""
+
+    code = "leadership_lost"
+
+
+class SpawnError(ClaudeTasksError):
+    """The agent cannot be started: binary missing, folder gone, a mode the system refuses."""
+
+    code = "spawn"
+
+
+class ConfigurationError(ClaudeTasksError):
+    """A setting, from whichever source, that has no meaning."""
+
+    code = "configuration"

@@ -1,0 +1,80 @@
+"""The lease: the singleton record that says which node may schedule, and when it may change hands.
+
+No wall clock decides anything here. A follower takes the lease when
+
+* the row is free (its holder released it), or
+* the holder is provably dead (the kernel let its lifetime lock go), or
+* ``(epoch, renew_seq)`` has not moved for a full ``ttl`` on the follower's own monotonic clock.
+
+``expires_at`` is written for people and for diagnosis; no decision reads it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+LEASE_NAME = "scheduler"
+
+
+class Lease(NamedTuple):
+    """The lease row. ``holder`` is a node id, None when free. The epoch never goes back."""
+
+    name: str
+    holder: str | None
+    epoch: int
+    renew_seq: int
+    ttl_ms: int
+    acquired_at: int | None
+    renewed_at: int | None
+    expires_at: int | None
+    host: str | None
+    pid: int | None
+    role: str | None
+    version: str | None
+
+
+class Term(NamedTuple):
+    """One leadership: the fencing token every leader's write carries."""
+
+    node_id: str
+    epoch: int
+
+
+class Takeover(StrEnum):
+    """Why a follower may take the lease now."""
+
+    FREE = "free"
+    HOLDER_DEAD = "holder_dead"
+    EXPIRED = "expired"
+
+
+class Observation(NamedTuple):
+    """When this follower first saw the lease at ``(epoch, renew_seq)``, monotonic seconds."""
+
+    epoch: int
+    renew_seq: int
+    since: float
+
+
+def observe(previous: Observation | None, lease: Lease, *, monotonic: float) -> Observation:
+    """Keep the earlier observation while the lease stands still, start a new one when it moved."""
+    if previous is not None and (previous.epoch, previous.renew_seq) == (
+        lease.epoch,
+        lease.renew_seq,
+    ):
+        return previous
+    return Observation(lease.epoch, lease.renew_seq, monotonic)
+
+
+def takeover_ground(
+    lease: Lease, seen: Observation, *, monotonic: float, holder_dead: bool
+) -> Takeover | None:
+    """The ground on which a follower may take the lease, None while it must wait."""
+    if lease.holder is None:
+        return Takeover.FREE
+    if holder_dead:
+        return Takeover.HOLDER_DEAD
+    if monotonic - seen.since >= lease.ttl_ms / 1000:
+        return Takeover.EXPIRED
+    return None

@@ -1,0 +1,28 @@
+"""A node: one process start of claude-tasks, whatever its role. Its id is a fresh UUID."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Role(StrEnum):
+    """What kind of process a node is."""
+
+    DAEMON = "daemon"
+    SERVE = "serve"
+    TUI = "tui"
+    CLI = "cli"
+    WORKER = "worker"
+
+
+class Node(NamedTuple):
+    """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all."""
+
+    id: str
+    role: Role
+    host: str
+    pid: int
+    version: str
+    scheduler: bool
+    started_at: int

@@ -1,0 +1,339 @@
+"""What the program asks of the world: the store, the clock. Adapters implement these.
+
+Every store method is one transaction: it happened whole or not at all. State changes are
+compare-and-swap; where another process won the race, the method says so in its result.
+
+Errors of every method: `StorageBusyError` when the write lock could not be had in time,
+`StorageError` when the database cannot be used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from claude_tasks.domain.lease import Lease, Term
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
+    from claude_tasks.domain.task import Task, TaskSpec
+    from claude_tasks.domain.tick import PlannedRow, TickPlan
+
+
+class Clock(Protocol):
+    """The two clocks. Only loops and commands read them; computation takes ``at``."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, UTC. May jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start. Never jumps, never goes back."""
+        ...
+
+
+class ArmedSpec(NamedTuple):
+    """A validated task to store, with its first tick."""
+
+    spec: TaskSpec
+    anchor_at: int
+    next_run_at: int | None
+
+
+class TaskSummary(NamedTuple):
+    """A task with what its list shows of the last run that really began."""
+
+    task: Task
+    last_run_at: int | None
+    last_run_state: State | None
+    last_run_reason: Reason | None
+
+
+class TaskEdit(NamedTuple):
+    """A change to one task, valid only while the task stands where the editor read it.
+
+    ``columns`` holds just the columns that change. ``withdrawn`` are the skips for ticks that were
+    due under the schedule this edit takes away. ``drop_queued`` ends the task's queued scheduled
+    runs with that state and reason.
+    """
+
+    task_id: int
+    expected_revision: int
+    expected_cursor_at: int
+    expected_next_run_at: int | None
+    columns: Mapping[str, object]
+    withdrawn: Sequence[PlannedRow] = ()
+    drop_queued: tuple[State, Reason] | None = None
+
+
+class TaskStore(Protocol):
+    """Tasks, as people own them."""
+
+    def add_tasks(self, armed: Sequence[ArmedSpec], *, at: int) -> list[int]:
+        """Insert all or none; returns the new ids in order."""
+        ...
+
+    def get_task(self, task_id: int, *, include_deleted: bool = False) -> Task:
+        """One task. Errors: `NotFoundError`."""
+        ...
+
+    def find_tasks(self, name: str) -> list[Task]:
+        """Live tasks of exactly this name, oldest first."""
+        ...
+
+    def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
+        """All tasks, newest first, each with its last run, from one query."""
+        ...
+
+    def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
+        """Write the edit and bump the revision; False when the task moved since it was read."""
+        ...
+
+
+class RunFilter(NamedTuple):
+    """Which runs to list, newest first. ``before_id`` pages by key."""
+
+    task_id: int | None = None
+    states: tuple[State, ...] = ()
+    before_id: int | None = None
+    limit: int = 20
+
+
+class Claimed(NamedTuple):
+    """A run this node has just taken, with the task as it stands now."""
+
+    run: Run
+    task: Task
+
+
+class RunStore(Protocol):
+    """Runs: their queue, their claims, their ends."""
+
+    def add_run(self, task_id: int, *, trigger: Trigger, assigned_to: str | None, at: int) -> Run:
+        """Queue a run by hand, or record its skip where the overlap rule says so."""
+        ...
+
+    def get_run(self, run_id: int) -> Run:
+        """One run. Errors: `NotFoundError`."""
+        ...
+
+    def list_runs(self, wanted: RunFilter) -> list[Run]:
+        """Runs, newest first."""
+        ...
+
+    def count_runs(self, wanted: RunFilter) -> int:
+        """How many runs match, whatever the page."""
+        ...
+
+    def claim_runs(
+        self, node_id: str, *, term: Term | None, limit: int, per_node: bool, at: int
+    ) -> list[Claimed]:
+        """Take queued runs that may start now, within the global and each task's limit.
+
+        With a ``term`` the node takes what is left to the leader as well as its own; errors:
+        `LeadershipLostError` when the term is over. ``limit`` is the global limit of running
+        runs; with ``per_node`` it counts only this node's own.
+        """
+        ...
+
+    def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:
+        """The earliest ``not_before`` later than ``after`` among the queued runs of this node."""
+        ...
+
+    def finish_runs(self, finished: Sequence[Finish], *, at: int) -> list[bool]:
+        """Move running runs to their terminal state; False where the row had moved on already."""
+        ...
+
+    def requeue_run(
+        self, run_id: int, *, claim: int, attempt: int, not_before: int, error: str | None, at: int
+    ) -> bool:
+        """Put a running run back into the queue (retry, or never started)."""
+        ...
+
+    def request_cancel(self, run_id: int, *, at: int) -> Run:
+        """Cancel a queued run at once, ask for the cancel of a running one; returns it as it is.
+
+        Errors: `NotFoundError`; `ConflictError` when the run has ended.
+        """
+        ...
+
+    def running_of(self, node_id: str) -> list[Run]:
+        """The running runs that this node claimed."""
+        ...
+
+    def running_elsewhere(self, node_id: str) -> list[Run]:
+        """The running runs that other nodes claimed."""
+        ...
+
+    def cancel_requests(self, node_id: str) -> list[int]:
+        """Running runs of this node that somebody wants to end."""
+        ...
+
+    def adopt_run(self, run: Run, *, node_id: str, epoch: int | None, at: int) -> bool:
+        """Take over the watch on a running run of a dead node; False when another did."""
+        ...
+
+    def assigned_nodes(self) -> list[str]:
+        """The nodes that queued runs wait for."""
+        ...
+
+    def release_assigned(self, node_id: str, *, at: int) -> int:
+        """Leave the queued runs of a dead node to the leader; returns how many."""
+        ...
+
+
+class Finish(NamedTuple):
+    """The end of one claim of one run."""
+
+    run_id: int
+    claim: int
+    outcome: Outcome
+    log_path: str | None
+
+
+class Execution(Protocol):
+    """Whatever carries runs out. Used by one thread."""
+
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when `settle` has something to do; None while nobody would say."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether any run is under watch."""
+        ...
+
+    def start(self) -> None:
+        """Get ready. Errors: `OSError`."""
+        ...
+
+    def stop(self) -> None:
+        """Stop watching; what runs goes on. Safe to repeat."""
+        ...
+
+    def launch(self, claimed: Claimed) -> None:
+        """Start the agent of a run just claimed."""
+        ...
+
+    def adopt(self, run: Run, task: Task) -> None:
+        """Watch a run whose node died."""
+        ...
+
+    def watches(self, run: Run) -> bool:
+        """Whether this claim is under watch here."""
+        ...
+
+    def cancel(self, run_id: int) -> None:
+        """End a run. May be repeated until it has ended."""
+        ...
+
+    def settle(self, *, at: int) -> int:
+        """Record the runs that ended since the last call; how many."""
+        ...
+
+
+class TickStore(Protocol):
+    """The tick transaction."""
+
+    def due_tasks(self, *, at: int, limit: int) -> list[Task]:
+        """Tasks with a tick at or before ``at``, latest tick first."""
+        ...
+
+    def next_tick_at(self) -> int | None:
+        """The earliest tick of all."""
+        ...
+
+    def record_ticks(self, term: Term, plans: Sequence[TickPlan], *, at: int) -> TickOutcome:
+        """Check the epoch, write every plan's rows, advance cursors. All or nothing.
+
+        A task that was edited since it was read is left alone and taken again at the next look.
+        Errors: `LeadershipLostError`, and then nothing was written.
+        """
+        ...
+
+
+class TickOutcome(NamedTuple):
+    """What a tick transaction wrote."""
+
+    queued: int
+    skipped: int
+    edited_meanwhile: int
+
+
+class LeaseStore(Protocol):
+    """The lease record. Every change is a compare-and-swap."""
+
+    def read_lease(self) -> Lease:
+        """The lease as it stands."""
+        ...
+
+    def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
+        """Become holder in a new epoch if the lease still stands as ``seen``; None if it moved."""
+        ...
+
+    def renew_lease(self, term: Term, *, ttl_ms: int, at: int) -> bool:
+        """Prolong the term; False when it is over."""
+        ...
+
+    def release_lease(self, term: Term, *, at: int) -> bool:
+        """Free the lease; False when the term was over already."""
+        ...
+
+
+class NodeStore(Protocol):
+    """The register of nodes, for people. Liveness is the lifetime lock's business."""
+
+    def register_node(self, node: Node) -> None:
+        """Insert the node, or replace it."""
+        ...
+
+    def list_nodes(self) -> list[Node]:
+        """Nodes that have not said goodbye, oldest first."""
+        ...
+
+    def remove_node(self, node_id: str) -> None:
+        """Forget a node."""
+        ...
+
+
+class NodeRegister(Protocol):
+    """Who lives."""
+
+    def is_dead(self, node_id: str) -> bool:
+        """Whether a node is certain to be gone."""
+        ...
+
+
+class Change(NamedTuple):
+    """One entry of the change feed: ``topic`` is task, run, lease or node; ``ref`` its id."""
+
+    seq: int
+    topic: str
+    ref: str
+    at: int
+
+
+class ChangeFeed(Protocol):
+    """How a process learns what others wrote."""
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call. Costs microseconds."""
+        ...
+
+    def last_change(self) -> int:
+        """The newest sequence number."""
+        ...
+
+    def changes_since(self, seq: int, *, limit: int = 1000) -> list[Change]:
+        """Entries after ``seq``, oldest first."""
+        ...
+
+
+class Store(TaskStore, RunStore, TickStore, LeaseStore, NodeStore, ChangeFeed, Protocol):
+    """Everything in one place, for one thread at a time."""
+
+    def close(self) -> None:
+        """Let the database go. Safe to repeat."""
+        ...

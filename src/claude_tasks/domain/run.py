@@ -1,0 +1,148 @@
+"""A run: one execution of a task, or one reasoned skip of a tick.
+
+    queued ──claim──▶ running ──▶ completed | failed | cancelled
+      │  ▲                │
+      │  └── transient failure with retries left, or never started ──┘
+      └──▶ cancelled | skipped
+
+A row may also be born ``skipped`` (missed, overlap, …). The states right of the arrows are
+terminal: a row that reached one is never written again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True for the states that are never left."""
+        return self not in (State.QUEUED, State.RUNNING)
+
+
+class Trigger(StrEnum):
+    """Why a run exists."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+class Reason(StrEnum):
+    """Why a run ended as it did, or was skipped. A completed run needs none."""
+
+    # skipped
+    MISSED = "missed"
+    OVERLAP = "overlap"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    RESCHEDULED = "rescheduled"
+    USAGE_THRESHOLD = "usage_threshold"
+    INVALID_SCHEDULE = "invalid_schedule"
+    # failed
+    PREFLIGHT = "preflight"
+    SPAWN = "spawn"
+    EXIT = "exit"
+    AGENT_ERROR = "agent_error"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    USAGE_LIMIT = "usage_limit"
+    # cancelled
+    CANCELLED = "cancelled"
+    CANCELLED_BY_NEXT = "cancelled_by_next"
+
+
+V1_STATUS = {
+    State.QUEUED: "pending",
+    State.RUNNING: "running",
+    State.COMPLETED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "failed",
+    State.SKIPPED: "failed",
+}
+"""The four statuses API v1 knows, for every state we know."""
+
+
+class Run(NamedTuple):
+    """One row of ``task_runs``, with the name of its task.
+
+    ``scheduled_for`` is the tick (None for a manual run); ``(task_id, scheduled_for)`` is unique.
+    ``claim`` counts how often a node took the row for execution: it names the run's folder and
+    fences late supervisors. ``attempt`` counts executions that really began (retries).
+    ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
+    leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
+    collapsed skip.
+    """
+
+    id: int
+    task_id: int
+    task_name: str
+    trigger: Trigger
+    scheduled_for: int | None
+    state: State
+    reason: Reason | None
+    attempt: int
+    claim: int
+    claimed_by: str | None
+    lease_epoch: int | None
+    assigned_to: str | None
+    not_before: int
+    queued_at: int
+    started_at: int | None
+    ended_at: int | None
+    cancel_requested_at: int | None
+    cancel_reason: Reason | None
+    exit_code: int | None
+    output: str
+    error: str | None
+    session_id: str | None
+    model: str | None
+    cost_usd: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_creation_tokens: int | None
+    num_turns: int | None
+    permission_denials: tuple[str, ...]
+    skipped_count: int | None
+    skipped_until: int | None
+    log_path: str | None
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Milliseconds from start to end, None while either is unknown."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(0, self.ended_at - self.started_at)
+
+
+class Outcome(NamedTuple):
+    """How an execution ended: what the supervisor saw and the transcript said."""
+
+    state: State
+    reason: Reason | None
+    started_at: int | None
+    ended_at: int
+    exit_code: int | None = None
+    output: str = ""
+    error: str | None = None
+    session_id: str | None = None
+    model: str | None = None
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    num_turns: int | None = None
+    permission_denials: tuple[str, ...] = ()
+    transient: bool = False

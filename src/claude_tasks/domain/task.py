@@ -1,0 +1,131 @@
+"""A task: what to run, and when."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+ONE_OFF = ""
+"""The cron expression of a task that runs once (API v1)."""
+
+DEFAULT_TIMEOUT_SECONDS = 30 * 60
+DEFAULT_CATCHUP_WINDOW_SECONDS = 24 * 60 * 60
+
+PERMISSION_MODES = (
+    "acceptEdits",
+    "auto",
+    "bypassPermissions",
+    "default",
+    "dontAsk",
+    "manual",
+    "plan",
+)
+
+
+class Overlap(StrEnum):
+    """What happens to a tick while an earlier run of the same task is queued or running."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+    CANCEL_OTHER = "cancel_other"
+
+
+class Catchup(StrEnum):
+    """What happens to ticks that passed while nobody scheduled."""
+
+    LATEST = "latest"
+    NONE = "none"
+    ALL = "all"
+
+
+class OnUsageLimit(StrEnum):
+    """What happens to a run that the usage limit stands in the way of."""
+
+    SKIP = "skip"
+    DEFER = "defer"
+
+
+class Task(NamedTuple):
+    """One task as stored. Field names are those of the API, the command line and the run log.
+
+    ``cron_expr`` is "" for a one-off, which then fires at ``scheduled_at``. ``anchor_at`` is where
+    ``@every`` counts from. ``cursor_at`` is the last instant up to which ticks were accounted for;
+    ``next_run_at`` is the first tick after it, None when nothing is to come. Edits bump
+    ``revision``; the scheduler's own columns (``cursor_at``, ``next_run_at``, ``last_run_id``)
+    move without touching it.
+    """
+
+    id: int
+    name: str
+    prompt: str
+    cron_expr: str
+    timezone: str
+    scheduled_at: int | None
+    working_dir: str
+    enabled: bool
+    model: str | None
+    permission_mode: str | None
+    allowed_tools: tuple[str, ...]
+    disallowed_tools: tuple[str, ...]
+    max_turns: int | None
+    max_budget_usd: float | None
+    append_system_prompt: str | None
+    extra_args: tuple[str, ...]
+    timeout_seconds: int
+    overlap: Overlap
+    catchup: Catchup
+    catchup_window_seconds: int
+    jitter_seconds: int
+    max_retries: int
+    max_concurrency: int | None
+    on_usage_limit: OnUsageLimit
+    notify_on: str | None
+    tags: tuple[str, ...]
+    discord_webhook: str | None
+    slack_webhook: str | None
+    revision: int
+    anchor_at: int
+    cursor_at: int
+    next_run_at: int | None
+    last_run_id: int | None
+    created_at: int
+    updated_at: int
+    deleted_at: int | None
+
+    @property
+    def is_one_off(self) -> bool:
+        """True when the task fires once, at ``scheduled_at``."""
+        return self.cron_expr == ONE_OFF
+
+
+class TaskSpec(NamedTuple):
+    """What a person says about a task: the columns that people own, with their defaults."""
+
+    name: str
+    prompt: str
+    cron_expr: str = ONE_OFF
+    timezone: str = "UTC"
+    scheduled_at: int | None = None
+    working_dir: str = "."
+    enabled: bool = True
+    model: str | None = None
+    permission_mode: str | None = None
+    allowed_tools: tuple[str, ...] = ()
+    disallowed_tools: tuple[str, ...] = ()
+    max_turns: int | None = None
+    max_budget_usd: float | None = None
+    append_system_prompt: str | None = None
+    extra_args: tuple[str, ...] = ()
+    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+    overlap: Overlap = Overlap.SKIP
+    catchup: Catchup = Catchup.LATEST
+    catchup_window_seconds: int = DEFAULT_CATCHUP_WINDOW_SECONDS
+    jitter_seconds: int = 0
+    max_retries: int = 0
+    max_concurrency: int | None = None
+    on_usage_limit: OnUsageLimit = OnUsageLimit.SKIP
+    notify_on: str | None = None
+    tags: tuple[str, ...] = ()
+    discord_webhook: str | None = None
+    slack_webhook: str | None = None

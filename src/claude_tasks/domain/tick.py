@@ -1,0 +1,178 @@
+"""What a tick becomes: the pure plan the ticker writes in one transaction.
+
+Given a task and an instant, `plan_ticks` accounts for every tick since the task's cursor: which
+ones become runs, which ones collapse into one reasoned skip, and where cursor and next tick stand
+afterwards. Nothing here knows about leadership or storage.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+from claude_tasks.domain.run import Reason
+from claude_tasks.domain.schedule import Schedule, missed_between, parse_schedule
+from claude_tasks.domain.task import Catchup, Overlap, Task
+
+ON_TIME_MS = 60_000
+"""With ``catchup = none`` a tick this late still runs: a restart must not eat it."""
+
+CATCHUP_ALL_CAP = 100
+"""The most missed ticks ``catchup = all`` runs; older ones collapse into one skip."""
+
+COUNT_CAP = 10_000
+"""Missed ticks are counted exactly up to here; beyond, the record says "at least"."""
+
+
+class PlannedRow(NamedTuple):
+    """One row of ``task_runs`` to be: a run to queue (``reason`` None) or a reasoned skip.
+
+    ``yields`` says that the row becomes a skip for overlap when the task is already at its limit
+    of active runs, which only the transaction that writes it can know.
+    """
+
+    scheduled_for: int
+    not_before: int
+    reason: Reason | None = None
+    error: str | None = None
+    skipped_count: int | None = None
+    skipped_until: int | None = None
+    yields: bool = False
+
+
+class TickPlan(NamedTuple):
+    """All that one task's due ticks lead to. ``cursor_at`` and ``next_run_at`` come after them."""
+
+    task: Task
+    rows: tuple[PlannedRow, ...]
+    cursor_at: int
+    next_run_at: int | None
+
+
+def schedule_of(task: Task) -> Schedule:
+    """The schedule a stored task was validated with."""
+    return parse_schedule(
+        task.cron_expr,
+        timezone=task.timezone,
+        scheduled_at=task.scheduled_at,
+        anchor_at=task.anchor_at,
+    )
+
+
+def start_jitter_ms(task_id: int, jitter_seconds: int) -> int:
+    """A delay in [0, jitter], the same at every boot: it must not drift past the next tick."""
+    if jitter_seconds <= 0:
+        return 0
+    return zlib.crc32(str(task_id).encode()) % (jitter_seconds * 1000 + 1)
+
+
+def plan_ticks(task: Task, *, at: int) -> TickPlan:
+    """Account for every tick of ``task`` in (cursor, at], by its catch-up rule."""
+    first = task.next_run_at
+    if first is None or first > at:
+        return TickPlan(task, (), task.cursor_at, first)
+    if task.is_one_off:
+        return TickPlan(task, (_one_off_row(task, first, at=at),), first, None)
+    schedule = schedule_of(task)
+    following = schedule.next_after(first)
+    if following is not None and following <= at:
+        return _plan_gap(schedule, task, at=at)
+    if at - first <= _window_ms(task):  # the usual case: one tick, just due
+        return TickPlan(task, (_run_row(task, first, yields=True),), first, following)
+    missed = _skip_range(schedule, task, first, Reason.MISSED, _NOBODY)
+    return TickPlan(task, missed, first, following)
+
+
+def _plan_gap(schedule: Schedule, task: Task, *, at: int) -> TickPlan:
+    """Several ticks are due: run those the catch-up rule lets run, collapse the rest."""
+    due = _ticks_to_run(schedule, task, at=at)
+    reached = schedule.latest_at_or_before(at, after=task.cursor_at)
+    assert reached is not None  # at least two ticks are due
+    skip_until = due[0] - 1 if due else reached
+    last_skipped = schedule.latest_at_or_before(skip_until, after=task.cursor_at)
+    rows = _skip_range(schedule, task, last_skipped, Reason.MISSED, _NOBODY)
+    # `catchup = all` asked for every one of them: they queue up behind each other.
+    rows += tuple(_run_row(task, tick, yields=task.catchup is not Catchup.ALL) for tick in due)
+    return TickPlan(task, rows, reached, schedule.next_after(reached))
+
+
+def plan_withdrawal(task: Task, *, at: int, reason: Reason) -> tuple[PlannedRow, ...]:
+    """Rows for ticks already due when an edit takes their schedule away: skips that say so.
+
+    Without them, a tick that was due but not yet taken would vanish without a trace.
+    """
+    if task.next_run_at is None or task.next_run_at > at:
+        return ()
+    if task.is_one_off:
+        return (PlannedRow(task.next_run_at, at, reason, _WITHDRAWN[reason]),)
+    schedule = schedule_of(task)
+    last = schedule.latest_at_or_before(at, after=task.cursor_at)
+    return _skip_range(schedule, task, last, reason, _WITHDRAWN[reason])
+
+
+_WITHDRAWN = {
+    Reason.DISABLED: "the task was disabled before this tick was taken",
+    Reason.DELETED: "the task was deleted before this tick was taken",
+    Reason.RESCHEDULED: "the task was rescheduled before this tick was taken",
+}
+
+
+_NOBODY = "nobody was scheduling then"
+
+
+def _window_ms(task: Task) -> int:
+    """How late a tick may still run."""
+    return ON_TIME_MS if task.catchup is Catchup.NONE else task.catchup_window_seconds * 1000
+
+
+def _one_off_row(task: Task, tick: int, *, at: int) -> PlannedRow:
+    """A one-off fires however late, unless its owner said ``catchup = none``."""
+    if task.catchup is Catchup.NONE and at - tick > ON_TIME_MS:
+        return PlannedRow(tick, at, Reason.MISSED, f"the tick was skipped: {_NOBODY}")
+    return _run_row(task, tick, yields=False)
+
+
+def _ticks_to_run(schedule: Schedule, task: Task, *, at: int) -> list[int]:
+    """The due ticks that the catch-up rule lets run, oldest first."""
+    after = max(task.cursor_at, at - _window_ms(task) - 1)
+    wanted = CATCHUP_ALL_CAP if task.catchup is Catchup.ALL else 1
+    ticks: list[int] = []
+    until = at
+    while len(ticks) < wanted:
+        tick = schedule.latest_at_or_before(until, after=after)
+        if tick is None:
+            break
+        ticks.append(tick)
+        until = tick - 1
+    return ticks[::-1]
+
+
+def _run_row(task: Task, tick: int, *, yields: bool) -> PlannedRow:
+    """A run to queue. Jitter moves its start, never its key."""
+    return PlannedRow(
+        scheduled_for=tick,
+        not_before=tick + start_jitter_ms(task.id, task.jitter_seconds),
+        yields=yields and task.overlap is Overlap.SKIP,
+    )
+
+
+def _skip_range(
+    schedule: Schedule, task: Task, last: int | None, reason: Reason, why: str
+) -> tuple[PlannedRow, ...]:
+    """One skip for all ticks in (cursor, last]: a gap is one row, with its count and range."""
+    if last is None:
+        return ()
+    counted, first, _ = missed_between(schedule, task.cursor_at, last, COUNT_CAP)
+    assert first is not None  # `last` is a tick after the cursor
+    amount = f"at least {counted}" if counted >= COUNT_CAP else str(counted)
+    ticks = "tick" if counted == 1 else "ticks"
+    return (
+        PlannedRow(
+            scheduled_for=first,
+            not_before=first,
+            reason=reason,
+            error=f"{amount} {ticks} skipped: {why}",
+            skipped_count=counted,
+            skipped_until=last,
+        ),
+    )

@@ -1,0 +1,61 @@
+"""Execution as the scheduler sees it: the executor that watches and the recorder that writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.execution.executor import Executor
+from claude_tasks.execution.recorder import Recorder
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Claimed, RunStore
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.task import Task
+    from claude_tasks.settings import Settings
+
+
+class SupervisedExecution:
+    """`claude_tasks.domain.ports.Execution` by supervised local processes."""
+
+    def __init__(self, *, store: RunStore, settings: Settings) -> None:
+        """``store`` belongs to the thread that uses this."""
+        self._executor = Executor(settings)
+        self._recorder = Recorder(store, settings)
+
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when an agent's supervisor had something to say."""
+        return self._executor.descriptor
+
+    @property
+    def busy(self) -> bool:
+        """Whether any run is under watch, or its end still to be written."""
+        return self._executor.busy or self._recorder.waiting
+
+    def start(self) -> None:
+        """Have the spawner ready. Errors: `OSError`."""
+        self._executor.start()
+
+    def stop(self) -> None:
+        """Stop watching; runs go on under their supervisors. Safe to repeat."""
+        self._executor.stop()
+
+    def launch(self, claimed: Claimed) -> None:
+        """Start the agent of a run just claimed."""
+        self._executor.launch(claimed)
+
+    def adopt(self, run: Run, task: Task) -> None:
+        """Watch a run whose node died."""
+        self._executor.adopt(run, task)
+
+    def watches(self, run: Run) -> bool:
+        """Whether this claim is in hand here."""
+        return self._executor.watches(run) or self._recorder.holds(run)
+
+    def cancel(self, run_id: int) -> None:
+        """End a run."""
+        self._executor.cancel(run_id)
+
+    def settle(self, *, at: int) -> int:
+        """Record what ended; how many runs."""
+        return self._recorder.record(self._executor.collect(), at=at)

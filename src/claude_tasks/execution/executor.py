@@ -1,0 +1,204 @@
+"""The executor: turns claimed runs into supervised agents and notices how each ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from claude_tasks.domain.errors import SpawnError
+from claude_tasks.execution.agent_binary import find_agent_binary
+from claude_tasks.execution.command import agent_argv
+from claude_tasks.execution.process_tree import end_marked
+from claude_tasks.execution.run_folder import Condition, RunFolder
+from claude_tasks.execution.run_log import events_path, snapshot_of
+from claude_tasks.execution.spawner import Spawner, Word
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Claimed
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.task import Task
+    from claude_tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Ended(NamedTuple):
+    """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run."""
+
+    run: Run
+    facts: dict[str, Any]
+    snapshot: dict[str, Any]
+    folder: RunFolder
+
+
+class _Phase(Enum):
+    REQUESTED = auto()
+    """The spawner has not answered yet: no lock is no sign of death."""
+    SPAWNED = auto()
+    """Our spawner will say when it ends."""
+    UNTOLD = auto()
+    """Nobody will say (any more): look."""
+
+
+class _Watched:
+    """One run under watch."""
+
+    def __init__(
+        self, run: Run, folder: RunFolder, snapshot: dict[str, Any], phase: _Phase
+    ) -> None:
+        self.run = run
+        self.folder = folder
+        self.snapshot = snapshot
+        self.phase = phase
+        self.cancel_sent = False
+
+
+class Executor:
+    """Launch, adopt, cancel, collect. Used by one thread; keeps no state that a restart misses."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing runs before `start`."""
+        self._settings = settings
+        self._spawner = Spawner()
+        self._watched: dict[str, _Watched] = {}
+        self._failed: list[Ended] = []
+
+    def start(self) -> None:
+        """Have the spawner ready before the first run needs it. Errors: `OSError`."""
+        self._spawner.start()
+
+    def stop(self) -> None:
+        """Stop watching. What runs goes on under its supervisors and is adopted later."""
+        self._spawner.stop()
+        self._watched.clear()
+
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when `collect` has something to do."""
+        return self._spawner.descriptor
+
+    @property
+    def busy(self) -> bool:
+        """Whether any run is under watch."""
+        return bool(self._watched or self._failed)
+
+    def launch(self, claimed: Claimed) -> None:
+        """Start the agent of a run just claimed. What cannot start is collected as failed."""
+        run, task = claimed
+        folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+        snapshot = snapshot_of(task)
+        try:
+            folder.create(self._spec(claimed, snapshot), task.prompt)
+            self._spawner.request(folder.path)
+        except (SpawnError, OSError) as error:
+            self._failed.append(Ended(run, _spawn_failure(error), snapshot, folder))
+        else:
+            self._watched[folder.path] = _Watched(run, folder, snapshot, _Phase.REQUESTED)
+
+    def adopt(self, run: Run, task: Task) -> None:
+        """Watch a run whose node died. The task serves where the folder has no snapshot."""
+        folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+        spec = folder.task()
+        snapshot = spec["task"] if spec else snapshot_of(task)
+        self._watched[folder.path] = _Watched(run, folder, snapshot, _Phase.UNTOLD)
+
+    def watches(self, run: Run) -> bool:
+        """Whether this claim is under watch here, or its end not yet collected."""
+        if any(end.run.id == run.id for end in self._failed):
+            return True
+        return RunFolder.of(self._settings.folder.runs, run.id, run.claim).path in self._watched
+
+    def cancel(self, run_id: int) -> None:
+        """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
+        for watched in self._watched.values():
+            if watched.run.id == run_id and not watched.cancel_sent:
+                pid = watched.folder.supervisor_pid()
+                if pid is not None:
+                    os.kill(pid, 15)
+                    watched.cancel_sent = True
+
+    def collect(self) -> list[Ended]:
+        """The claims that ended since the last call."""
+        ended, self._failed = self._failed, []
+        for watched in self._candidates():
+            found = self._look(watched)
+            if found is not None:
+                ended.append(found)
+                del self._watched[watched.folder.path]
+        return ended
+
+    def _candidates(self) -> list[_Watched]:
+        """Those the spawner spoke of, and those about whom nobody will."""
+        answers, alive = self._spawner.answers()
+        for answer in answers:
+            watched = self._watched.get(answer.folder)
+            if watched is not None:
+                started = answer.word is Word.STARTED
+                watched.phase = _Phase.SPAWNED if started else _Phase.UNTOLD
+        if not alive:
+            for watched in self._watched.values():
+                watched.phase = _Phase.UNTOLD
+        return [w for w in self._watched.values() if w.phase is _Phase.UNTOLD]
+
+    def _look(self, watched: _Watched) -> Ended | None:
+        condition = watched.folder.look()
+        if condition is Condition.SUPERVISED:
+            return None
+        if condition is Condition.ORPHANED:
+            killed = end_marked(_marker(watched.run))
+            log.warning("run %d: supervisor died, ended %d orphans", watched.run.id, killed)
+            return None
+        facts = watched.folder.ended()
+        assert facts is not None  # every other condition leaves an exit.json
+        return Ended(watched.run, facts, watched.snapshot, watched.folder)
+
+    def _spec(self, claimed: Claimed, snapshot: dict[str, Any]) -> dict[str, Any]:
+        run, task = claimed
+        cwd = _working_folder(task)
+        _refuse_bypass_as_root(task)
+        binary = find_agent_binary(self._settings.claude_bin)
+        return {
+            "argv": agent_argv(binary, task),
+            "cwd": cwd,
+            "marker": _marker(run),
+            "events": events_path(self._settings.folder.logs, task.id, run.id),
+            "timeout_seconds": task.timeout_seconds,
+            "kill_grace_seconds": self._settings.kill_grace,
+            "task": snapshot,
+        }
+
+
+def _marker(run: Run) -> str:
+    return f"{run.id}.{run.claim}"
+
+
+def _spawn_failure(error: SpawnError | OSError) -> dict[str, Any]:
+    if isinstance(error, SpawnError):
+        text = f"{error.message}; {error.hint}" if error.hint else error.message
+    else:
+        text = f"{error.strerror}: {error.filename}"
+    return {"ended_by": "spawn", "error": text}
+
+
+def _working_folder(task: Task) -> str:
+    path = os.path.abspath(os.path.expanduser(task.working_dir or "."))
+    if not os.path.isdir(path):
+        raise SpawnError(
+            f"the working directory {path} does not exist",
+            hint=f"create it, or claude-tasks edit {task.id} --dir FOLDER",
+        )
+    return path
+
+
+def _refuse_bypass_as_root(task: Task) -> None:
+    """The CLI refuses this itself, but only after it has started, and less clearly."""
+    flags = ("--dangerously-skip-permissions", "--permission-mode=bypassPermissions")
+    asked = task.permission_mode == "bypassPermissions" or any(f in task.extra_args for f in flags)
+    if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
+        raise SpawnError(
+            "claude refuses to bypass permissions as root",
+            hint="run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, "
+            f"or claude-tasks edit {task.id} --permission-mode acceptEdits",
+        )

@@ -1,0 +1,129 @@
+"""End an agent with everything it started: TERM, a grace, KILL, until nothing is left.
+
+The agent's tools run in sessions of their own, so a kill of its process group misses them. On
+Linux the supervisor is a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): every orphan becomes
+its child, and walking its descendants finds them all. Where there is no subreaper the marker in
+the environment finds the strays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+MARKER = "CLAUDE_TASKS_RUN"
+"""Environment variable that names the run in every process below the agent."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_POLL_SECONDS = 0.02
+_LEFTOVER_GRACE_SECONDS = 1.0
+
+_prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+
+
+def become_subreaper() -> None:
+    """Inherit every orphan below this process."""
+    if _prctl is not None:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Called in the agent's process before exec: when the supervisor dies, so does the agent."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def end_agent(agent: subprocess.Popen[bytes], *, grace: float) -> None:
+    """TERM to the agent, which ends its own tools best, and KILL after ``grace`` seconds."""
+    agent.terminate()
+    try:
+        agent.wait(grace)
+    except subprocess.TimeoutExpired:
+        agent.kill()
+        agent.wait()
+
+
+def end_leftovers(marker: str) -> None:
+    """End every process below this one, once the agent itself has been reaped.
+
+    Returns when nothing is left, or when KILL had no effect on what the kernel cannot end now.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
+        # KILL twice: the second is for those born while the first was sent.
+        deadline = time.monotonic() + _LEFTOVER_GRACE_SECONDS
+        members = _members(marker)
+        for member in members:
+            _signal(member.pid, number)
+        while members and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            members = _members(marker)
+        if not members:
+            return
+
+
+def end_marked(marker: str) -> int:
+    """KILL every process that carries the marker, wherever it hangs; returns how many."""
+    strays = _marked(marker)
+    for stray in strays:
+        _signal(stray.pid, signal.SIGKILL)
+    return len(strays)
+
+
+def has_children() -> bool:
+    """Whether anything below this process is left, once the agent was reaped.
+
+    Reaps the zombies of adopted orphans. A system call, where the walk would import psutil.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return True
+    return False
+
+
+def _members(marker: str) -> list[psutil.Process]:
+    """Every living process below this one."""
+    import psutil  # noqa: PLC0415 (20 ms, and most runs end with nothing to kill)
+
+    has_children()  # reaps
+    found = psutil.Process().children(recursive=True)
+    if sys.platform != "linux":
+        found += [process for process in _marked(marker) if process not in found]
+    return [process for process in found if not _is_zombie(process)]
+
+
+def _marked(marker: str) -> list[psutil.Process]:
+    import psutil  # noqa: PLC0415 (see above)
+
+    found = []
+    for process in psutil.process_iter():
+        # A process of another user, or one just gone, is none of ours.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
+                found.append(process)
+    return found
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    import psutil  # noqa: PLC0415 (see above)
+
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

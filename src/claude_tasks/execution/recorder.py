@@ -1,0 +1,114 @@
+"""The recorder: writes how runs ended. The run log first, then the row; a retry goes back in line.
+
+A crash between the two repeats both: the log of the same outcome has the same name.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.ports import Finish
+from claude_tasks.execution.run_log import log_path, write_run_log
+from claude_tasks.execution.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claude_tasks.domain.ports import RunStore
+    from claude_tasks.domain.run import Outcome, Run
+    from claude_tasks.execution.executor import Ended
+    from claude_tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_LONGEST_BACKOFF_MS = 15 * 60 * 1000
+
+
+class Recorder:
+    """Turns ended claims into rows. What the store refuses now is kept and tried again."""
+
+    def __init__(self, store: RunStore, settings: Settings) -> None:
+        """Work on the store of the thread that records."""
+        self._store = store
+        self._settings = settings
+        self._waiting: list[Ended] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether ends are still to be written."""
+        return bool(self._waiting)
+
+    def holds(self, run: Run) -> bool:
+        """Whether the end of this run is still to be written."""
+        return any(end.run.id == run.id for end in self._waiting)
+
+    def record(self, ended: Sequence[Ended], *, at: int) -> int:
+        """Write the ends of runs; how many. Errors: `StorageError`, and nothing is forgotten."""
+        self._waiting.extend(ended)
+        if not self._waiting:
+            return 0
+        settled = [self._settle(end, at=at) for end in self._waiting]
+        finishes = [finish for finish in settled if finish is not None]
+        if finishes:
+            self._store.finish_runs(finishes, at=at)
+        done, self._waiting = self._waiting, []
+        for end in done:
+            end.folder.remove()
+        return len(done)
+
+    def _settle(self, end: Ended, *, at: int) -> Finish | None:
+        """The end of one claim; None when the run went back into the queue."""
+        run = self._store.get_run(end.run.id)
+        if run.state.is_terminal or run.claim != end.run.claim:
+            return None  # settled before a crash, or by another node
+        if end.facts["ended_by"] == "unstarted":
+            self._requeue(run, attempt=run.attempt, not_before=at, error=run.error, at=at)
+            return None
+        outcome = judge(
+            end.facts,
+            at=at,
+            timeout_seconds=end.snapshot["timeout_seconds"],
+            cancel_reason=run.cancel_reason,
+        )
+        if self._may_retry(run, outcome, end):
+            self._retry(run, outcome, at=at)
+            return None
+        return self._finish(run, outcome, end)
+
+    def _finish(self, run: Run, outcome: Outcome, end: Ended) -> Finish:
+        path: str | None = log_path(self._settings.folder.logs, run.task_id, run.id, outcome)
+        assert path is not None
+        try:
+            write_run_log(path, end.snapshot, run, outcome)
+        except OSError as error:
+            note = f"the run log could not be written: {error.strerror}: {path}"
+            log.warning("run %d: %s", run.id, note)
+            said = f"{outcome.error}\n{note}" if outcome.error else note
+            outcome, path = outcome._replace(error=said), None
+        log.info("run %d of task %d: %s", run.id, run.task_id, outcome.reason or outcome.state)
+        return Finish(run.id, run.claim, outcome, path)
+
+    @staticmethod
+    def _may_retry(run: Run, outcome: Outcome, end: Ended) -> bool:
+        return (
+            outcome.transient
+            and run.cancel_requested_at is None
+            and run.attempt <= end.snapshot["max_retries"]
+        )
+
+    def _retry(self, run: Run, outcome: Outcome, *, at: int) -> None:
+        delay = min(
+            round(self._settings.retry_backoff * 1000) * 2 ** (run.attempt - 1),
+            _LONGEST_BACKOFF_MS,
+        )
+        log.info("run %d: attempt %d failed, again in %d ms", run.id, run.attempt, delay)
+        error = f"attempt {run.attempt} failed: {outcome.error}"
+        self._requeue(run, attempt=run.attempt + 1, not_before=at + delay, error=error, at=at)
+
+    def _requeue(
+        self, run: Run, *, attempt: int, not_before: int, error: str | None, at: int
+    ) -> None:
+        self._store.requeue_run(
+            run.id, claim=run.claim, attempt=attempt, not_before=not_before, error=error, at=at
+        )

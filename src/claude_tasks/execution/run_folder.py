@@ -1,0 +1,186 @@
+"""The folder of one claim of a run: the files through which executor, supervisor and rescuer agree.
+
+See the package's prose for what each file means. Locks are ``flock``: the kernel lets them go when
+the last descriptor closes, whatever happened to the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from claude_tasks.durable import write_atomically
+
+
+class Condition(Enum):
+    """What a look at the folder tells about the claim."""
+
+    ENDED = auto()
+    """``exit.json`` tells how."""
+    SUPERVISED = auto()
+    """The supervisor lives."""
+    ORPHANED = auto()
+    """The supervisor died, the agent or a child of it lives."""
+    UNSTARTED = auto()
+    """Nothing lives and the agent was never started."""
+    LOST = auto()
+    """Nothing lives, the agent had been started, and nobody saw how it ended."""
+
+
+class RunFolder(NamedTuple):
+    """Paths of one claim."""
+
+    path: str
+
+    @classmethod
+    def of(cls, runs: str, run_id: int, claim: int) -> RunFolder:
+        """The folder of a claim below the data folder's ``runs``."""
+        return cls(os.path.join(runs, f"{run_id}.{claim}"))
+
+    @property
+    def spec(self) -> str:
+        """What to do."""
+        return os.path.join(self.path, "spec.json")
+
+    @property
+    def prompt(self) -> str:
+        """The prompt: the agent's standard input."""
+        return os.path.join(self.path, "prompt.txt")
+
+    @property
+    def supervisor_lock(self) -> str:
+        """Held while the supervisor lives."""
+        return os.path.join(self.path, "supervisor.lock")
+
+    @property
+    def agent_lock(self) -> str:
+        """Held while the agent or a child of it lives."""
+        return os.path.join(self.path, "agent.lock")
+
+    @property
+    def started(self) -> str:
+        """There before the agent is started."""
+        return os.path.join(self.path, "started.json")
+
+    @property
+    def exit(self) -> str:
+        """How it ended."""
+        return os.path.join(self.path, "exit.json")
+
+    def create(self, spec: dict[str, Any], prompt: str) -> None:
+        """Make the folder with its task. Errors: `OSError`."""
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        _write_private(self.prompt, prompt.encode())
+        _write_private(self.spec, json.dumps(spec).encode())
+
+    def remove(self) -> None:
+        """Forget the claim once its end is recorded.
+
+        The folder goes in one step: a supervisor that comes late must never find ``spec.json``
+        there and ``exit.json`` gone.
+        """
+        gone = f"{self.path}.done"
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.path, gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def write(self, path: str, value: dict[str, Any]) -> None:
+        """Put one of the JSON files in place, durably."""
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        write_atomically(path, json.dumps(value).encode())
+
+    def task(self) -> dict[str, Any] | None:
+        """What ``spec.json`` says, None when there is none."""
+        return _read(self.spec)
+
+    def ended(self) -> dict[str, Any] | None:
+        """What ``exit.json`` says, None while there is none."""
+        return _read(self.exit)
+
+    def supervisor_pid(self) -> int | None:
+        """The supervisor's pid, as long as it is sure to be the supervisor's."""
+        facts = _read(self.started)
+        if facts is None or not is_locked(self.supervisor_lock):
+            return None
+        return int(facts["supervisor_pid"])
+
+    def look(self) -> Condition:
+        """How the claim stands; a claim without any life left is closed for good.
+
+        For a dead claim this writes the tombstone ``exit.json`` while holding the supervisor's
+        lock: a supervisor that comes late finds it and does not start the agent.
+        """
+        if os.path.exists(self.exit):
+            return Condition.ENDED
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        lock = try_lock(self.supervisor_lock)
+        if lock is None:
+            return Condition.SUPERVISED
+        try:
+            return self._close_if_dead()
+        finally:
+            os.close(lock)
+
+    def _close_if_dead(self) -> Condition:
+        if os.path.exists(self.exit):  # it ended between the first look and the lock
+            return Condition.ENDED
+        if is_locked(self.agent_lock):
+            return Condition.ORPHANED
+        started = _read(self.started)
+        condition = Condition.LOST if started else Condition.UNSTARTED
+        facts = {"ended_by": condition.name.lower(), **(started or {})}
+        self.write(self.exit, facts)
+        return condition
+
+
+def open_lock(path: str) -> int:
+    """A descriptor on a lock file, not inherited by child processes."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def try_lock(path: str) -> int | None:
+    """Take the lock; its descriptor, or None when another process holds it."""
+    descriptor = open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_locked(path: str) -> bool:
+    """Whether a living process holds the lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who look at once do not take each other for the holder.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            value: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _write_private(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)

@@ -1,0 +1,96 @@
+"""The daemon's end of the spawner: starts it, asks for supervisors, hears when they end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from enum import Enum
+from typing import NamedTuple
+
+
+class Word(Enum):
+    """What the spawner says of a folder."""
+
+    STARTED = "started"
+    """Its supervisor lives and holds the lock."""
+    REFUSED = "refused"
+    """Somebody else holds the lock, or the folder is gone."""
+    ENDED = "ended"
+    """The supervisor has exited."""
+
+
+class Answer(NamedTuple):
+    """One message of the spawner."""
+
+    word: Word
+    folder: str
+
+
+class Spawner:
+    """A child process that forks supervisors. Its death loses nothing: the folders tell all."""
+
+    def __init__(self) -> None:
+        """Nothing runs before `start`."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pending = b""
+
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when there are answers; None while the spawner does not run."""
+        if self._process is None or self._process.stdout is None:
+            return None
+        return self._process.stdout.fileno()
+
+    def start(self) -> None:
+        """Start the process unless it runs. Errors: `OSError`."""
+        if self._process is not None:
+            return
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "claude_tasks.execution.spawner_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert self._process.stdout is not None  # asked for above
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def request(self, folder: str) -> None:
+        """Ask for a supervisor. Errors: `OSError` when the spawner cannot be reached."""
+        self.start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{folder}\n".encode())
+
+    def answers(self) -> tuple[list[Answer], bool]:
+        """What it said since the last call, and whether it still runs."""
+        if self._process is None:
+            return [], False
+        assert self._process.stdout is not None
+        alive = True
+        while (chunk := self._process.stdout.read(65536)) is not None:
+            if chunk == b"":
+                alive = False
+                break
+            self._pending += chunk
+        *lines, self._pending = self._pending.split(b"\n")
+        if not alive:
+            self.stop()
+        return [_parse(line.decode()) for line in lines], alive
+
+    def stop(self) -> None:
+        """End the spawner, not its supervisors. Safe to repeat."""
+        process, self._process = self._process, None
+        self._pending = b""
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()  # it exits at the end of its input
+        process.stdout.close()
+        process.wait()
+
+
+def _parse(line: str) -> Answer:
+    word, _, folder = line.partition(" ")
+    return Answer(Word(word), folder)

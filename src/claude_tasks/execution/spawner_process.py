@@ -1,0 +1,119 @@
+"""The spawner: a small process that forks supervisors, so that each costs a fork and no start-up.
+
+It is single-threaded and has everything a supervisor needs imported already; a fork then shares
+all of that. Requests come in on standard input, one folder a line; answers go out on standard
+output: ``started``, ``refused`` or ``ended``, and the folder. At the end of input it exits; the
+supervisors stay.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+
+from claude_tasks.execution.run_folder import RunFolder, try_lock
+from claude_tasks.execution.supervisor import supervise
+
+_REQUESTS = 0
+_ANSWERS = 1
+_ERRORS = 2
+
+
+def main() -> None:
+    """Serve until the end of input."""
+    gc.collect()
+    gc.freeze()  # what is loaded now is shared for good: the collector must not touch its pages
+    Spawner().serve()
+
+
+class Spawner:
+    """Forks on request, reaps, and says so."""
+
+    def __init__(self) -> None:
+        """Set up the wake-up for ended children."""
+        self._folders: dict[int, str] = {}
+        self._pending = b""
+        self._wakeup, self._wakeup_writing = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        os.set_blocking(self._wakeup_writing, False)
+        signal.set_wakeup_fd(self._wakeup_writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # The terminal's signals are for the process that leads us; its end closes our input.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def serve(self) -> None:
+        """Read requests until there are no more."""
+        poller = select.poll()
+        poller.register(_REQUESTS, select.POLLIN)
+        poller.register(self._wakeup, select.POLLIN)
+        while True:
+            for descriptor, _ in poller.poll():
+                if descriptor == self._wakeup:
+                    os.read(self._wakeup, 4096)
+                    self._reap()
+                elif not self._read_requests():
+                    return
+
+    def _read_requests(self) -> bool:
+        data = os.read(_REQUESTS, 65536)
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._start(line.decode())
+        return bool(data)
+
+    def _start(self, path: str) -> None:
+        """Fork one supervisor, with its lock taken before the answer is given."""
+        folder = RunFolder(path)
+        try:
+            lock = try_lock(folder.supervisor_lock)
+        except OSError:
+            lock = None
+        if lock is None:
+            self._answer("refused", path)
+            return
+        pid = os.fork()
+        if pid == 0:
+            self._become_supervisor(folder)
+        os.close(lock)  # the child's copy keeps it held
+        self._folders[pid] = path
+        self._answer("started", path)
+
+    def _become_supervisor(self, folder: RunFolder) -> None:
+        """In the child: cut every tie to the spawner, do the work, never return."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (_REQUESTS, _ANSWERS, _ERRORS):
+                os.dup2(nothing, descriptor)
+            for descriptor in (nothing, self._wakeup, self._wakeup_writing):
+                os.close(descriptor)
+            supervise(folder)
+            status = 0
+        finally:
+            os._exit(status)  # whatever happened: never run on as a second spawner
+
+    def _reap(self) -> None:
+        while self._folders:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._answer("ended", self._folders.pop(pid))
+
+    @staticmethod
+    def _answer(word: str, path: str) -> None:
+        try:
+            os.write(_ANSWERS, f"{word} {path}\n".encode())
+        except BrokenPipeError:
+            sys.exit(0)  # the daemon is gone; its successor reads the folders
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The supervisor: one small process per run that outlives the daemon.
+
+    locked ──started.json──▶ agent runs ──exits──▶ leftovers ended ──exit.json──▶ gone
+                                │
+                                ├── timeout ──▶ TERM, grace, KILL
+                                └── SIGTERM (cancel) ──▶ the same
+
+It is forked by the spawner with ``supervisor.lock`` already held, leads a session of its own, and
+talks to nobody: what it has to say stands in the run's folder. It survives a full disk (the end is
+written as soon as there is room) and a deleted log folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.execution.bounded import HeadAndTail
+from claude_tasks.execution.event_stream import EventStreamFile
+from claude_tasks.execution.process_tree import (
+    MARKER,
+    become_subreaper,
+    die_with_parent,
+    end_agent,
+    end_leftovers,
+    has_children,
+)
+from claude_tasks.execution.run_folder import try_lock
+from claude_tasks.execution.transcript import Transcript
+
+if TYPE_CHECKING:
+    from claude_tasks.execution.run_folder import RunFolder
+
+_CHUNK = 256 * 1024
+_STDERR_HEAD = 16 * 1024
+_STDERR_TAIL = 48 * 1024
+_RETRY_SECONDS = 1.0
+_PRIVATE_VARIABLES = ("CLAUDE_TASKS_AUTH_TOKEN", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT")
+"""Not for the agent: our own token, and the marks that make the CLI refuse to run nested."""
+
+
+def supervise(folder: RunFolder) -> None:
+    """Carry out the claim in ``folder``, whose supervisor lock this process holds."""
+    if os.path.exists(folder.exit):
+        return  # closed by a rescuer: this claim came too late
+    os.setsid()
+    become_subreaper()
+    wakeup = _signal_pipe()  # before anyone can learn our pid and send a cancel
+    with open(folder.spec, "rb") as file:
+        spec: dict[str, Any] = json.load(file)
+    _persist(folder, folder.started, {"supervisor_pid": os.getpid(), "started_at": _now()})
+    _persist(folder, folder.exit, _carry_out(folder, spec, wakeup))
+
+
+def _carry_out(folder: RunFolder, spec: dict[str, Any], wakeup: int) -> dict[str, Any]:
+    """The facts for ``exit.json``, also when the supervisor itself fails: a run never vanishes."""
+    started_at = _now()
+    try:
+        return _Supervision(folder, spec, wakeup).carry_out()
+    except Exception:  # noqa: BLE001 (the failure is the result, and is shown as such)
+        end_leftovers(spec["marker"])
+        return {
+            "ended_by": "internal",
+            "error": traceback.format_exc(),
+            "started_at": started_at,
+            "ended_at": _now(),
+        }
+
+
+class _Supervision:
+    """One agent from start to end."""
+
+    def __init__(self, folder: RunFolder, spec: dict[str, Any], wakeup: int) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._transcript = Transcript()
+        self._stderr = HeadAndTail(_STDERR_HEAD, _STDERR_TAIL)
+        self._deadline = time.monotonic() + spec["timeout_seconds"]
+        self._ended_by = "exit"
+        self._wakeup = wakeup
+
+    def carry_out(self) -> dict[str, Any]:
+        """Run the agent; the facts for ``exit.json``."""
+        started_at = _now()
+        try:
+            agent = self._start()
+        except OSError as error:
+            return {
+                "ended_by": "spawn",
+                "error": f"{error.strerror}: {error.filename}",
+                "started_at": started_at,
+                "ended_at": _now(),
+            }
+        events = EventStreamFile(self._spec["events"])
+        self._follow(agent, events)
+        ended_at = _now()
+        self._transcript.close()
+        events.close()
+        if has_children():
+            end_leftovers(self._spec["marker"])
+        return {
+            "ended_by": self._ended_by,
+            "started_at": started_at,
+            "ended_at": ended_at,
+            "exit_code": agent.returncode,
+            "stderr": self._stderr.text(),
+            "events_failure": events.failure,
+            "transcript": self._transcript.summary(),
+        }
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        taken = try_lock(self._folder.agent_lock)
+        assert taken is not None  # the folder belongs to this claim alone
+        environment = {k: v for k, v in os.environ.items() if k not in _PRIVATE_VARIABLES}
+        environment[MARKER] = self._spec["marker"]
+        try:
+            with open(self._folder.prompt, "rb") as prompt:
+                return subprocess.Popen(
+                    self._spec["argv"],
+                    cwd=self._spec["cwd"],
+                    env=environment,
+                    stdin=prompt,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=(taken,),
+                    start_new_session=True,
+                    preexec_fn=_prepare_agent,  # noqa: PLW1509 (this process has one thread)
+                )
+        finally:
+            os.close(taken)
+
+    def _follow(self, agent: subprocess.Popen[bytes], events: EventStreamFile) -> None:
+        """Read what the agent prints until it has exited, whoever else holds its pipes."""
+        assert agent.stdout is not None  # asked for above
+        assert agent.stderr is not None
+        streams = {
+            agent.stdout.fileno(): (events.write, self._transcript.feed),
+            agent.stderr.fileno(): (self._stderr.write,),
+        }
+        poller = select.poll()
+        poller.register(self._wakeup, select.POLLIN)
+        for descriptor in streams:
+            os.set_blocking(descriptor, False)
+            poller.register(descriptor, select.POLLIN)
+        while agent.poll() is None:
+            for descriptor, _ in poller.poll(self._patience_ms()):
+                if descriptor == self._wakeup:
+                    self._read_signals()
+                elif not _drain_once(descriptor, streams[descriptor]):
+                    poller.unregister(descriptor)
+            self._end_when_due(agent)
+        for descriptor, sinks in streams.items():
+            while _drain_once(descriptor, sinks):
+                pass
+
+    def _end_when_due(self, agent: subprocess.Popen[bytes]) -> None:
+        if self._ended_by == "exit" and time.monotonic() >= self._deadline:
+            self._ended_by = "timeout"
+        if self._ended_by != "exit" and agent.poll() is None:
+            end_agent(agent, grace=self._spec["kill_grace_seconds"])
+
+    def _patience_ms(self) -> int:
+        return max(0, int((self._deadline - time.monotonic()) * 1000) + 1)
+
+    def _read_signals(self) -> None:
+        if signal.SIGTERM in os.read(self._wakeup, 64):
+            self._ended_by = "cancel"
+
+
+def _drain_once(descriptor: int, sinks: tuple[Any, ...]) -> bool:
+    """Read one chunk into every sink; False when there is no more for now, or ever."""
+    try:
+        chunk = os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return False
+    for sink in sinks:
+        sink(chunk)
+    return bool(chunk)
+
+
+def _signal_pipe() -> int:
+    """A descriptor that becomes readable when a child ends or a cancel arrives."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    os.set_blocking(reading, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    # A terminal's hangup or interrupt is meant for those who look, not for the run.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    return reading
+
+
+def _prepare_agent() -> None:
+    """In the agent's process, before exec."""
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _persist(folder: RunFolder, path: str, facts: dict[str, Any]) -> None:
+    """Write one of the folder's files, waiting for room on a full disk.
+
+    Gives up only when the data folder itself is gone: then nobody is left to read it.
+    """
+    data_folder = os.path.dirname(os.path.dirname(folder.path))
+    while True:
+        try:
+            folder.write(path, facts)
+        except OSError:
+            if not os.path.isdir(data_folder):
+                return
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

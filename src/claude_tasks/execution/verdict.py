@@ -1,0 +1,118 @@
+"""From what the supervisor saw to how the run ended: a pure function.
+
+Success is exit 0 and, where there is a result event, ``is_error`` false. The event's ``subtype``
+is no help: it says "success" for API errors too. A denied tool does not fail a run; it is kept and
+shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from claude_tasks.domain.run import Outcome, Reason, State
+from claude_tasks.execution.bounded import shorten
+
+TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
+"""API errors that a later attempt may not meet. A usage limit is no such error."""
+
+_ERROR_CHARACTERS = 4000
+
+_LIMIT_WORDS = {
+    "error_max_turns": "the agent reached its limit of turns",
+    "error_max_budget_usd": "the agent reached its budget",
+}
+
+
+def judge(
+    facts: dict[str, Any], *, at: int, timeout_seconds: int, cancel_reason: Reason | None
+) -> Outcome:
+    """The outcome of a claim. ``facts`` is ``exit.json``; ``at`` is its end where it has none."""
+    said = facts.get("transcript") or {}
+    state, reason, error = _ending(facts, said, timeout_seconds, cancel_reason)
+    if facts.get("events_failure"):
+        note = f"the event stream is incomplete: {facts['events_failure']}"
+        error = f"{error}\n{note}" if error else note
+    return Outcome(
+        state=state,
+        reason=reason,
+        started_at=facts.get("started_at"),
+        ended_at=facts.get("ended_at") or at,
+        exit_code=facts.get("exit_code"),
+        output=said.get("output", ""),
+        error=error,
+        session_id=said.get("session_id"),
+        model=said.get("model"),
+        cost_usd=said.get("cost_usd"),
+        input_tokens=said.get("input_tokens"),
+        output_tokens=said.get("output_tokens"),
+        cache_read_tokens=said.get("cache_read_tokens"),
+        cache_creation_tokens=said.get("cache_creation_tokens"),
+        num_turns=said.get("num_turns"),
+        permission_denials=tuple(said.get("permission_denials", ())),
+        transient=reason is Reason.AGENT_ERROR and _is_transient(said),
+    )
+
+
+def _ending(
+    facts: dict[str, Any], said: dict[str, Any], timeout_seconds: int, cancel_reason: Reason | None
+) -> tuple[State, Reason | None, str | None]:
+    ended_by = facts["ended_by"]
+    if ended_by == "spawn":
+        return State.FAILED, Reason.SPAWN, f"the agent could not be started: {facts['error']}"
+    if ended_by == "internal":
+        return State.FAILED, Reason.LOST, f"the supervisor failed:\n{facts['error']}"
+    if ended_by == "lost":
+        return State.FAILED, Reason.LOST, "the supervisor died and nobody saw how the run ended"
+    if ended_by == "timeout":
+        limit = f"the run was stopped at its time limit of {timeout_seconds} s"
+        return State.FAILED, Reason.TIMEOUT, limit
+    if ended_by == "cancel":
+        reason = cancel_reason or Reason.CANCELLED
+        return State.CANCELLED, reason, _CANCELLED[reason]
+    return _judge_exit(facts, said)
+
+
+_CANCELLED = {
+    Reason.CANCELLED: "the run was cancelled",
+    Reason.CANCELLED_BY_NEXT: "the run was cancelled: a later tick took its place",
+}
+
+
+def _judge_exit(
+    facts: dict[str, Any], said: dict[str, Any]
+) -> tuple[State, Reason | None, str | None]:
+    exit_code = facts["exit_code"]
+    if _usage_limited(said):
+        return State.FAILED, Reason.USAGE_LIMIT, said.get("output") or "usage limit reached"
+    if said.get("is_error"):
+        return State.FAILED, Reason.AGENT_ERROR, _agent_error(said)
+    if exit_code != 0:
+        return State.FAILED, Reason.EXIT, _exit_error(exit_code, facts, said)
+    if said.get("session_id") and not said.get("has_result"):
+        return State.COMPLETED, None, "the agent ended without a result event"
+    return State.COMPLETED, None, None
+
+
+def _usage_limited(said: dict[str, Any]) -> bool:
+    rejected = (said.get("rate_limit") or {}).get("status") == "rejected"
+    return bool(said.get("is_error")) and rejected
+
+
+def _is_transient(said: dict[str, Any]) -> bool:
+    return said.get("api_error_status") in TRANSIENT_STATUSES
+
+
+def _agent_error(said: dict[str, Any]) -> str:
+    subtype = said.get("subtype") or ""
+    text = _LIMIT_WORDS.get(subtype) or said.get("output") or f"the agent reported {subtype}"
+    return shorten(text, head=_ERROR_CHARACTERS, tail=0)
+
+
+def _exit_error(exit_code: int, facts: dict[str, Any], said: dict[str, Any]) -> str:
+    """The end of standard error, where programs put their reason; else what they printed."""
+    detail = (facts.get("stderr") or said.get("output") or "").strip()
+    if exit_code < 0:
+        summary = f"the agent was ended by signal {-exit_code}"
+    else:
+        summary = f"the agent exited with {exit_code}"
+    return f"{summary}: {detail[-_ERROR_CHARACTERS:]}" if detail else summary

@@ -1,0 +1,23 @@
+"""All operations on one store, as a face takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.ports import ChangeFeed
+    from claude_tasks.operations.runs import RunOperations
+    from claude_tasks.operations.status import StatusOperations
+    from claude_tasks.operations.tasks import TaskOperations
+
+
+class Operations(NamedTuple):
+    """What a face can ask for. ``close`` lets the store go."""
+
+    tasks: TaskOperations
+    runs: RunOperations
+    status: StatusOperations
+    changes: ChangeFeed
+    close: Callable[[], None]

@@ -1,0 +1,51 @@
+"""Run a task now, cancel a run, look at runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.ports import RunFilter
+from claude_tasks.domain.run import Trigger
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Clock, RunStore
+    from claude_tasks.domain.run import Run
+
+
+class RunOperations:
+    """What can be done with runs."""
+
+    def __init__(self, store: RunStore, clock: Clock) -> None:
+        """Work on this store."""
+        self._store = store
+        self._clock = clock
+
+    def start(self, task_id: int, *, assigned_to: str | None = None) -> Run:
+        """Queue a run by hand: for the leader, or for the node named.
+
+        The overlap rule holds for it too: the run comes back ``skipped`` when the task is busy.
+        """
+        return self._store.add_run(
+            task_id, trigger=Trigger.MANUAL, assigned_to=assigned_to, at=self._clock.now()
+        )
+
+    def get(self, run_id: int) -> Run:
+        """One run. Errors: `NotFoundError`."""
+        return self._store.get_run(run_id)
+
+    def list(self, wanted: RunFilter) -> list[Run]:
+        """Runs, newest first."""
+        return self._store.list_runs(wanted)
+
+    def count(self, wanted: RunFilter) -> int:
+        """How many match, whatever the page."""
+        return self._store.count_runs(wanted)
+
+    def latest(self, task_id: int) -> Run | None:
+        """The newest run of a task."""
+        found = self._store.list_runs(RunFilter(task_id=task_id, limit=1))
+        return found[0] if found else None
+
+    def cancel(self, run_id: int) -> Run:
+        """Cancel a queued run, ask a running one to end. Errors: `ConflictError` when it ended."""
+        return self._store.request_cancel(run_id, at=self._clock.now())

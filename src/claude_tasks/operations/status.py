@@ -1,0 +1,187 @@
+"""Who is there, who leads, what waits and what runs; and why a task did or did not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.domain.ports import RunFilter
+from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.tick import schedule_of
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.lease import Lease
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.ports import Clock, NodeRegister, Store
+    from claude_tasks.domain.task import Task
+
+_LAST_TICKS = 5
+_MOST_ACTIVE = 200
+
+
+class NodeStatus(NamedTuple):
+    """A registered node, whether it lives, whether it holds the lease."""
+
+    node: Node
+    alive: bool
+    leads: bool
+
+
+class Status(NamedTuple):
+    """One look at everything. ``at`` is when."""
+
+    at: int
+    nodes: list[NodeStatus]
+    lease: Lease
+    queued: list[Run]
+    running: list[Run]
+    next_tick_at: int | None
+    max_concurrent_runs: int
+
+    @property
+    def leader(self) -> Node | None:
+        """The living node that holds the lease."""
+        return next((entry.node for entry in self.nodes if entry.leads and entry.alive), None)
+
+
+class Finding(NamedTuple):
+    """One line of an explanation: ``stands_in_the_way`` marks what keeps a task from running."""
+
+    topic: str
+    text: str
+    stands_in_the_way: bool = False
+
+
+class Explanation(NamedTuple):
+    """Why a task did or did not run."""
+
+    task: Task
+    findings: list[Finding]
+    last_runs: list[Run]
+
+
+class StatusOperations:
+    """Looks, and changes nothing."""
+
+    def __init__(
+        self, store: Store, register: NodeRegister, clock: Clock, *, max_concurrent_runs: int
+    ) -> None:
+        """``register`` knows which nodes live."""
+        self._store = store
+        self._register = register
+        self._clock = clock
+        self._limit = max_concurrent_runs
+
+    def status(self) -> Status:
+        """Everything at one look."""
+        lease = self._store.read_lease()
+        nodes = [
+            NodeStatus(node, not self._register.is_dead(node.id), node.id == lease.holder)
+            for node in self._store.list_nodes()
+        ]
+        return Status(
+            at=self._clock.now(),
+            nodes=nodes,
+            lease=lease,
+            queued=self._active(State.QUEUED),
+            running=self._active(State.RUNNING),
+            next_tick_at=self._store.next_tick_at(),
+            max_concurrent_runs=self._limit,
+        )
+
+    def living_nodes(self) -> list[Node]:
+        """The nodes that can execute something now."""
+        return [node for node in self._store.list_nodes() if not self._register.is_dead(node.id)]
+
+    def why(self, task_id: int) -> Explanation:
+        """Why a task did or did not run: everything that decides it, in order."""
+        task = self._store.get_task(task_id, include_deleted=True)
+        status = self.status()
+        findings = [
+            self._schedule(task),
+            self._switch(task),
+            self._next(task, status),
+            self._leader(status),
+            *self._queue(task, status),
+        ]
+        last = self._store.list_runs(RunFilter(task_id=task_id, limit=_LAST_TICKS))
+        return Explanation(task, [finding for finding in findings if finding], last)
+
+    def _active(self, state: State) -> list[Run]:
+        return self._store.list_runs(RunFilter(states=(state,), limit=_MOST_ACTIVE))
+
+    @staticmethod
+    def _schedule(task: Task) -> Finding:
+        return Finding("schedule", schedule_of(task).describe())
+
+    @staticmethod
+    def _switch(task: Task) -> Finding:
+        if task.deleted_at is not None:
+            text = f"deleted; claude-tasks restore {task.id} brings it back"
+            return Finding("enabled", text, stands_in_the_way=True)
+        if task.enabled:
+            return Finding("enabled", "yes")
+        if task.is_one_off and task.cursor_at >= (task.scheduled_at or 0):
+            return Finding("enabled", "no: a one-off whose time has passed", stands_in_the_way=True)
+        text = f"no; claude-tasks enable {task.id} switches it on"
+        return Finding("enabled", text, stands_in_the_way=True)
+
+    @staticmethod
+    def _next(task: Task, status: Status) -> Finding:
+        tick = task.next_run_at
+        if tick is None:
+            return Finding("next tick", "none", stands_in_the_way=True)
+        from claude_tasks.domain.instant import human_duration, in_zone  # noqa: PLC0415
+
+        when = in_zone(tick, task.timezone)
+        if tick > status.at:
+            text = f"{when}, in {human_duration(tick - status.at)}"
+            if task.cursor_at > status.at:
+                text += (
+                    "; ticks up to then are accounted for already: the clock was set back "
+                    "after they were"
+                )
+            return Finding("next tick", text)
+        text = f"{when}: due for {human_duration(status.at - tick)}, waiting for a leader"
+        return Finding("next tick", text, stands_in_the_way=status.leader is None)
+
+    @staticmethod
+    def _leader(status: Status) -> Finding:
+        leader = status.leader
+        if leader is None:
+            text = "nobody schedules; start one with: claude-tasks daemon"
+            return Finding("leader", text, stands_in_the_way=True)
+        text = f"{leader.role} pid {leader.pid} on {leader.host}, epoch {status.lease.epoch}"
+        return Finding("leader", text)
+
+    @staticmethod
+    def _queue(task: Task, status: Status) -> list[Finding]:
+        running = [run for run in status.running if run.task_id == task.id]
+        queued = [run for run in status.queued if run.task_id == task.id]
+        findings = []
+        if running:
+            ids = ", ".join(str(run.id) for run in running)
+            findings.append(Finding("running", f"run {ids}; overlap rule: {task.overlap}"))
+        if queued:
+            ids = ", ".join(str(run.id) for run in queued)
+            full = len(status.running) >= status.max_concurrent_runs
+            why = _waits_for(queued[-1], status, full=full, running=bool(running))
+            findings.append(Finding("queue", f"run {ids} waits for {why}", stands_in_the_way=full))
+        used = f"{len(status.running)} of {status.max_concurrent_runs} runs at once"
+        own = task.max_concurrency
+        per_task = f", {own} of this task" if own else ""
+        findings.append(Finding("limits", used + per_task))
+        return findings
+
+
+def _waits_for(run: Run, status: Status, *, full: bool, running: bool) -> str:
+    """What the oldest queued run of a task is waiting for."""
+    from claude_tasks.domain.instant import to_rfc3339  # noqa: PLC0415 (rarely asked)
+
+    if run.not_before > status.at:
+        what = "its next attempt" if run.attempt > 1 else "its start (jitter)"
+        return f"{what} at {to_rfc3339(run.not_before)}"
+    if full:
+        return "a free place: the limit of concurrent runs is reached"
+    if running:
+        return "the run before it to end"
+    return "a node to execute it" if not status.nodes else "the next look of its node"

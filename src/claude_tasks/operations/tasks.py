@@ -1,0 +1,230 @@
+"""Add, edit, enable, disable, remove and restore tasks.
+
+An edit that takes a schedule away also accounts for the ticks that were due under it: they become
+skips that say why, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from claude_tasks.domain.ports import ArmedSpec, TaskEdit
+from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.schedule import parse_schedule
+from claude_tasks.domain.task import ONE_OFF, Task, TaskSpec
+from claude_tasks.domain.tick import plan_withdrawal
+from claude_tasks.operations.validation import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from claude_tasks.domain.ports import Clock, TaskStore, TaskSummary
+
+_ATTEMPTS = 10
+_WHEN = ("cron_expr", "timezone", "scheduled_at", "enabled")
+
+
+class TaskOperations:
+    """What can be done with tasks."""
+
+    def __init__(self, store: TaskStore, clock: Clock) -> None:
+        """Work on this store."""
+        self._store = store
+        self._clock = clock
+
+    def add(self, spec: TaskSpec) -> Task:
+        """Keep a new task. A one-off without a time fires now. Errors: `InvalidInputError`."""
+        return self._store.get_task(self.add_all([spec])[0])
+
+    def add_all(self, specs: Sequence[TaskSpec]) -> list[int]:
+        """Keep all of them or none; the new ids. Errors: `InvalidInputError` naming the task."""
+        at = self._clock.now()
+        armed = [
+            self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)
+        ]
+        return self._store.add_tasks(armed, at=at)
+
+    def get(self, reference: str | int) -> Task:
+        """A task by its id, or by a name that only one task has. Errors: `NotFoundError`."""
+        text = str(reference).strip()
+        if text.isdecimal():
+            return self._store.get_task(int(text))
+        named = self._store.find_tasks(text)
+        if len(named) == 1:
+            return named[0]
+        if not named:
+            raise NotFoundError(
+                "Task not found", hint=f"no task is named {text!r}: claude-tasks list"
+            )
+        ids = ", ".join(str(task.id) for task in named)
+        raise ConflictError(f"{len(named)} tasks are named {text!r}", hint=f"use an id: {ids}")
+
+    def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
+        """All tasks, newest first."""
+        return self._store.list_tasks(include_deleted=include_deleted)
+
+    def edit(
+        self, task_id: int, changes: Mapping[str, Any], *, expected_revision: int | None = None
+    ) -> Task:
+        """Change what is named, leave the rest. Errors: `ConflictError` on a lost update."""
+        unknown = set(changes) - set(TaskSpec._fields)
+        if unknown:
+            raise InvalidInputError(f"unknown field {min(unknown)!r}")
+        for _ in range(_ATTEMPTS):
+            task = self._store.get_task(task_id)
+            if expected_revision not in (None, task.revision):
+                raise ConflictError(
+                    f"Task {task_id} was changed meanwhile (revision {task.revision})",
+                    hint=f"look at it again: claude-tasks show {task_id}",
+                    code="revision_conflict",
+                )
+            at = self._clock.now()
+            edit = _edit_of(task, changes, at=at)
+            if edit is None:
+                return task
+            if self._store.edit_task(edit, at=at):
+                return self._store.get_task(task_id)
+        raise ConflictError(f"Task {task_id} is being changed by others all the time")
+
+    def enable(self, task_id: int) -> Task:
+        """Let it fire again, from now on. Errors: `ConflictError` for a one-off that has fired."""
+        return self.edit(task_id, {"enabled": True})
+
+    def disable(self, task_id: int) -> Task:
+        """Stop it from firing; what waits in the queue is skipped."""
+        return self.edit(task_id, {"enabled": False})
+
+    def remove(self, task_id: int) -> Task:
+        """Delete softly: its runs stay, and it can be restored."""
+        for _ in range(_ATTEMPTS):
+            task = self._store.get_task(task_id)
+            at = self._clock.now()
+            edit = _edit(
+                task,
+                {"deleted_at": at, "next_run_at": None, "cursor_at": max(at, task.cursor_at)},
+                withdrawn=plan_withdrawal(task, at=at, reason=Reason.DELETED),
+                drop_queued=(State.SKIPPED, Reason.DELETED),
+            )
+            if self._store.edit_task(edit, at=at):
+                return self._store.get_task(task_id, include_deleted=True)
+        raise ConflictError(f"Task {task_id} is being changed by others all the time")
+
+    def restore(self, task_id: int) -> Task:
+        """Bring a deleted task back. Ticks that passed meanwhile are not made up for."""
+        for _ in range(_ATTEMPTS):
+            task = self._store.get_task(task_id, include_deleted=True)
+            if task.deleted_at is None:
+                raise ConflictError(f"Task {task_id} is not deleted")
+            at = self._clock.now()
+            revived = task._replace(deleted_at=None)
+            columns: dict[str, object] = {"deleted_at": None}
+            if task.enabled and not _is_spent(revived):
+                columns.update(_armed_columns(revived, at=at))
+            if self._store.edit_task(_edit(task, columns), at=at):
+                return self._store.get_task(task_id)
+        raise ConflictError(f"Task {task_id} is being changed by others all the time")
+
+    @staticmethod
+    def _arm_numbered(spec: TaskSpec, place: int, total: int, at: int) -> ArmedSpec:
+        try:
+            return arm(spec, at=at)
+        except InvalidInputError as error:
+            if total == 1:
+                raise
+            name = f"task {place + 1} ({spec.name.strip() or 'no name'})"
+            raise InvalidInputError(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def arm(spec: TaskSpec, *, at: int) -> ArmedSpec:
+    """A validated task with its first tick."""
+    spec = checked(spec)
+    if spec.cron_expr == ONE_OFF:
+        scheduled_at = at if spec.scheduled_at is None else spec.scheduled_at
+        spec = spec._replace(scheduled_at=scheduled_at)
+        # The cursor stands before the tick: a one-off is spent once it has passed it.
+        anchor_at = min(at, scheduled_at) - 1
+        return ArmedSpec(spec, anchor_at, scheduled_at if spec.enabled else None)
+    schedule = parse_schedule(spec.cron_expr, timezone=spec.timezone, anchor_at=at)
+    return ArmedSpec(spec, at, schedule.next_after(at) if spec.enabled else None)
+
+
+def _edit_of(task: Task, changes: Mapping[str, Any], *, at: int) -> TaskEdit | None:
+    """The edit that makes ``task`` as wanted; None when it is so already."""
+    before = TaskSpec._make(getattr(task, name) for name in TaskSpec._fields)
+    wanted = checked(before._replace(**changes))
+    if wanted.cron_expr == ONE_OFF and wanted.scheduled_at is None:
+        wanted = wanted._replace(scheduled_at=at)
+    if _is_spent(task) and "enabled" not in changes and wanted.scheduled_at != task.scheduled_at:
+        wanted = wanted._replace(enabled=True)  # a new time for a one-off that has fired
+    columns: dict[str, object] = {
+        name: value for name, value in wanted._asdict().items() if value != getattr(task, name)
+    }
+    if not columns:
+        return None
+    if not any(name in columns for name in _WHEN):
+        return _edit(task, columns)
+    return _reschedule(task, wanted, columns, at=at)
+
+
+def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at: int) -> TaskEdit:
+    """Take the old schedule away, put the new one in its place."""
+    reason = Reason.RESCHEDULED if wanted.enabled else Reason.DISABLED
+    revised = task._replace(
+        cron_expr=wanted.cron_expr,
+        timezone=wanted.timezone,
+        scheduled_at=wanted.scheduled_at,
+        enabled=wanted.enabled,
+    )
+    if wanted.enabled and "enabled" in columns and len(columns) == 1 and _is_spent(task):
+        raise ConflictError(
+            f"Task {task.id} has fired already: it runs once",
+            hint=f"give it a new time: claude-tasks edit {task.id} --at 'tomorrow 9am', "
+            f"or run it now: claude-tasks run {task.id}",
+        )
+    if wanted.enabled:
+        columns.update(_armed_columns(revised, at=at))
+    else:
+        columns.update(next_run_at=None, cursor_at=_cursor_after_withdrawal(task, at=at))
+    drop = not wanted.enabled or task.is_one_off
+    return _edit(
+        task,
+        columns,
+        withdrawn=plan_withdrawal(task, at=at, reason=reason),
+        drop_queued=(State.SKIPPED, reason) if drop else None,
+    )
+
+
+def _armed_columns(task: Task, *, at: int) -> dict[str, object]:
+    if task.is_one_off:
+        scheduled_at = at if task.scheduled_at is None else task.scheduled_at
+        return {
+            "anchor_at": min(at, scheduled_at) - 1,
+            "cursor_at": min(at, scheduled_at) - 1,
+            "next_run_at": scheduled_at,
+        }
+    schedule = parse_schedule(task.cron_expr, timezone=task.timezone, anchor_at=at)
+    return {"anchor_at": at, "cursor_at": at, "next_run_at": schedule.next_after(at)}
+
+
+def _cursor_after_withdrawal(task: Task, *, at: int) -> int:
+    """A one-off that was not due yet stays unspent; everything due by now is accounted for."""
+    if task.is_one_off and (task.scheduled_at is None or task.scheduled_at > at):
+        return task.cursor_at
+    return max(at, task.cursor_at) if task.next_run_at is not None else task.cursor_at
+
+
+def _is_spent(task: Task) -> bool:
+    """Whether a one-off's time has been accounted for."""
+    return task.is_one_off and task.scheduled_at is not None and task.cursor_at >= task.scheduled_at
+
+
+def _edit(task: Task, columns: Mapping[str, object], **more: Any) -> TaskEdit:
+    return TaskEdit(
+        task_id=task.id,
+        expected_revision=task.revision,
+        expected_cursor_at=task.cursor_at,
+        expected_next_run_at=task.next_run_at,
+        columns=columns,
+        **more,
+    )

@@ -1,0 +1,119 @@
+"""Is this a task that can be kept? Every field has its rule here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.schedule import parse_schedule
+from claude_tasks.domain.task import (
+    ONE_OFF,
+    PERMISSION_MODES,
+    Catchup,
+    OnUsageLimit,
+    Overlap,
+    TaskSpec,
+)
+
+NAME_LIMIT = 200
+PROMPT_LIMIT_BYTES = 10_000_000
+"""What the agent takes on its standard input."""
+
+NOTIFY_ON = ("failure", "always", "change")
+
+
+class _Range(NamedTuple):
+    lowest: float
+    highest: float
+    optional: bool
+
+
+_DAY = 24 * 60 * 60
+_RANGES = {
+    "timeout_seconds": _Range(1, 7 * _DAY, optional=False),
+    "catchup_window_seconds": _Range(0, 366 * _DAY, optional=False),
+    "jitter_seconds": _Range(0, _DAY, optional=False),
+    "max_retries": _Range(0, 20, optional=False),
+    "max_concurrency": _Range(1, 1000, optional=True),
+    "max_turns": _Range(1, 100_000, optional=True),
+    "max_budget_usd": _Range(0.000001, 1_000_000, optional=True),
+}
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "overlap": tuple(Overlap),
+    "catchup": tuple(Catchup),
+    "on_usage_limit": tuple(OnUsageLimit),
+}
+
+
+def checked(spec: TaskSpec) -> TaskSpec:
+    """The task with its fields trimmed and typed. Errors: `InvalidInputError` naming the field."""
+    spec = spec._replace(name=spec.name.strip())
+    _check_text(spec)
+    _check_numbers(spec)
+    _check_permission_mode(spec.permission_mode)
+    if spec.notify_on is not None:
+        _choose("notify_on", spec.notify_on, NOTIFY_ON)
+    if spec.cron_expr.strip() == ONE_OFF:
+        spec = spec._replace(cron_expr=ONE_OFF)
+        parse_schedule(ONE_OFF, timezone=spec.timezone, scheduled_at=spec.scheduled_at or 0)
+    else:
+        spec = spec._replace(cron_expr=spec.cron_expr.strip(), scheduled_at=None)
+        parse_schedule(spec.cron_expr, timezone=spec.timezone)
+    return spec._replace(
+        overlap=Overlap(_choose("overlap", spec.overlap, _CHOICES["overlap"])),
+        catchup=Catchup(_choose("catchup", spec.catchup, _CHOICES["catchup"])),
+        on_usage_limit=OnUsageLimit(
+            _choose("on_usage_limit", spec.on_usage_limit, _CHOICES["on_usage_limit"])
+        ),
+        working_dir=spec.working_dir or ".",
+    )
+
+
+def _check_text(spec: TaskSpec) -> None:
+    if not spec.name:
+        raise InvalidInputError("Name is required")
+    if len(spec.name) > NAME_LIMIT:
+        raise InvalidInputError(f"Name is too long: at most {NAME_LIMIT} characters")
+    if not spec.prompt.strip():
+        raise InvalidInputError("Prompt is required")
+    for name, value in spec._asdict().items():
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str):
+                _check_characters(name, text)
+    if len(spec.prompt.encode()) > PROMPT_LIMIT_BYTES:
+        raise InvalidInputError("Prompt is too long: the agent takes at most 10 MB")
+
+
+def _check_characters(name: str, text: str) -> None:
+    """What no database, command line or file name can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{name}: not valid Unicode (half a surrogate pair)") from None
+    if "\0" in text:
+        raise InvalidInputError(f"{name}: a NUL character cannot be part of it")
+
+
+def _check_numbers(spec: TaskSpec) -> None:
+    for name, allowed in _RANGES.items():
+        value = getattr(spec, name)
+        if value is None and allowed.optional:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InvalidInputError(f"{name} must be a number")
+        if not allowed.lowest <= value <= allowed.highest:
+            raise InvalidInputError(
+                f"{name} must be between {allowed.lowest:g} and {allowed.highest:g}"
+            )
+
+
+def _check_permission_mode(mode: str | None) -> None:
+    if mode is not None:
+        _choose("permission_mode", mode, PERMISSION_MODES)
+
+
+def _choose(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise InvalidInputError(f"{name}: {value!r}", hint=f"one of: {', '.join(choices)}")
+    return value

@@ -1,0 +1,176 @@
+"""The engine: passes of named steps, one after the other, on one thread.
+
+A pass reads the clock once. Between passes the engine sleeps until the next tick, the next start,
+an answer from the spawner, a wake-up, or at most `LOOK_SECONDS`, within which it also notices what
+other processes wrote and whether the wall clock jumped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import LeadershipLostError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.lease import Term
+    from claude_tasks.domain.ports import Clock, Execution
+    from claude_tasks.scheduling.dispatcher import Dispatcher
+    from claude_tasks.scheduling.leadership import Standing
+    from claude_tasks.scheduling.rescuer import Rescuer
+    from claude_tasks.scheduling.ticker import Ticker
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+"""The longest sleep: changes by other processes are noticed within this."""
+
+RESCUE_SECONDS = 1.0
+_AFTER_FAILURE_SECONDS = 0.5
+_CLOCK_JUMP_MS = 5_000
+
+
+class Engine:
+    """One node's scheduling and execution. `run_pass` is the whole of it; `run` repeats it."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ticker: Ticker,
+        dispatcher: Dispatcher,
+        rescuer: Rescuer,
+        execution: Execution,
+        standing: Standing,
+        rescues: bool = False,
+    ) -> None:
+        """``standing`` says in which term to act; with ``rescues`` a node without one rescues."""
+        self._clock = clock
+        self._ticker = ticker
+        self._dispatcher = dispatcher
+        self._rescuer = rescuer
+        self._execution = execution
+        self._standing = standing
+        self._rescues = rescues
+        self._rescue_after = 0.0
+        self._rescued_in: Term | None = None
+        self._progressed_at = clock.monotonic()
+        self._clock_offset: float | None = None
+
+    def progressed_at(self) -> float:
+        """When the last pass was completed, monotonic seconds. Read by the lease keeper."""
+        return self._progressed_at
+
+    def run_pass(self) -> float:
+        """Do all there is to do now; the seconds until there may be more."""
+        at = self._clock.now()
+        term = self._standing.term()
+        self._watch_clock(at)
+        more = self._take_ticks(term, at=at)
+        self._rescue(term, at=at)
+        self._dispatcher.start_queued(term, at=at)
+        self._dispatcher.cancel_requested()
+        more = self._execution.settle(at=at) > 0 or more  # an end makes room for a start
+        self._progressed_at = self._clock.monotonic()
+        return 0.0 if more else self._sleep_for(term, at=at)
+
+    def try_pass(self) -> float:
+        """A pass that survives what may go wrong with the database; seconds to wait."""
+        try:
+            return self.run_pass()
+        except LeadershipLostError as error:
+            log.info("%s", error)
+            return 0.0
+        except StorageError as error:
+            log.warning("this pass could not be completed: %s", error)
+            return _AFTER_FAILURE_SECONDS
+
+    def _take_ticks(self, term: Term | None, *, at: int) -> bool:
+        return term is not None and self._ticker.take_due(term, at=at)
+
+    def _rescue(self, term: Term | None, *, at: int) -> None:
+        """At the start of a term, and every now and then."""
+        if term is None and not self._rescues:
+            return
+        monotonic = self._clock.monotonic()
+        if term == self._rescued_in and monotonic < self._rescue_after:
+            return
+        self._rescuer.look(term, at=at)
+        self._rescued_in = term
+        self._rescue_after = monotonic + RESCUE_SECONDS
+
+    def _sleep_for(self, term: Term | None, *, at: int) -> float:
+        nexts = [self._dispatcher.next_start_at(leading=term is not None, after=at)]
+        if term is not None:
+            nexts.append(self._ticker.next_at())
+        wait = LOOK_SECONDS
+        for instant in nexts:
+            if instant is not None:
+                wait = min(wait, (instant - self._clock.now()) / 1000)
+        return max(0.0, wait)
+
+    def _watch_clock(self, at: int) -> None:
+        """Say so when the wall clock was set: ticks come early, late or again in its view."""
+        offset = at / 1000 - self._clock.monotonic()
+        if self._clock_offset is not None:
+            jump = round(offset - self._clock_offset, 3)
+            if abs(jump) * 1000 > _CLOCK_JUMP_MS:
+                log.warning("the wall clock jumped by %+.1f s", jump)
+        self._clock_offset = offset
+
+
+class EngineThread:
+    """Runs an engine's passes until told to stop."""
+
+    def __init__(self, engine: Engine, execution: Execution, *, close: Callable[[], None]) -> None:
+        """``close`` lets the engine's connection go when the thread ends."""
+        self._engine = engine
+        self._execution = execution
+        self._close = close
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Get execution ready, then begin. Errors: `OSError`."""
+        self._execution.start()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have a pass done now."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writing, b".")
+
+    def stop(self) -> None:
+        """End after the pass under way; agents go on under their supervisors. Repeatable."""
+        self._stopping.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._sleep(self._engine.try_pass())
+        finally:
+            self._execution.stop()
+            self._close()
+
+    def _sleep(self, seconds: float) -> None:
+        poller = select.poll()
+        poller.register(self._reading, select.POLLIN)
+        descriptor = self._execution.descriptor
+        if descriptor is not None:
+            poller.register(descriptor, select.POLLIN)
+        # Rounded up: a poll that ends a hair early would spin until the tick is due.
+        if poller.poll(int(seconds * 1000) + 1 if seconds > 0 else 0):
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reading, 4096)

@@ -1,0 +1,211 @@
+"""The lease keeper: takes the lease when it may, renews it in time, and steps down on any doubt.
+
+Runs on a thread and a connection of its own. What it knows, others read from `Standing`: a term, or
+None when this node must not act as leader. See the package's prose for the states.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.lease import Lease
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.ports import Clock, LeaseStore
+    from claude_tasks.scheduling.lifetime import Register
+    from claude_tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FOLLOWER_LOOK_SECONDS = 0.05
+"""How often a follower looks at the lease: a read of shared memory and one ``flock``."""
+
+
+class Standing:
+    """Where this node stands, as the keeper knows it and every other thread reads it.
+
+    One reference is written and read, so no lock is needed. Trust ends by itself, whatever the
+    keeper is busy with.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Follow."""
+        self._clock = clock
+        self._granted: tuple[Term, float] | None = None
+
+    def term(self) -> Term | None:
+        """The term this node may act in now, None while it follows or its trust has run out."""
+        granted = self._granted
+        if granted is None or self._clock.monotonic() >= granted[1]:
+            return None
+        return granted[0]
+
+    def granted(self) -> tuple[Term, float] | None:
+        """The term held, trusted or not, and the monotonic time at which its trust ends."""
+        return self._granted
+
+    def grant(self, term: Term, *, until: float) -> None:
+        """Lead, until a monotonic time."""
+        self._granted = (term, until)
+
+    def revoke(self) -> None:
+        """Follow from now on."""
+        self._granted = None
+
+
+class LeaseKeeper:
+    """The candidate's and the leader's side of the lease, one `step` at a time.
+
+    ``store`` and ``register`` are for this actor alone. ``progress`` returns the monotonic time at
+    which the scheduling loop last completed a pass: a leader whose loop is stuck stops renewing.
+    ``notify`` is called after each change of leadership.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: LeaseStore,
+        register: Register,
+        node: Node,
+        standing: Standing,
+        clock: Clock,
+        settings: Settings,
+        progress: Callable[[], float],
+        notify: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Stand as a follower that has seen nothing."""
+        self._store = store
+        self._register = register
+        self._node = node
+        self._standing = standing
+        self._clock = clock
+        self._settings = settings
+        self._progress = progress
+        self._notify = notify
+        self._seen: Observation | None = None
+
+    def step(self) -> float:
+        """Look, take or renew; returns the seconds to wait before the next step."""
+        granted = self._standing.granted()
+        return self._follow() if granted is None else self._lead(*granted)
+
+    def resign(self) -> None:
+        """Free the lease, so that a follower takes over at once. Safe to repeat."""
+        granted = self._standing.granted()
+        if granted is None:
+            return
+        term = granted[0]
+        self._step_down(term, "released")
+        try:
+            self._store.release_lease(term, at=self._clock.now())
+        except StorageError as error:
+            log.warning("the lease of epoch %d could not be released: %s", term.epoch, error)
+
+    def _follow(self) -> float:
+        try:
+            lease = self._store.read_lease()
+            ground = self._ground(lease)
+            if ground is None or not self._take(lease, ground):
+                return FOLLOWER_LOOK_SECONDS
+        except StorageError as error:
+            log.warning("cannot look at the lease: %s", error)
+            return self._short_wait
+        return self._settings.lease_renew
+
+    def _ground(self, lease: Lease) -> Takeover | None:
+        monotonic = self._clock.monotonic()
+        self._seen = observe(self._seen, lease, monotonic=monotonic)
+        dead = lease.holder is not None and self._register.is_dead(lease.holder)
+        return takeover_ground(lease, self._seen, monotonic=monotonic, holder_dead=dead)
+
+    def _take(self, lease: Lease, ground: Takeover) -> bool:
+        asked = self._clock.monotonic()
+        term = self._store.take_lease(lease, self._node, ttl_ms=self._ttl_ms, at=self._clock.now())
+        if term is None:
+            return False  # another follower was faster
+        self._trust(term, since=asked)
+        log.info("leadership gained: epoch %d (%s)", term.epoch, ground)
+        self._notify()
+        return True
+
+    def _lead(self, term: Term, trusted_until: float) -> float:
+        asked = self._clock.monotonic()
+        if asked >= trusted_until:
+            self._step_down(term, "it could not be renewed in time")
+            return 0.0
+        if asked - self._progress() > self._trust_span:
+            log.warning("the scheduling loop makes no progress: the lease is not renewed")
+            wait = self._short_wait
+        else:
+            wait = self._renew(term, asked)
+        return min(wait, max(0.0, trusted_until - self._clock.monotonic()))
+
+    def _renew(self, term: Term, asked: float) -> float:
+        """Renew; the seconds to wait. An error lets the trust run out, another holder ends it."""
+        try:
+            stands = self._store.renew_lease(term, ttl_ms=self._ttl_ms, at=self._clock.now())
+        except StorageError as error:
+            log.warning("the lease of epoch %d was not renewed: %s", term.epoch, error)
+            return self._short_wait
+        if not stands:
+            self._step_down(term, "another node holds it")
+            return 0.0
+        self._trust(term, since=asked)
+        return self._settings.lease_renew
+
+    def _trust(self, term: Term, *, since: float) -> None:
+        self._standing.grant(term, until=since + self._trust_span)
+
+    def _step_down(self, term: Term, why: str) -> None:
+        log.info("leadership lost: epoch %d: %s", term.epoch, why)
+        self._standing.revoke()
+        self._seen = None
+        self._notify()
+
+    @property
+    def _short_wait(self) -> float:
+        """After a failure: sooner than the renewal interval, while trust lasts."""
+        return self._settings.lease_renew / 5
+
+    @property
+    def _ttl_ms(self) -> int:
+        return round(self._settings.lease_ttl * 1000)
+
+    @property
+    def _trust_span(self) -> float:
+        return self._settings.lease_ttl - self._settings.lease_margin
+
+
+class KeeperThread:
+    """Steps a `LeaseKeeper` until told to stop, then resigns."""
+
+    def __init__(self, keeper: LeaseKeeper, *, close: Callable[[], None]) -> None:
+        """``close`` lets the keeper's connection go when the thread ends."""
+        self._keeper = keeper
+        self._close = close
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to stand for the lease."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Resign and wait for the thread. Safe to repeat."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._stop.wait(wait):
+            wait = self._keeper.step()
+        self._keeper.resign()
+        self._close()

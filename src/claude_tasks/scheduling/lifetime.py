@@ -1,0 +1,106 @@
+"""Lifetime locks: the kernel's word on whether a node lives.
+
+Each node holds an ``flock`` on a file named after its id from birth to death; kill -9 lets it go
+within milliseconds. Descriptors are close-on-exec: a child that inherited one would keep its dead
+parent alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import StorageError
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.ports import NodeStore
+
+
+class LifetimeLock:
+    """The lock of one node, held from `acquire` to `release`."""
+
+    def __init__(self, folder: str, node_id: str) -> None:
+        """Name the lock; nothing is touched yet."""
+        self._path = lock_path(folder, node_id)
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Be alive. Errors: `StorageError` when the lock file cannot be made."""
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(f"{self._path}: {error.strerror}") from error
+
+    def release(self, *, tidy: bool) -> None:
+        """Be gone; ``tidy`` removes the file too, for a node that left the register. Repeatable."""
+        if self._descriptor >= 0:
+            if tidy:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._path)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def lock_path(folder: str, node_id: str) -> str:
+    """Where a node's lock stands."""
+    return os.path.join(folder, f"{node_id}.lock")
+
+
+class Sign(Enum):
+    """What a node's lock tells."""
+
+    ALIVE = auto()
+    DEAD = auto()
+    NONE = auto()
+    """No lock file: it left in good order, or somebody tidied up."""
+
+
+def probe(folder: str, node_id: str) -> Sign:
+    """Look at a node's lock without disturbing it."""
+    try:
+        descriptor = os.open(lock_path(folder, node_id), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Sign.NONE
+    try:
+        # Shared, so that two who look at once do not take each other for the holder.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Sign.ALIVE
+    else:
+        return Sign.DEAD
+    finally:
+        os.close(descriptor)
+
+
+class Register:
+    """Who lives: the lifetime locks, with the list of nodes where a lock tells nothing."""
+
+    def __init__(self, store: NodeStore, folder: str) -> None:
+        """``folder`` is where the locks stand."""
+        self._store = store
+        self._folder = folder
+
+    def is_dead(self, node_id: str) -> bool:
+        """Dead by its lock, or neither locked nor registered: a node that left in good order."""
+        sign = probe(self._folder, node_id)
+        if sign is Sign.NONE:
+            return all(node.id != node_id for node in self._store.list_nodes())
+        return sign is Sign.DEAD
+
+    def living(self) -> list[Node]:
+        """The registered nodes that are alive."""
+        return [node for node in self._store.list_nodes() if not self.is_dead(node.id)]
+
+    def forget_the_dead(self) -> None:
+        """Strike dead nodes from the register, and remove their locks."""
+        for node in self._store.list_nodes():
+            if self.is_dead(node.id):
+                self._store.remove_node(node.id)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(lock_path(self._folder, node.id))

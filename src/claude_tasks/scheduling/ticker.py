@@ -1,0 +1,63 @@
+"""The ticker: turns due ticks into rows, all of a pass in one transaction.
+
+The agenda is an index of the database (``tasks_agenda``), not a heap in memory: there is nothing
+to load when leadership is gained, nothing to drop when it is lost, and an edit made anywhere moves
+the timer by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.run import Reason
+from claude_tasks.domain.tick import PlannedRow, TickPlan, plan_ticks
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.lease import Term
+    from claude_tasks.domain.ports import TickStore
+    from claude_tasks.domain.task import Task
+
+log = logging.getLogger(__name__)
+
+TASKS_A_PASS = 500
+"""Enough for any herd; a bounded transaction keeps other writers waiting for milliseconds only."""
+
+
+class Ticker:
+    """Takes what is due."""
+
+    def __init__(self, store: TickStore) -> None:
+        """Work on the engine's store."""
+        self._store = store
+
+    def take_due(self, term: Term, *, at: int) -> bool:
+        """Take the due ticks of up to `TASKS_A_PASS` tasks; whether there may be more.
+
+        Planning happens before the transaction: a write lock is held for writes only. A task
+        edited in between is left for the next pass. Errors: `LeadershipLostError`.
+        """
+        tasks = self._store.due_tasks(at=at, limit=TASKS_A_PASS)
+        if not tasks:
+            return False
+        plans = [_plan(task, at=at) for task in tasks]
+        outcome = self._store.record_ticks(term, plans, at=at)
+        log.debug("took ticks of %d tasks: %s", len(plans), outcome)
+        return len(tasks) == TASKS_A_PASS or outcome.edited_meanwhile > 0
+
+    def next_at(self) -> int | None:
+        """When the next tick is due."""
+        return self._store.next_tick_at()
+
+
+def _plan(task: Task, *, at: int) -> TickPlan:
+    """The plan of one task. A schedule that went bad stops its own task, visibly, and no other."""
+    try:
+        return plan_ticks(task, at=at)
+    except ClaudeTasksError as error:
+        log.exception("task %d: its schedule cannot be computed", task.id)
+        tick = task.next_run_at
+        assert tick is not None  # it was due
+        row = PlannedRow(tick, at, Reason.INVALID_SCHEDULE, error.message)
+        return TickPlan(task, (row,), tick, None)

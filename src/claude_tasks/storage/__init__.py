@@ -1,0 +1,1 @@
+"""Where tasks and runs are kept: named SQL, migrations, one store per database."""

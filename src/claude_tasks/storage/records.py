@@ -1,0 +1,77 @@
+"""Between rows and records: lists are JSON in text, booleans are 0 and 1."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.node import Node, Role
+from claude_tasks.domain.run import Reason, Run, State, Trigger
+from claude_tasks.domain.task import Catchup, OnUsageLimit, Overlap, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from claude_tasks.domain.run import Outcome
+
+_LIST_COLUMNS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
+_EMPTY_LIST = "[]"
+
+
+def task_from_row(row: Sequence[Any]) -> Task:
+    """A row of ``task_columns``."""
+    task = Task._make(row[: len(Task._fields)])
+    return task._replace(
+        enabled=bool(task.enabled),
+        allowed_tools=_list(row[10]),
+        disallowed_tools=_list(row[11]),
+        extra_args=_list(row[15]),
+        overlap=Overlap(task.overlap),
+        catchup=Catchup(task.catchup),
+        on_usage_limit=OnUsageLimit(task.on_usage_limit),
+        tags=_list(row[25]),
+    )
+
+
+def run_from_row(row: Sequence[Any]) -> Run:
+    """A row of ``run_columns``."""
+    run = Run._make(row)
+    return run._replace(
+        trigger=Trigger(run.trigger),
+        state=State(run.state),
+        reason=_reason(run.reason),
+        cancel_reason=_reason(run.cancel_reason),
+        permission_denials=_list(row[29]),
+    )
+
+
+def node_from_row(row: Sequence[Any]) -> Node:
+    """A row of ``nodes``."""
+    node = Node._make(row)
+    return node._replace(role=Role(node.role), scheduler=bool(node.scheduler))
+
+
+def column_values(columns: Mapping[str, object]) -> dict[str, object]:
+    """Values as the database keeps them."""
+    return {
+        name: json.dumps(list(value), ensure_ascii=False)  # type: ignore[call-overload]
+        if name in _LIST_COLUMNS
+        else (int(value) if isinstance(value, bool) else value)
+        for name, value in columns.items()
+    }
+
+
+def outcome_values(outcome: Outcome) -> dict[str, object]:
+    """The columns of a run that its outcome fills."""
+    values = outcome._asdict()
+    del values["transient"]
+    values["permission_denials"] = json.dumps(list(outcome.permission_denials), ensure_ascii=False)
+    return values
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return () if text == _EMPTY_LIST else tuple(json.loads(text))
+
+
+def _reason(text: str | None) -> Reason | None:
+    return None if text is None else Reason(text)

@@ -1,0 +1,15 @@
+-- name: register_node
+-- A node says hello.
+INSERT INTO nodes (id, role, host, pid, version, scheduler, started_at)
+VALUES (:id, :role, :host, :pid, :version, :scheduler, :started_at)
+ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid,
+    version = excluded.version, scheduler = excluded.scheduler, started_at = excluded.started_at
+
+-- name: list_nodes
+-- Nodes that have not said goodbye. Whether they live, their lifetime locks say.
+SELECT id, role, host, pid, version, scheduler, started_at FROM nodes
+ORDER BY started_at, id
+
+-- name: remove_node
+-- A node says goodbye, or is found dead.
+DELETE FROM nodes WHERE id = :node_id

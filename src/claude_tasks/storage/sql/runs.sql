@@ -1,0 +1,115 @@
+-- name: run_columns
+-- The columns of a run in the order of its record.
+r.id, r.task_id, t.name, r.trigger, r.scheduled_for, r.state, r.reason, r.attempt, r.claim,
+r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started_at, r.ended_at,
+r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
+r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,
+r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path
+
+-- name: get_run
+-- One run.
+SELECT {run_columns} FROM task_runs r JOIN tasks t ON t.id = r.task_id WHERE r.id = :run_id
+
+-- name: list_runs
+-- A page of runs, newest first.
+SELECT {run_columns} FROM task_runs r JOIN tasks t ON t.id = r.task_id
+WHERE {conditions}
+ORDER BY r.id DESC LIMIT :limit
+
+-- name: count_runs
+-- How many runs match.
+SELECT COUNT(*) FROM task_runs r WHERE {conditions}
+
+-- name: startable
+-- Queued runs this node may start, at most as many of each task as its limit leaves room for.
+WITH waiting AS (
+    SELECT r.id, r.not_before,
+           ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.not_before, r.id) AS place,
+           (SELECT COUNT(*) FROM task_runs a
+             WHERE a.task_id = r.task_id AND a.state = 'running') AS active,
+           CASE t.overlap WHEN 'allow' THEN COALESCE(t.max_concurrency, 1000000)
+                          ELSE COALESCE(t.max_concurrency, 1) END AS room
+    FROM task_runs r JOIN tasks t ON t.id = r.task_id
+    WHERE r.state = 'queued' AND r.not_before <= :at
+      AND (r.assigned_to = :node_id OR (:leading = 1 AND r.assigned_to IS NULL))
+)
+SELECT id FROM waiting WHERE active + place <= room ORDER BY not_before, id LIMIT :limit
+
+-- name: claim_run
+-- queued -> running, by exactly one node.
+UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id,
+    lease_epoch = :epoch, started_at = :at
+WHERE id = :run_id AND state = 'queued'
+
+-- name: mark_last_run
+-- The run a task last began.
+UPDATE tasks SET last_run_id = :run_id
+WHERE id = (SELECT task_id FROM task_runs WHERE id = :run_id)
+
+-- name: count_running
+-- How many runs are running: everywhere, or those of one node.
+SELECT COUNT(*) FROM task_runs
+WHERE state = 'running' AND (:node_id IS NULL OR claimed_by = :node_id)
+
+-- name: next_start_at
+-- When the next queued run of this node may start, if that is still to come.
+SELECT MIN(not_before) FROM task_runs
+WHERE state = 'queued' AND not_before > :after
+  AND (assigned_to = :node_id OR (:leading = 1 AND assigned_to IS NULL))
+
+-- name: finish_run
+-- running -> terminal, by the claim that ran it.
+UPDATE task_runs SET state = :state, reason = :reason, started_at = COALESCE(:started_at, started_at),
+    ended_at = :ended_at, exit_code = :exit_code, output = :output, error = :error,
+    session_id = :session_id, model = :model, cost_usd = :cost_usd, input_tokens = :input_tokens,
+    output_tokens = :output_tokens, cache_read_tokens = :cache_read_tokens,
+    cache_creation_tokens = :cache_creation_tokens, num_turns = :num_turns,
+    permission_denials = :permission_denials, log_path = :log_path
+WHERE id = :run_id AND claim = :claim AND state = 'running'
+
+-- name: requeue_run
+-- running -> queued, to be claimed anew.
+UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before, error = :error,
+    claimed_by = NULL, assigned_to = NULL, started_at = NULL
+WHERE id = :run_id AND claim = :claim AND state = 'running'
+
+-- name: cancel_queued_run
+-- A run that has not begun is cancelled at once.
+UPDATE task_runs SET state = 'cancelled', reason = 'cancelled', cancel_requested_at = :at,
+    cancel_reason = 'cancelled', ended_at = :at, error = 'cancelled before it began'
+WHERE id = :run_id AND state = 'queued'
+
+-- name: request_cancel
+-- A running run is asked to stop; the node that watches it sees to that.
+UPDATE task_runs SET cancel_requested_at = COALESCE(cancel_requested_at, :at),
+    cancel_reason = COALESCE(cancel_reason, 'cancelled')
+WHERE id = :run_id AND state = 'running'
+
+-- name: running_of
+-- What a node watches.
+SELECT {run_columns} FROM task_runs r JOIN tasks t ON t.id = r.task_id
+WHERE r.state = 'running' AND r.claimed_by = :node_id
+
+-- name: running_elsewhere
+-- What other nodes watch, or watched before they died.
+SELECT {run_columns} FROM task_runs r JOIN tasks t ON t.id = r.task_id
+WHERE r.state = 'running' AND r.claimed_by <> :node_id
+
+-- name: cancel_requests
+-- Running runs that a node was asked to end.
+SELECT id FROM task_runs
+WHERE state = 'running' AND claimed_by = :node_id AND cancel_requested_at IS NOT NULL
+
+-- name: adopt_run
+-- Take over the watch from a dead node.
+UPDATE task_runs SET claimed_by = :node_id, lease_epoch = :epoch
+WHERE id = :run_id AND claim = :claim AND claimed_by = :from_node AND state = 'running'
+
+-- name: assigned_nodes
+-- The nodes that queued runs wait for.
+SELECT DISTINCT assigned_to FROM task_runs WHERE state = 'queued' AND assigned_to IS NOT NULL
+
+-- name: release_assigned
+-- Queued runs of a dead node go to the leader.
+UPDATE task_runs SET assigned_to = NULL WHERE state = 'queued' AND assigned_to = :node_id
+RETURNING id

@@ -1,0 +1,53 @@
+-- name: insert_task
+-- A new task with its first tick.
+INSERT INTO tasks (
+    name, prompt, cron_expr, timezone, scheduled_at, working_dir, enabled, model, permission_mode,
+    allowed_tools, disallowed_tools, max_turns, max_budget_usd, append_system_prompt, extra_args,
+    timeout_seconds, overlap, catchup, catchup_window_seconds, jitter_seconds, max_retries,
+    max_concurrency, on_usage_limit, notify_on, tags, discord_webhook, slack_webhook,
+    revision, anchor_at, cursor_at, next_run_at, created_at, updated_at
+) VALUES (
+    :name, :prompt, :cron_expr, :timezone, :scheduled_at, :working_dir, :enabled, :model,
+    :permission_mode, :allowed_tools, :disallowed_tools, :max_turns, :max_budget_usd,
+    :append_system_prompt, :extra_args, :timeout_seconds, :overlap, :catchup,
+    :catchup_window_seconds, :jitter_seconds, :max_retries, :max_concurrency, :on_usage_limit,
+    :notify_on, :tags, :discord_webhook, :slack_webhook,
+    1, :anchor_at, :anchor_at, :next_run_at, :at, :at
+)
+
+-- name: task_columns
+-- The columns of a task in the order of its record.
+t.id, t.name, t.prompt, t.cron_expr, t.timezone, t.scheduled_at, t.working_dir, t.enabled, t.model,
+t.permission_mode, t.allowed_tools, t.disallowed_tools, t.max_turns, t.max_budget_usd,
+t.append_system_prompt, t.extra_args, t.timeout_seconds, t.overlap, t.catchup,
+t.catchup_window_seconds, t.jitter_seconds, t.max_retries, t.max_concurrency, t.on_usage_limit,
+t.notify_on, t.tags, t.discord_webhook, t.slack_webhook, t.revision, t.anchor_at, t.cursor_at,
+t.next_run_at, t.last_run_id, t.created_at, t.updated_at, t.deleted_at
+
+-- name: get_task
+-- One task, deleted or not.
+SELECT {task_columns} FROM tasks t WHERE t.id = :task_id
+
+-- name: find_tasks
+-- Live tasks of one name, oldest first.
+SELECT {task_columns} FROM tasks t WHERE t.name = :name AND t.deleted_at IS NULL ORDER BY t.id
+
+-- name: list_tasks
+-- Every task with the run it last began, newest first.
+SELECT {task_columns}, r.started_at, r.state, r.reason
+FROM tasks t LEFT JOIN task_runs r ON r.id = t.last_run_id
+WHERE :include_deleted = 1 OR t.deleted_at IS NULL
+ORDER BY t.id DESC
+
+-- name: edit_task
+-- Columns a person changed, if the task still stands where the person read it.
+UPDATE tasks SET {assignments}, revision = revision + 1, updated_at = :at
+WHERE id = :task_id AND revision = :expected_revision AND cursor_at = :expected_cursor_at
+  AND (next_run_at = :expected_next_run_at
+       OR (next_run_at IS NULL AND :expected_next_run_at IS NULL))
+
+-- name: drop_queued
+-- End the queued scheduled runs of a task whose owner took them away.
+UPDATE task_runs SET state = :state, reason = :reason, error = :error, ended_at = :at
+WHERE task_id = :task_id AND state = 'queued' AND trigger = 'schedule'
+RETURNING id

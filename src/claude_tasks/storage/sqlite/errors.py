@@ -1,0 +1,61 @@
+"""SQLite's errors in our words: busy, full, corrupt, read-only, foreign."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from claude_tasks.domain.errors import StorageBusyError, StorageError
+
+_PRIMARY_CODE_MASK = 0xFF
+
+_TRANSLATION: dict[int, tuple[str, str, str | None]] = {
+    sqlite3.SQLITE_FULL: ("storage_full", "the disk is full", "free some space; nothing was lost"),
+    sqlite3.SQLITE_IOERR: (
+        "storage_io",
+        "the disk refused to read or write",
+        "check the disk with `dmesg` and `df`",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "storage_corrupt",
+        "the database is damaged",
+        (
+            "stop every claude-tasks process, keep a copy of the file, then try "
+            "`sqlite3 tasks.db .recover` or restore a backup; it is never overwritten"
+        ),
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "storage_corrupt",
+        "the file is not a SQLite database",
+        "it is never overwritten: move it away, or set CLAUDE_TASKS_DATA to another folder",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "storage_readonly",
+        "the database cannot be written",
+        "check the owner and the mode of the file and its folder",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "storage_cannot_open",
+        "the database cannot be opened",
+        "check the owner and the mode of the file and its folder",
+    ),
+    sqlite3.SQLITE_PERM: (
+        "storage_cannot_open",
+        "access to the database is denied",
+        "check the owner and the mode of the file and its folder",
+    ),
+}
+
+
+def translate(error: sqlite3.Error, path: str) -> StorageError:
+    """The error this program raises for one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & _PRIMARY_CODE_MASK if code is not None else None
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageBusyError(
+            f"{path}: another process keeps the database locked",
+            hint="try again; `claude-tasks status` shows who is running",
+        )
+    if primary in _TRANSLATION:
+        name, message, hint = _TRANSLATION[primary]
+        return StorageError(f"{path}: {message} ({error})", hint=hint, code=name)
+    return StorageError(f"{path}: {error}")

@@ -1,0 +1,103 @@
+"""The lease, the register of nodes and the change feed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.lease import Lease, Term
+from claude_tasks.domain.ports import Change
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import node_from_row
+from claude_tasks.storage.sqlite.tables import Tables
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.node import Node
+
+
+class LeaseTable(Tables):
+    """The room of leadership."""
+
+    def read_lease(self) -> Lease:
+        """The lease as it stands."""
+        return Lease._make(self._connection.rows(load("lease")["read_lease"])[0])
+
+    def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
+        """Become holder in a new epoch, if the lease still stands as seen."""
+        parameters = {
+            "node_id": node.id,
+            "host": node.host,
+            "pid": node.pid,
+            "role": node.role,
+            "version": node.version,
+            "ttl_ms": ttl_ms,
+            "at": at,
+            "seen_holder": seen.holder,
+            "seen_epoch": seen.epoch,
+            "seen_renew_seq": seen.renew_seq,
+        }
+        with self._connection.write():
+            taken = self._connection.execute(load("lease")["take_lease"], parameters).rowcount == 1
+            if taken:
+                self._note("lease", seen.epoch + 1, at)
+        return Term(node.id, seen.epoch + 1) if taken else None
+
+    def renew_lease(self, term: Term, *, ttl_ms: int, at: int) -> bool:
+        """Prolong the term; False when it is over."""
+        parameters = {**term._asdict(), "ttl_ms": ttl_ms, "at": at}
+        with self._connection.write():
+            return self._connection.execute(load("lease")["renew_lease"], parameters).rowcount == 1
+
+    def release_lease(self, term: Term, *, at: int) -> bool:
+        """Free the lease; False when the term was over already."""
+        parameters = {**term._asdict(), "at": at}
+        with self._connection.write():
+            cursor = self._connection.execute(load("lease")["release_lease"], parameters)
+            if cursor.rowcount == 1:
+                self._note("lease", term.epoch, at)
+        return cursor.rowcount == 1
+
+
+class NodeTable(Tables):
+    """The room of nodes."""
+
+    def register_node(self, node: Node) -> None:
+        """A node says hello."""
+        parameters = node._asdict()
+        parameters["scheduler"] = int(node.scheduler)
+        with self._connection.write():
+            self._connection.execute(load("nodes")["register_node"], parameters)
+            self._note("node", node.id, node.started_at)
+
+    def list_nodes(self) -> list[Node]:
+        """Nodes that have not said goodbye."""
+        return [node_from_row(row) for row in self._connection.rows(load("nodes")["list_nodes"])]
+
+    def remove_node(self, node_id: str) -> None:
+        """A node says goodbye, or was found dead."""
+        with self._connection.write():
+            self._connection.execute(load("nodes")["remove_node"], {"node_id": node_id})
+
+
+class ChangeTable(Tables):
+    """The room of the change feed."""
+
+    _seen_version: int | None = None
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call.
+
+        ``PRAGMA data_version`` reads shared memory: no disk, a few microseconds.
+        """
+        version = self._connection.value("PRAGMA data_version")
+        moved = bool(version != self._seen_version)
+        self._seen_version = version
+        return moved
+
+    def last_change(self) -> int:
+        """The newest sequence number, 0 in an empty feed."""
+        return int(self._connection.value(load("changes")["last_change"]))
+
+    def changes_since(self, seq: int, *, limit: int = 1000) -> list[Change]:
+        """Entries after ``seq``, oldest first."""
+        rows = self._connection.rows(load("changes")["changes_since"], {"seq": seq, "limit": limit})
+        return [Change._make(row) for row in rows]

@@ -1,0 +1,127 @@
+"""Bring a database to the current schema: numbered steps, forward only, each in one transaction."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.domain.errors import StorageError
+from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
+_FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
+
+_LEDGER = """
+CREATE TABLE schema_migrations (
+    version     INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    applied_at  INTEGER NOT NULL
+)
+"""
+
+
+class Migration(NamedTuple):
+    """One step: its number, its name, the file that holds it."""
+
+    version: int
+    name: str
+    path: str
+
+
+def migrations() -> list[Migration]:
+    """Every step, in order."""
+    found = (_FILE.match(entry) for entry in sorted(os.listdir(_FOLDER)))
+    return [
+        Migration(int(match[1]), match[2], os.path.join(_FOLDER, match[0]))
+        for match in found
+        if match
+    ]
+
+
+NEWEST = 1
+"""The schema this code works with; a test holds it against the folder."""
+
+
+def bring_up_to_date(connection: Connection, *, at: int, until: int | None = None) -> None:
+    """Apply what is missing. Errors: `StorageError` for a foreign or a newer database."""
+    wanted = NEWEST if until is None else until
+    if _version(connection) == wanted:
+        return
+    with _one_at_a_time(connection.path):
+        if _version(connection) == 0:
+            # The switch to WAL is permanent and cannot be part of a transaction.
+            connection.execute("PRAGMA journal_mode = WAL")
+        for migration in migrations():
+            if _version(connection) < migration.version <= wanted:
+                _apply(connection, migration, at=at)
+
+
+def _version(connection: Connection) -> int:
+    """The schema's number, 0 for an empty file."""
+    if connection.value("PRAGMA application_id") == APPLICATION_ID:
+        version = int(connection.value("SELECT MAX(version) FROM schema_migrations"))
+        if version > NEWEST:
+            raise StorageError(
+                f"{connection.path}: written by a newer claude-tasks (schema {version})",
+                hint="upgrade this one",
+                code="storage_newer",
+            )
+        return version
+    if connection.value("SELECT COUNT(*) FROM sqlite_master"):
+        raise StorageError(
+            f"{connection.path}: a database, but not one of this program's",
+            hint="it is left as it is: set CLAUDE_TASKS_DATA to another folder",
+            code="storage_foreign",
+        )
+    return 0
+
+
+def _apply(connection: Connection, migration: Migration, *, at: int) -> None:
+    with open(migration.path, encoding="utf-8") as file:
+        script = file.read()
+    with connection.write():
+        if _version(connection) >= migration.version:
+            return  # another process was faster
+        if migration.version == 1:
+            connection.execute(_LEDGER)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for statement in split_statements(script):
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO schema_migrations (version, name, applied_at) VALUES (:v, :n, :at)",
+            {"v": migration.version, "n": migration.name, "at": at},
+        )
+
+
+def split_statements(script: str) -> list[str]:
+    """The statements of a script. ``executescript`` would commit the transaction we are in."""
+    from sqlite3 import complete_statement  # noqa: PLC0415 (only migrations need it)
+
+    statements: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if complete_statement(pending):
+            statements.append(pending.strip())
+            pending = ""
+    return statements
+
+
+@contextmanager
+def _one_at_a_time(path: str) -> Iterator[None]:
+    """Processes that start at once on a new folder create the schema one after the other.
+
+    The switch to WAL mode does not honour the busy timeout, so SQLite's own lock is not enough.
+    """
+    lock = os.open(f"{path}.init-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

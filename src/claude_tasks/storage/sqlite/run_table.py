@@ -1,0 +1,232 @@
+"""Runs: queued, claimed, finished, handed over. Each change is a compare-and-swap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.errors import ConflictError, NotFoundError
+from claude_tasks.domain.ports import Claimed, Finish, RunFilter
+from claude_tasks.domain.task import Overlap, Task
+from claude_tasks.domain.tick import PlannedRow
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import outcome_values, run_from_row, task_from_row
+from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.task_table import select as select_task
+from claude_tasks.storage.sqlite.tick_table import (
+    insert_planned,
+    make_way,
+    require_term,
+    settle_overlap,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claude_tasks.domain.lease import Term
+    from claude_tasks.domain.run import Run, Trigger
+
+
+class RunTable(Tables):
+    """The room of runs."""
+
+    def add_run(self, task_id: int, *, trigger: Trigger, assigned_to: str | None, at: int) -> Run:
+        """Queue a run by hand, or record that the overlap rule skipped it."""
+        with self._connection.write():
+            task = self._task(task_id)
+            row = PlannedRow(at, at, yields=task.overlap is Overlap.SKIP)
+            row = settle_overlap(self._connection, task, row)
+            if task.overlap is Overlap.CANCEL_OTHER:
+                make_way(self._connection, task_id, at=at)
+            run_id = insert_planned(
+                self._connection,
+                task,
+                row,
+                epoch=None,
+                at=at,
+                trigger=trigger,
+                assigned_to=assigned_to,
+            )
+            assert run_id is not None  # without a tick there is nothing to conflict with
+            self._note("run", run_id, at)
+            return self.get_run(run_id)
+
+    def get_run(self, run_id: int) -> Run:
+        """One run."""
+        rows = self._connection.rows(_select("get_run"), {"run_id": run_id})
+        if not rows:
+            raise NotFoundError(
+                "Run not found", hint=f"there is no run {run_id}: claude-tasks runs"
+            )
+        return run_from_row(rows[0])
+
+    def list_runs(self, wanted: RunFilter) -> list[Run]:
+        """A page of runs."""
+        conditions, parameters = _conditions(wanted)
+        sql = _select("list_runs").replace("{conditions}", conditions)
+        rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
+        return [run_from_row(row) for row in rows]
+
+    def count_runs(self, wanted: RunFilter) -> int:
+        """How many runs match, whatever the page."""
+        conditions, parameters = _conditions(wanted._replace(before_id=None))
+        sql = load("runs")["count_runs"].replace("{conditions}", conditions)
+        return int(self._connection.value(sql, parameters))
+
+    def claim_runs(
+        self, node_id: str, *, term: Term | None, limit: int, per_node: bool, at: int
+    ) -> list[Claimed]:
+        """Take queued runs that may start now."""
+        sql = load("runs")
+        leading = {"node_id": node_id, "leading": int(term is not None), "at": at}
+        if not self._connection.rows(sql["startable"], {**leading, "limit": 1}):
+            return []  # the usual answer, for the price of a read
+        with self._connection.write():
+            if term is not None:
+                require_term(self._connection, term)
+            running = self._connection.value(
+                sql["count_running"], {"node_id": node_id if per_node else None}
+            )
+            room = max(0, limit - running)
+            ids = [
+                row[0]
+                for row in self._connection.rows(sql["startable"], {**leading, "limit": room})
+            ]
+            epoch = None if term is None else term.epoch
+            for run_id in ids:
+                self._claim(run_id, node_id=node_id, epoch=epoch, at=at)
+            return [self._claimed(run_id) for run_id in ids]
+
+    def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:
+        """When the next queued run of this node may start."""
+        start: int | None = self._connection.value(
+            load("runs")["next_start_at"],
+            {"node_id": node_id, "leading": int(leading), "after": after},
+        )
+        return start
+
+    def finish_runs(self, finished: Sequence[Finish], *, at: int) -> list[bool]:
+        """Move running runs to their terminal state."""
+        with self._connection.write():
+            return [self._finish(finish, at=at) for finish in finished]
+
+    def requeue_run(
+        self, run_id: int, *, claim: int, attempt: int, not_before: int, error: str | None, at: int
+    ) -> bool:
+        """Put a running run back into the queue."""
+        parameters = {
+            "run_id": run_id,
+            "claim": claim,
+            "attempt": attempt,
+            "not_before": not_before,
+            "error": error,
+        }
+        return self._swap("requeue_run", parameters, run_id=run_id, at=at)
+
+    def request_cancel(self, run_id: int, *, at: int) -> Run:
+        """Cancel what has not begun, ask what runs to stop."""
+        sql = load("runs")
+        with self._connection.write():
+            parameters = {"run_id": run_id, "at": at}
+            if (
+                self._connection.execute(sql["cancel_queued_run"], parameters).rowcount == 0
+                and self._connection.execute(sql["request_cancel"], parameters).rowcount == 0
+            ):
+                run = self.get_run(run_id)
+                raise ConflictError(f"Run {run_id} has ended already ({run.state})")
+            self._note("run", run_id, at)
+            return self.get_run(run_id)
+
+    def running_of(self, node_id: str) -> list[Run]:
+        """What a node watches."""
+        rows = self._connection.rows(_select("running_of"), {"node_id": node_id})
+        return [run_from_row(row) for row in rows]
+
+    def running_elsewhere(self, node_id: str) -> list[Run]:
+        """What other nodes watch, or watched."""
+        rows = self._connection.rows(_select("running_elsewhere"), {"node_id": node_id})
+        return [run_from_row(row) for row in rows]
+
+    def cancel_requests(self, node_id: str) -> list[int]:
+        """Running runs of this node that somebody wants to end."""
+        rows = self._connection.rows(load("runs")["cancel_requests"], {"node_id": node_id})
+        return [row[0] for row in rows]
+
+    def adopt_run(self, run: Run, *, node_id: str, epoch: int | None, at: int) -> bool:
+        """Take over the watch on a run, unless it moved."""
+        parameters = {
+            "run_id": run.id,
+            "claim": run.claim,
+            "from_node": run.claimed_by,
+            "node_id": node_id,
+            "epoch": epoch,
+        }
+        return self._swap("adopt_run", parameters, run_id=run.id, at=at)
+
+    def assigned_nodes(self) -> list[str]:
+        """The nodes that queued runs wait for."""
+        return [row[0] for row in self._connection.rows(load("runs")["assigned_nodes"])]
+
+    def release_assigned(self, node_id: str, *, at: int) -> int:
+        """Leave a dead node's queued runs to the leader."""
+        with self._connection.write():
+            released = self._connection.rows(load("runs")["release_assigned"], {"node_id": node_id})
+            for (run_id,) in released:
+                self._note("run", run_id, at)
+        return len(released)
+
+    def _task(self, task_id: int) -> Task:
+        rows = self._connection.rows(select_task(load("tasks")["get_task"]), {"task_id": task_id})
+        if not rows or rows[0][-1] is not None:
+            raise NotFoundError("Task not found", hint=f"there is no task {task_id}")
+        return task_from_row(rows[0])
+
+    def _claim(self, run_id: int, *, node_id: str, epoch: int | None, at: int) -> None:
+        sql = load("runs")
+        self._connection.execute(
+            sql["claim_run"], {"run_id": run_id, "node_id": node_id, "epoch": epoch, "at": at}
+        )
+        self._connection.execute(sql["mark_last_run"], {"run_id": run_id})
+        self._note("run", run_id, at)
+
+    def _claimed(self, run_id: int) -> Claimed:
+        run = self.get_run(run_id)
+        rows = self._connection.rows(
+            select_task(load("tasks")["get_task"]), {"task_id": run.task_id}
+        )
+        return Claimed(run, task_from_row(rows[0]))
+
+    def _finish(self, finish: Finish, *, at: int) -> bool:
+        parameters = outcome_values(finish.outcome)
+        parameters.update(run_id=finish.run_id, claim=finish.claim, log_path=finish.log_path)
+        won = self._connection.execute(load("runs")["finish_run"], parameters).rowcount == 1
+        if won:
+            self._note("run", finish.run_id, at)
+        return won
+
+    def _swap(self, name: str, parameters: dict[str, Any], *, run_id: int, at: int) -> bool:
+        with self._connection.write():
+            won = self._connection.execute(load("runs")[name], parameters).rowcount == 1
+            if won:
+                self._note("run", run_id, at)
+        return won
+
+
+def _select(name: str) -> str:
+    sql = load("runs")
+    return sql[name].replace("{run_columns}", sql["run_columns"].split("\n", 1)[1])
+
+
+def _conditions(wanted: RunFilter) -> tuple[str, dict[str, Any]]:
+    conditions = ["1 = 1"]
+    parameters: dict[str, Any] = {}
+    if wanted.task_id is not None:
+        conditions.append("r.task_id = :task_id")
+        parameters["task_id"] = wanted.task_id
+    if wanted.states:
+        names = [f"state_{place}" for place in range(len(wanted.states))]
+        conditions.append(f"r.state IN ({', '.join(':' + name for name in names)})")
+        parameters.update(zip(names, wanted.states, strict=True))
+    if wanted.before_id is not None:
+        conditions.append("r.id < :before_id")
+        parameters["before_id"] = wanted.before_id
+    return " AND ".join(conditions), parameters

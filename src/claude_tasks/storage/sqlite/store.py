@@ -1,0 +1,42 @@
+"""The store: every room on one connection, for one thread at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.storage.sqlite.connection import Connection, prepare_file
+from claude_tasks.storage.sqlite.lease_table import ChangeTable, LeaseTable, NodeTable
+from claude_tasks.storage.sqlite.migrate import bring_up_to_date
+from claude_tasks.storage.sqlite.run_table import RunTable
+from claude_tasks.storage.sqlite.task_table import TaskTable
+from claude_tasks.storage.sqlite.tick_table import TickTable
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Store
+
+DEFAULT_BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process's write."""
+
+
+class SqliteStore(TaskTable, RunTable, TickTable, LeaseTable, NodeTable, ChangeTable):
+    """`claude_tasks.domain.ports.Store` in one SQLite file."""
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._connection.close()
+
+
+def open_store(path: str, *, at: int, busy_timeout: float = DEFAULT_BUSY_TIMEOUT) -> Store:
+    """Open the database at ``path``, created and migrated as needed.
+
+    Errors: `StorageError` with a code of its own for each way a file can be unusable; an unusable
+    file is never written to.
+    """
+    prepare_file(path)
+    connection = Connection(path, busy_timeout=busy_timeout)
+    try:
+        bring_up_to_date(connection, at=at)
+    except BaseException:
+        connection.close()
+        raise
+    return SqliteStore(connection)

@@ -1,0 +1,126 @@
+"""Tasks, as people own them: added, read, edited column by column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.ports import ArmedSpec, TaskEdit, TaskSummary
+from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.task import Task
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import column_values, task_from_row
+from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.tick_table import insert_planned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FIELDS = len(Task._fields)
+
+
+def select(sql: str) -> str:
+    """A statement with the task's columns filled in."""
+    return sql.replace("{task_columns}", _without_comment(load("tasks")["task_columns"]))
+
+
+def _without_comment(text: str) -> str:
+    return text.split("\n", 1)[1]
+
+
+class TaskTable(Tables):
+    """The room of tasks."""
+
+    def add_tasks(self, armed: Sequence[ArmedSpec], *, at: int) -> list[int]:
+        """Insert all or none."""
+        sql = load("tasks")["insert_task"]
+        ids: list[int] = []
+        with self._connection.write():
+            for entry in armed:
+                parameters = column_values(entry.spec._asdict())
+                parameters.update(anchor_at=entry.anchor_at, next_run_at=entry.next_run_at, at=at)
+                task_id = self._connection.execute(sql, parameters).lastrowid
+                assert task_id is not None  # an insert has a row id
+                ids.append(task_id)
+            for task_id in ids:
+                self._note("task", task_id, at)
+        return ids
+
+    def get_task(self, task_id: int, *, include_deleted: bool = False) -> Task:
+        """One task."""
+        rows = self._connection.rows(select(load("tasks")["get_task"]), {"task_id": task_id})
+        if not rows:
+            raise _no_task(task_id)
+        task = task_from_row(rows[0])
+        if task.deleted_at is not None and not include_deleted:
+            raise _no_task(task_id)
+        return task
+
+    def find_tasks(self, name: str) -> list[Task]:
+        """Live tasks of exactly this name."""
+        rows = self._connection.rows(select(load("tasks")["find_tasks"]), {"name": name})
+        return [task_from_row(row) for row in rows]
+
+    def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
+        """All tasks with what they last ran."""
+        rows = self._connection.rows(
+            select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
+        )
+        return [_summary(row) for row in rows]
+
+    def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
+        """Write an edit if the task still stands where it was read."""
+        with self._connection.write():
+            if not self._assign(edit, at=at):
+                return False
+            task = self.get_task(edit.task_id, include_deleted=True)
+            for row in edit.withdrawn:
+                run_id = insert_planned(self._connection, task, row, epoch=None, at=at)
+                if run_id is not None:
+                    self._note("run", run_id, at)
+            if edit.drop_queued is not None:
+                self._drop_queued(edit.task_id, *edit.drop_queued, at=at)
+            self._note("task", edit.task_id, at)
+        return True
+
+    def _assign(self, edit: TaskEdit, *, at: int) -> bool:
+        # Column names come from this program's own records, never from input.
+        assignments = ", ".join(f"{name} = :{name}" for name in edit.columns)
+        parameters = column_values(edit.columns)
+        parameters.update(
+            task_id=edit.task_id,
+            expected_revision=edit.expected_revision,
+            expected_cursor_at=edit.expected_cursor_at,
+            expected_next_run_at=edit.expected_next_run_at,
+            at=at,
+        )
+        sql = load("tasks")["edit_task"].replace("{assignments}", assignments)
+        return self._connection.execute(sql, parameters).rowcount == 1
+
+    def _drop_queued(self, task_id: int, state: State, reason: Reason, *, at: int) -> None:
+        dropped = self._connection.rows(
+            load("tasks")["drop_queued"],
+            {
+                "task_id": task_id,
+                "state": state,
+                "reason": reason,
+                "error": f"the task was {reason} before this run began",
+                "at": at,
+            },
+        )
+        for (run_id,) in dropped:
+            self._note("run", run_id, at)
+
+
+def _no_task(task_id: int) -> NotFoundError:
+    return NotFoundError("Task not found", hint=f"there is no task {task_id}: claude-tasks list")
+
+
+def _summary(row: Sequence[Any]) -> TaskSummary:
+    started_at, state, reason = row[_FIELDS:]
+    return TaskSummary(
+        task_from_row(row),
+        started_at,
+        None if state is None else State(state),
+        None if reason is None else Reason(reason),
+    )

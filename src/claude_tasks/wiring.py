@@ -1,0 +1,172 @@
+"""The only place that picks concrete adapters and puts them together."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from claude_tasks import __version__
+from claude_tasks.clock import SystemClock
+from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.node import Node, Role
+    from claude_tasks.domain.ports import Clock, Execution, Store
+    from claude_tasks.operations.facade import Operations
+    from claude_tasks.scheduling.engine import Engine, EngineThread
+    from claude_tasks.scheduling.leadership import KeeperThread, Standing
+    from claude_tasks.scheduling.node import RunningNode
+    from claude_tasks.settings import Settings
+
+_KEEPER_BUSY_TIMEOUT = 1.0
+"""Seconds: a renewal that has to wait longer is better tried again, while trust lasts."""
+
+
+def open_data(
+    settings: Settings, *, clock: Clock | None = None, busy_timeout: float = DEFAULT_BUSY_TIMEOUT
+) -> Store:
+    """The store of the data folder, both created when missing."""
+    settings.folder.create()
+    at = (clock or SystemClock()).now()
+    return open_store(settings.folder.database, at=at, busy_timeout=busy_timeout)
+
+
+def build_node(
+    settings: Settings, *, role: Role, schedules: bool, clock: Clock | None = None
+) -> RunningNode:
+    """A node of this process: with ``schedules`` it stands for the lease.
+
+    The engine and the keeper work on connections of their own, each used by its thread alone.
+    """
+    # What follows is for processes that stay: a light command never gets here.
+    from claude_tasks.scheduling.engine import EngineThread  # noqa: PLC0415
+    from claude_tasks.scheduling.leadership import Standing  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import LifetimeLock  # noqa: PLC0415
+    from claude_tasks.scheduling.node import RunningNode  # noqa: PLC0415
+
+    clock = clock or SystemClock()
+    node = new_node(role, schedules=schedules, at=clock.now())
+    standing = Standing(clock)
+    store = open_data(settings, clock=clock)
+    engine, execution = _build_engine(settings, node, store, standing, clock)
+    thread = EngineThread(engine, execution, close=store.close)
+    keeper = None
+    if schedules:
+        keeper = _build_keeper(
+            settings, node, standing=standing, clock=clock, engine=engine, thread=thread
+        )
+    front = open_data(settings, clock=clock)
+    return RunningNode(
+        node=node,
+        store=front,
+        lock=LifetimeLock(settings.folder.nodes, node.id),
+        engine=thread,
+        keeper=keeper,
+        standing=standing,
+        close=front.close,
+    )
+
+
+def new_node(role: Role, *, schedules: bool, at: int) -> Node:
+    """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
+    import socket  # noqa: PLC0415 (see `build_node`)
+    import uuid  # noqa: PLC0415
+
+    from claude_tasks.domain.node import Node  # noqa: PLC0415
+
+    return Node(
+        id=str(uuid.uuid4()),
+        role=role,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        scheduler=schedules,
+        started_at=at,
+    )
+
+
+def _build_engine(
+    settings: Settings, node: Node, store: Store, standing: Standing, clock: Clock
+) -> tuple[Engine, Execution]:
+    """The actors of the engine's thread, all on its one connection.
+
+    A command line's own node counts only its own runs and rescues what it stumbles over: it works
+    where no leader lives.
+    """
+    from claude_tasks.domain.node import Role  # noqa: PLC0415 (see `build_node`)
+    from claude_tasks.execution.execution import SupervisedExecution  # noqa: PLC0415
+    from claude_tasks.scheduling.dispatcher import Dispatcher  # noqa: PLC0415
+    from claude_tasks.scheduling.engine import Engine  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
+    from claude_tasks.scheduling.rescuer import Rescuer  # noqa: PLC0415
+    from claude_tasks.scheduling.ticker import Ticker  # noqa: PLC0415
+
+    alone = node.role is Role.CLI
+    execution = SupervisedExecution(store=store, settings=settings)
+    register = Register(store, settings.folder.nodes)
+    dispatcher = Dispatcher(
+        store=store,
+        execution=execution,
+        node_id=node.id,
+        max_concurrent_runs=settings.max_concurrent_runs,
+        per_node=alone,
+    )
+    engine = Engine(
+        clock=clock,
+        ticker=Ticker(store),
+        dispatcher=dispatcher,
+        rescuer=Rescuer(store=store, execution=execution, register=register, node_id=node.id),
+        execution=execution,
+        standing=standing,
+        rescues=alone,
+    )
+    return engine, execution
+
+
+def _build_keeper(
+    settings: Settings,
+    node: Node,
+    *,
+    standing: Standing,
+    clock: Clock,
+    engine: Engine,
+    thread: EngineThread,
+) -> KeeperThread:
+    """The lease keeper, on a connection that does not wait long."""
+    from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
+
+    store = open_data(settings, clock=clock, busy_timeout=_KEEPER_BUSY_TIMEOUT)
+    keeper = LeaseKeeper(
+        store=store,
+        register=Register(store, settings.folder.nodes),
+        node=node,
+        standing=standing,
+        clock=clock,
+        settings=settings,
+        progress=engine.progressed_at,
+        notify=thread.wake,
+    )
+    return KeeperThread(keeper, close=store.close)
+
+
+def open_operations(settings: Settings, *, clock: Clock | None = None) -> Operations:
+    """The use cases on the data folder's store. Light: no thread, no process."""
+    from claude_tasks.operations.facade import Operations  # noqa: PLC0415 (not for a node)
+    from claude_tasks.operations.runs import RunOperations  # noqa: PLC0415
+    from claude_tasks.operations.status import StatusOperations  # noqa: PLC0415
+    from claude_tasks.operations.tasks import TaskOperations  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415 (the same)
+
+    clock = clock or SystemClock()
+    store = open_data(settings, clock=clock)
+    register = Register(store, settings.folder.nodes)
+    return Operations(
+        tasks=TaskOperations(store, clock),
+        runs=RunOperations(store, clock),
+        status=StatusOperations(
+            store, register, clock, max_concurrent_runs=settings.max_concurrent_runs
+        ),
+        changes=store,
+        close=store.close,
+    )
