@@ -1,0 +1,45 @@
+"""Fixtures that every room of tests shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_tasks.storage.sqlite.store import open_store
+from support.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from claude_tasks.domain.ports import Store
+
+STORES = ["sqlite"]
+"""Every database that keeps tasks; the contract suite runs over each."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=STORES)
+def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Opens stores on one and the same data: other processes, as far as the database knows."""
+    assert request.param == "sqlite"
+    opened: list[Store] = []
+
+    def opener() -> Store:
+        store = open_store(str(tmp_path / "tasks.db"), at=0, busy_timeout=2.0)
+        opened.append(store)
+        return store
+
+    yield opener
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_another: Callable[[], Store]) -> Store:
+    return open_another()

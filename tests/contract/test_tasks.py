@@ -1,0 +1,155 @@
+"""The store's contract: tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_tasks.domain.errors import NotFoundError, StorageError
+from claude_tasks.domain.ports import RunFilter, TaskEdit
+from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.task import Overlap, Task, TaskSpec
+from claude_tasks.domain.tick import PlannedRow
+from claude_tasks.operations.tasks import arm
+from support.builders import MINUTELY, add_task, completed, lead, spec
+from support.clock import START
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.ports import Store
+
+
+def edit_of(task: Task, **columns: object) -> TaskEdit:
+    return TaskEdit(task.id, task.revision, task.cursor_at, task.next_run_at, columns)
+
+
+def test_a_task_comes_back_as_it_was_given(store: Store) -> None:
+    wanted = spec(
+        name="Überprüfung 🚀",
+        prompt="line one\nline two — with “quotes”",
+        cron_expr=MINUTELY,
+        timezone="Europe/Berlin",
+        allowed_tools=("Bash(git log:*)", "Read"),
+        extra_args=("--add-dir", "/srv"),
+        tags=("nightly",),
+        overlap=Overlap.QUEUE,
+        max_budget_usd=1.25,
+        max_turns=7,
+    )
+    [task_id] = store.add_tasks([arm(wanted, at=START)], at=START)
+    task = store.get_task(task_id)
+    assert TaskSpec._make(getattr(task, name) for name in TaskSpec._fields) == wanted
+    assert task.revision == 1
+    assert task.next_run_at == START + 40_000
+
+
+def test_adding_many_is_all_or_nothing(store: Store) -> None:
+    good = arm(spec(), at=START)
+    bad = good._replace(spec=good.spec._replace(overlap="never"))  # type: ignore[arg-type]
+    with pytest.raises(StorageError):
+        store.add_tasks([good, bad], at=START)
+    assert store.list_tasks() == []
+
+
+def test_ids_are_given_in_order_and_lists_are_newest_first(store: Store) -> None:
+    ids = store.add_tasks([arm(spec(name=str(n)), at=START) for n in range(3)], at=START)
+    assert ids == sorted(ids)
+    assert [summary.task.id for summary in store.list_tasks()] == ids[::-1]
+
+
+def test_an_unknown_task_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="Task not found"):
+        store.get_task(999)
+
+
+def test_an_edit_writes_only_the_columns_it_names(store: Store) -> None:
+    task = add_task(store, at=START, prompt="old", model="opus")
+    assert store.edit_task(edit_of(task, prompt="new"), at=START + 1)
+    edited = store.get_task(task.id)
+    assert (edited.prompt, edited.model, edited.revision) == ("new", "opus", 2)
+    assert edited.updated_at == START + 1
+
+
+def test_an_edit_of_a_stale_reading_changes_nothing(store: Store) -> None:
+    task = add_task(store, at=START)
+    assert store.edit_task(edit_of(task, prompt="first"), at=START)
+    assert not store.edit_task(edit_of(task, prompt="second"), at=START)
+    assert store.get_task(task.id).prompt == "first"
+
+
+def test_an_edit_loses_against_a_tick_taken_meanwhile(store: Store) -> None:
+    from claude_tasks.domain.tick import plan_ticks
+
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    term = lead(store, at=START)
+    store.record_ticks(term, [plan_ticks(task, at=START + 60_000)], at=START + 60_000)
+    assert not store.edit_task(edit_of(task, prompt="late"), at=START + 60_000)
+
+
+def test_withdrawn_ticks_become_skips_in_the_same_transaction(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    row = PlannedRow(START + 40_000, START, Reason.DISABLED, "off", 1, START + 40_000)
+    edit = edit_of(task, enabled=False, next_run_at=None)._replace(withdrawn=(row,))
+    assert store.edit_task(edit, at=START + 50_000)
+    [run] = store.list_runs(RunFilter(task_id=task.id))
+    assert (run.state, run.reason, run.scheduled_for) == (
+        State.SKIPPED,
+        Reason.DISABLED,
+        START + 40_000,
+    )
+
+
+def test_queued_scheduled_runs_are_dropped_manual_ones_stay(store: Store) -> None:
+    from claude_tasks.domain.tick import plan_ticks
+
+    task = add_task(store, at=START, cron_expr=MINUTELY, overlap=Overlap.QUEUE)
+    term = lead(store, at=START)
+    store.record_ticks(term, [plan_ticks(task, at=START + 60_000)], at=START + 60_000)
+    manual = store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=START)
+    edit = edit_of(store.get_task(task.id), enabled=False, next_run_at=None)
+    edit = edit._replace(drop_queued=(State.SKIPPED, Reason.DISABLED))
+    assert store.edit_task(edit, at=START + 61_000)
+    assert store.get_run(manual.id).state is State.QUEUED
+    [scheduled] = store.list_runs(RunFilter(states=(State.SKIPPED,)))
+    assert scheduled.reason is Reason.DISABLED
+    assert scheduled.ended_at == START + 61_000
+
+
+def test_a_deleted_task_is_gone_from_lists_and_can_be_seen_on_demand(store: Store) -> None:
+    task = add_task(store, at=START, name="gone")
+    store.edit_task(edit_of(task, deleted_at=START, next_run_at=None), at=START)
+    assert store.list_tasks() == []
+    assert store.find_tasks("gone") == []
+    with pytest.raises(NotFoundError):
+        store.get_task(task.id)
+    assert store.get_task(task.id, include_deleted=True).deleted_at == START
+    assert len(store.list_tasks(include_deleted=True)) == 1
+
+
+def test_a_disabled_or_deleted_task_cannot_be_on_the_agenda(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    with pytest.raises(StorageError):
+        store.edit_task(edit_of(task, enabled=False), at=START)
+
+
+def test_the_list_shows_the_last_run_that_began_not_skips(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="node-a", at=START)
+    [claimed] = store.claim_runs("node-a", term=None, limit=8, per_node=False, at=START + 5)
+    skipped = store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="node-a", at=START + 6)
+    assert skipped.reason is Reason.OVERLAP
+    from claude_tasks.domain.ports import Finish
+
+    store.finish_runs(
+        [Finish(claimed.run.id, claimed.run.claim, completed(at=START + 9), None)], at=START + 9
+    )
+    [summary] = store.list_tasks()
+    assert (summary.last_run_state, summary.last_run_at) == (State.COMPLETED, START + 9)
+
+
+def test_another_store_sees_a_task_at_once(open_another: Callable[[], Store]) -> None:
+    one, other = open_another(), open_another()
+    task = add_task(one, at=START)
+    assert other.get_task(task.id) == task

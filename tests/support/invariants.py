@@ -1,0 +1,93 @@
+"""The invariants of the design, checked over a whole database after whatever happened to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.schedule import parse_schedule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TERMINAL = ("completed", "failed", "cancelled", "skipped")
+
+
+def check_invariants(database: Path | str, *, settled: bool = True, starts: Path | None = None) -> None:
+    """Raise `AssertionError` for whatever does not hold.
+
+    With ``settled`` nothing may be left in progress. ``starts`` is a file into which agents wrote
+    ``<run>.<claim>`` as they started.
+    """
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        runs = connection.execute("SELECT * FROM task_runs ORDER BY id").fetchall()
+        tasks = connection.execute("SELECT * FROM tasks").fetchall()
+        lease = connection.execute("SELECT * FROM scheduler_leases").fetchall()
+    finally:
+        connection.close()
+    assert len(lease) == 1, "the lease is a singleton"
+    _check_rows(runs, settled=settled)
+    _check_epochs(runs, lease[0]["epoch"])
+    for task in tasks:
+        _check_every_tick_has_its_row(task, [run for run in runs if run["task_id"] == task["id"]])
+    if starts is not None:
+        _check_starts(starts, runs)
+
+
+def _check_rows(runs: list[Any], *, settled: bool) -> None:
+    for run in runs:
+        where = f"run {run['id']} ({run['state']}, {run['reason']})"
+        if run["state"] in TERMINAL:
+            assert run["ended_at"] is not None, where
+        elif settled:
+            raise AssertionError(f"left in progress: {where}")
+        if run["state"] in ("failed", "cancelled", "skipped"):
+            assert run["reason"], f"{where} gives no reason"
+        if run["state"] == "skipped":
+            assert run["started_at"] is None, f"{where} was started"
+    keys = Counter(
+        (run["task_id"], run["scheduled_for"]) for run in runs if run["scheduled_for"] is not None
+    )
+    assert not [key for key, count in keys.items() if count > 1], "a tick with two rows"
+
+
+def _check_epochs(runs: list[Any], current: int) -> None:
+    epochs = [run["lease_epoch"] for run in runs if run["trigger"] == "schedule"]
+    written = [epoch for epoch in epochs if epoch is not None]
+    assert all(epoch <= current for epoch in written), "an epoch from the future"
+
+
+def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
+    """From the schedule's anchor to the cursor, every tick is a row or part of a collapsed skip."""
+    if task["cron_expr"] == "":
+        fired = [run for run in runs if run["scheduled_for"] == task["scheduled_at"]]
+        spent = task["cursor_at"] >= task["scheduled_at"]
+        assert not spent or len(fired) == 1, f"task {task['id']}: a spent one-off without its row"
+        return
+    schedule = parse_schedule(
+        task["cron_expr"], timezone=task["timezone"], anchor_at=task["anchor_at"]
+    )
+    keys = {run["scheduled_for"] for run in runs}
+    ranges = [
+        (run["scheduled_for"], run["skipped_until"]) for run in runs if run["skipped_until"]
+    ]
+    tick = schedule.next_after(task["anchor_at"])
+    while tick is not None and tick <= task["cursor_at"]:
+        covered = tick in keys or any(first <= tick <= last for first, last in ranges)
+        assert covered, f"task {task['id']}: tick {tick} has no row"
+        tick = schedule.next_after(tick)
+
+
+def _check_starts(starts: Path, runs: list[Any]) -> None:
+    """No claim started two agents, and no skipped or queued row started any."""
+    lines = starts.read_text().split() if starts.exists() else []
+    doubled = [line for line, count in Counter(lines).items() if count > 1]
+    assert not doubled, f"started twice: {doubled}"
+    states = {str(run["id"]): run["state"] for run in runs}
+    for line in lines:
+        run_id = line.partition(".")[0]
+        assert states.get(run_id) not in (None, "skipped", "queued"), f"{line} has no row to its name"
