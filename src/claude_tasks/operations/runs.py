@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.ports import RunFilter
+from claude_tasks.domain.ports import RunFilter, TaskSummary
 from claude_tasks.domain.run import Trigger
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock, RunStore
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.task import Task
 
 
 class RunOperations:
@@ -45,6 +46,13 @@ class RunOperations:
         """The newest run of a task."""
         found = self._store.list_runs(RunFilter(task_id=task_id, limit=1))
         return found[0] if found else None
+
+    def summary(self, task: Task) -> TaskSummary:
+        """A task with the run it last began, as a list shows it."""
+        if task.last_run_id is None:
+            return TaskSummary(task, None, None, None)
+        run = self._store.get_run(task.last_run_id)
+        return TaskSummary(task, run.started_at, run.state, run.reason)
 
     def cancel(self, run_id: int) -> Run:
         """Cancel a queued run, ask a running one to end. Errors: `ConflictError` when it ended."""

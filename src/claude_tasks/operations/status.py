@@ -92,6 +92,10 @@ class StatusOperations:
         """The nodes that can execute something now."""
         return [node for node in self._store.list_nodes() if not self._register.is_dead(node.id)]
 
+    def scheduler_lives(self) -> bool:
+        """Whether a node lives that stands for the lease, and so takes the common queue."""
+        return any(node.scheduler for node in self.living_nodes())
+
     def why(self, task_id: int) -> Explanation:
         """Why a task did or did not run: everything that decides it, in order."""
         task = self._store.get_task(task_id, include_deleted=True)

@@ -40,17 +40,25 @@ class TaskOperations:
     def add_all(self, specs: Sequence[TaskSpec]) -> list[int]:
         """Keep all of them or none; the new ids. Errors: `InvalidInputError` naming the task."""
         at = self._clock.now()
-        armed = [
-            self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)
-        ]
-        return self._store.add_tasks(armed, at=at)
+        return self._store.add_tasks(self._armed(specs, at), at=at)
 
-    def get(self, reference: str | int) -> Task:
-        """A task by its id, or by a name that only one task has. Errors: `NotFoundError`."""
+    def check_all(self, specs: Sequence[TaskSpec]) -> None:
+        """Whether `add_all` would keep them. Errors: `InvalidInputError` naming the task."""
+        self._armed(specs, self._clock.now())
+
+    def get(self, reference: str | int, *, include_deleted: bool = False) -> Task:
+        """A task by its id, or by a name that only one task has.
+
+        With ``include_deleted`` a name that no live task has may be a deleted one's. Errors:
+        `NotFoundError`; `ConflictError` for a name that several have.
+        """
         text = str(reference).strip()
         if text.isdecimal():
-            return self._store.get_task(int(text))
+            return self._store.get_task(int(text), include_deleted=include_deleted)
         named = self._store.find_tasks(text)
+        if not named and include_deleted:
+            everything = self._store.list_tasks(include_deleted=True)
+            named = [entry.task for entry in everything if entry.task.name == text]
         if len(named) == 1:
             return named[0]
         if not named:
@@ -124,6 +132,9 @@ class TaskOperations:
             if self._store.edit_task(_edit(task, columns), at=at):
                 return self._store.get_task(task_id)
         raise ConflictError(f"Task {task_id} is being changed by others all the time")
+
+    def _armed(self, specs: Sequence[TaskSpec], at: int) -> list[ArmedSpec]:
+        return [self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)]
 
     @staticmethod
     def _arm_numbered(spec: TaskSpec, place: int, total: int, at: int) -> ArmedSpec:

@@ -8,8 +8,11 @@ of 2,000 with the lock taken first).
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sqlite3
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x636C7461
 """Marks the file as ours ("clta"), so that nobody else's database is ever written to."""
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 _OLDEST_SQLITE = (3, 35, 0)
 
 
@@ -99,10 +101,14 @@ class Connection:
 
 
 def prepare_file(path: str) -> None:
-    """Make sure ``path`` is a file of ours or a new, empty, private one. Never overwrites.
+    """Make sure there is a file at ``path``: a private, empty one where there was none.
 
-    Errors: `StorageError` for a file that is not a SQLite database, a network file system, or a
-    SQLite library that is too old.
+    An existing file is never opened here, not even to look at its first bytes: POSIX drops all of
+    a process's locks on a file when the process closes any descriptor of it, and SQLite would then
+    take a database in use for one that is not (it removed the write-ahead log under twelve living
+    processes). SQLite itself says when a file is no database.
+
+    Errors: `StorageError` for a file that cannot be made or written, or a SQLite that is too old.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StorageError(
@@ -111,23 +117,28 @@ def prepare_file(path: str) -> None:
             code="storage_version",
         )
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        with open(path, "rb") as file:
-            head = file.read(len(_SQLITE_MAGIC))
-    except PermissionError as error:
-        raise StorageError(
-            f"{path}: {error.strerror}",
-            hint=f"make it yours: chown {os.getuid()} {path}",
-            code="storage_readonly",
-        ) from error
+        if not os.path.exists(path):
+            _create_private(path)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", code="storage_cannot_open") from error
-    if head and head != _SQLITE_MAGIC:
+        code = "storage_full" if error.errno == errno.ENOSPC else "storage_cannot_open"
+        raise StorageError(f"{path}: {error.strerror}", code=code) from error
+    if not os.access(path, os.R_OK | os.W_OK):
         raise StorageError(
-            f"{path}: the file is not a SQLite database",
-            hint="it is never overwritten: move it, or set CLAUDE_TASKS_DATA to another folder",
-            code="storage_corrupt",
+            f"{path}: the database cannot be written by this user",
+            hint=f"check the owner and the mode: ls -l {path}",
+            code="storage_readonly",
         )
+
+
+def _create_private(path: str) -> None:
+    """An empty file, 0600, complete before it has its name: see `prepare_file` on closing."""
+    draft = f"{path}.{os.getpid()}.{threading.get_ident()}.new"
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
 
 
 def _quote(path: str) -> str:

@@ -26,7 +26,7 @@ _TRANSLATION: dict[int, tuple[str, str, str | None]] = {
     sqlite3.SQLITE_NOTADB: (
         "storage_corrupt",
         "the file is not a SQLite database",
-        "it is never overwritten: move it away, or set CLAUDE_TASKS_DATA to another folder",
+        "it is left as it is: move it away, or set CLAUDE_TASKS_DATA to another folder",
     ),
     sqlite3.SQLITE_READONLY: (
         "storage_readonly",

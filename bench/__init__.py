@@ -1,0 +1,1 @@
+"""The budgets of the design, measured with real processes in throw-away folders."""

@@ -1,0 +1,1 @@
+"""The same herd on other schedulers, each as a process of its own."""

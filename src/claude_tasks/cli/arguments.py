@@ -1,0 +1,102 @@
+"""A command's parser: argparse, with errors raised, near words suggested, ``--help`` returned."""
+
+from __future__ import annotations
+
+import argparse
+
+from claude_tasks.cli.suggest import did_you_mean
+from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
+
+
+class HelpAsked(Exception):  # noqa: N818 (it is an answer, no error)
+    """The command was asked to explain itself; its text is the argument."""
+
+
+class Parser(argparse.ArgumentParser):
+    """The flags of one command. Positional words and flags may come in any order."""
+
+    def __init__(self, command: str, description: str, examples: str) -> None:
+        """``examples`` are shown as they stand."""
+        super().__init__(
+            prog=f"claude-tasks {command}",
+            description=description,
+            epilog=f"examples:\n{_indented(examples)}" if examples else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+        )
+        self.command = command
+        self.takes_extra = False
+        """Whether words after ``--`` go to the agent, as ``extra_args``."""
+
+    def add_common(self) -> None:
+        """The flags that every command has."""
+        group = self.add_argument_group("everywhere")
+        group.add_argument("--data", metavar="DIR", help="data folder (CLAUDE_TASKS_DATA)")
+        group.add_argument("--json", action="store_true", help="print JSON, errors too")
+        group.add_argument("-h", "--help", action="store_true", help="this text")
+
+    def read(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The arguments. Errors: `HelpAsked`; `InvalidInputError` for whatever is wrong."""
+        words, extra = self._split(list(argv))
+        if "-h" in words or "--help" in words:
+            raise HelpAsked(self.format_help())
+        arguments, unknown = self.parse_known_intermixed_args(words)
+        if unknown:
+            raise self._unknown(unknown[0])
+        if self.takes_extra:
+            arguments.extra_args = tuple(extra)
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's own complaints, as our error."""
+        text = message.removeprefix("argument ")
+        raise InvalidInputError(text, hint=f"claude-tasks {self.command} --help", code="usage")
+
+    def flags(self) -> dict[str, str | None]:
+        """Every flag with its help; for completion."""
+        return {
+            flag: action.help
+            for action in self._actions
+            for flag in action.option_strings
+            if action.help != argparse.SUPPRESS
+        }
+
+    def _split(self, argv: list[str]) -> tuple[list[str], list[str]]:
+        if not self.takes_extra or "--" not in argv:
+            return argv, []
+        place = argv.index("--")
+        return argv[:place], argv[place + 1 :]
+
+    def _unknown(self, word: str) -> InvalidInputError:
+        help_ = f"claude-tasks {self.command} --help"
+        if not word.startswith("-"):
+            return InvalidInputError(f"one word too many: {word!r}", hint=help_, code="usage")
+        flag = word.partition("=")[0]
+        near = did_you_mean(flag, self.flags())
+        hint = f"{near} See {help_}" if near else help_
+        return InvalidInputError(f"{self.command} has no flag {flag}", hint=hint, code="usage")
+
+
+def typed(flag: str, convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A converter whose errors name the flag."""
+
+    def converter(text: str) -> Any:
+        try:
+            return convert(text)
+        except ClaudeTasksError as error:
+            raise InvalidInputError(f"{flag}: {error.message}", hint=error.hint) from error
+        except ValueError:
+            kind = "a whole number" if convert is int else "a number"
+            raise InvalidInputError(f"{flag}: {text!r} is not {kind}", code="usage") from None
+
+    return converter
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())

@@ -1,0 +1,36 @@
+"""Every command: the module (in `commands`) that does it, and one line about it. Imports nothing."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "add": ("add", "schedule a new task"),
+    "list": ("list_tasks", "the tasks, when each runs next and how it last went"),
+    "show": ("show", "all about one task, with its last runs"),
+    "edit": ("edit", "change what is named, leave the rest"),
+    "rm": ("lifecycle", "delete a task; its runs stay"),
+    "restore": ("lifecycle", "bring a deleted task back"),
+    "enable": ("lifecycle", "let a task fire again, from now on"),
+    "disable": ("lifecycle", "stop a task from firing"),
+    "run": ("run_now", "run a task now"),
+    "cancel": ("cancel", "end a run, with everything it started"),
+    "runs": ("runs", "what ran, newest first"),
+    "logs": ("logs", "one run's record and output; -f follows it live"),
+    "next": ("next_ticks", "when a task or a cron expression fires"),
+    "why": ("why", "why a task did or did not run"),
+    "status": ("status", "who schedules, what waits, what runs"),
+    "daemon": ("daemon", "schedule and execute, until stopped"),
+    "import": ("import_tasks", "add tasks from a JSON file, all or none"),
+    "export": ("export_tasks", "write all tasks as JSON"),
+    "demo": ("demo", "see it work: three runs in a throw-away folder"),
+    "completion": ("completion", "shell completion for bash, zsh or fish"),
+    "help": ("help", "this page, or a command's own"),
+    "version": ("version", "print the version"),
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Tasks": ("add", "list", "show", "edit", "rm", "restore", "enable", "disable"),
+    "Runs": ("run", "cancel", "runs", "logs"),
+    "When and why": ("next", "why", "status"),
+    "Service": ("daemon", "import", "export", "demo", "completion", "help", "version"),
+}
+
+STAYING = frozenset({"cancel", "daemon", "demo", "logs", "run"})
+"""Commands that may live for long, and so want a garbage collector."""

@@ -1,0 +1,96 @@
+"""``add``: a new task, its schedule echoed with the ticks it leads to."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.local_zone import local_zone
+from claude_tasks.cli.results import Result
+from claude_tasks.cli.task_flags import (
+    add_task_flags,
+    given_dir,
+    given_prompt,
+    given_schedule,
+    named_fields,
+)
+from claude_tasks.domain.errors import ConflictError, InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.domain.task import Task, TaskSpec
+
+DESCRIPTION = "Words after -- go to the agent as they are."
+EXAMPLES = """
+claude-tasks add nightly "Run the tests, fix what fails" --cron "0 2 * * *" --tz Europe/Berlin
+claude-tasks add watch "Look at the error log" --every 90s --max-budget 0.50
+claude-tasks add report --prompt-file report.md --at "tomorrow 9am" --dir ~/project
+git diff | claude-tasks add review - --now --model sonnet -- --add-dir ../lib
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("prompt_word", metavar="PROMPT", nargs="?", help="- reads stdin")
+    parser.add_argument("--disabled", action="store_true", help="keep it, but do not fire yet")
+    add_task_flags(parser)
+    parser.takes_extra = True
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Add the task."""
+    from claude_tasks.cli.task_text import (  # noqa: PLC0415 (after the flags were understood)
+        confirmation,
+        folder_notes,
+        scheduler_notes,
+    )
+    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (the same)
+
+    spec = _spec(context, arguments)
+    task = context.operations.tasks.add(spec)
+    summary = context.operations.runs.summary(task)
+    return Result(
+        data=lambda: task_view(summary),
+        text=lambda: confirmation("Added", task, now=context.now()),
+        notes=[
+            *_namesakes(context, task),
+            *folder_notes(task),
+            *scheduler_notes(context, task),
+        ],
+    )
+
+
+def _spec(context: Context, arguments: Namespace) -> TaskSpec:
+    from claude_tasks.domain.task import TaskSpec  # noqa: PLC0415 (not for --help)
+
+    fields = named_fields(arguments)
+    timezone = fields.setdefault("timezone", local_zone(context.environment))
+    schedule = given_schedule(context, arguments, timezone)
+    if not schedule:
+        raise InvalidInputError(
+            "when should it run?",
+            hint="give one of: --cron '0 9 * * *', --every 90s, --at 'tomorrow 9am', --now",
+            code="usage",
+        )
+    fields.update(schedule)
+    fields.update(given_dir(context, arguments.dir or "."))
+    prompt = given_prompt(context, arguments, arguments.prompt_word)
+    if prompt is None:
+        raise InvalidInputError(
+            "what should it do?",
+            hint="give the prompt as a word after the name, with --prompt-file, or - for stdin",
+            code="usage",
+        )
+    return TaskSpec(
+        name=arguments.name, prompt=prompt, enabled=not arguments.disabled, **fields
+    )
+
+
+def _namesakes(context: Context, task: Task) -> list[str]:
+    try:
+        context.operations.tasks.get(task.name)
+    except ConflictError:
+        return [f"Note: other tasks have this name too; refer to this one as {task.id}."]
+    return []

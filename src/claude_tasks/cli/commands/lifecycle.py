@@ -1,0 +1,62 @@
+"""``enable``, ``disable``, ``rm``, ``restore``: one word, one task, one change."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.domain.task import Task
+
+DESCRIPTION = ""
+DESCRIPTIONS = {
+    "enable": "Ticks that passed while it was off are not made up for.",
+    "disable": "What waits in the queue is skipped; what runs goes on.",
+    "rm": "What waits in the queue is skipped; what runs goes on.",
+    "restore": "Ticks that passed meanwhile are not made up for.",
+}
+EXAMPLES = ""
+EXAMPLES_OF = {
+    command: f"claude-tasks {command} nightly\nclaude-tasks {command} 7" for command in DESCRIPTIONS
+}
+_DONE = {"enable": "Enabled", "disable": "Disabled", "restore": "Restored"}
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("task", metavar="TASK", help="id or name")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Make the change."""
+    tasks = context.operations.tasks
+    command = arguments.command
+    task = tasks.get(arguments.task, include_deleted=command == "restore")
+    if command == "rm":
+        return _removed(tasks.remove(task.id))
+    change = {"enable": tasks.enable, "disable": tasks.disable, "restore": tasks.restore}[command]
+    return _changed(context, _DONE[command], change(task.id))
+
+
+def _changed(context: Context, done: str, task: Task) -> Result:
+    from claude_tasks.cli.task_text import confirmation, scheduler_notes  # noqa: PLC0415
+    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (not for --help)
+
+    summary = context.operations.runs.summary(task)
+    return Result(
+        data=lambda: task_view(summary),
+        text=lambda: confirmation(done, task, now=context.now()),
+        notes=scheduler_notes(context, task),
+    )
+
+
+def _removed(task: Task) -> Result:
+    return Result(
+        data=lambda: {"success": True, "message": "Task deleted", "id": task.id},
+        text=lambda: [f'Deleted task {task.id} "{task.name}". Its runs stay.'],
+        notes=[f"Bring it back with: claude-tasks restore {task.id}"],
+    )

@@ -1,0 +1,98 @@
+"""``list``: every task on a line. The lightest command that opens the database."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Column, Result, Table, Toned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.domain.ports import TaskSummary
+    from claude_tasks.domain.task import Task
+
+DESCRIPTION = ""
+EXAMPLES = """
+claude-tasks list
+claude-tasks list --tag nightly
+claude-tasks list --all --json | jq '.tasks[].name'
+"""
+_EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
+_NONE_TAGGED = "No task has that tag."
+_COLUMNS = (
+    Column("ID", right=True),
+    Column("NAME", flexible=True),
+    Column("SCHEDULE", flexible=True),
+    Column("ON"),
+    Column("NEXT RUN", flexible=True),
+    Column("LAST RUN", flexible=True),
+)
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("--all", action="store_true", help="deleted ones too")
+    parser.add_argument("--tag", metavar="TAG", help="only tasks with this tag")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """List them."""
+    found = context.tasks.list(include_deleted=arguments.all)
+    if arguments.tag is not None:
+        found = [summary for summary in found if arguments.tag in summary.task.tags]
+    empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
+    return Result(
+        data=lambda: _data(found), text=lambda: _text(found, now=context.now(), empty=empty)
+    )
+
+
+def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
+    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (only for JSON)
+
+    return {"tasks": [task_view(summary) for summary in found], "total": len(found)}
+
+
+def _text(found: Sequence[TaskSummary], *, now: int, empty: str) -> list[Block]:
+    return [Table(_COLUMNS, [_row(summary, now) for summary in found], empty=empty)]
+
+
+def _row(summary: TaskSummary, now: int) -> tuple[str, ...]:
+    from claude_tasks.cli.task_words import schedule_word, switch_word  # noqa: PLC0415 (only text)
+
+    task = summary.task
+    switch = switch_word(task)
+    return (
+        str(task.id),
+        Toned(task.name, "bold"),
+        schedule_word(task, now=now),
+        switch if switch == "on" else Toned(switch, "dim"),
+        _next(task, now),
+        _last(summary, now),
+    )
+
+
+def _next(task: Task, now: int) -> str:
+    from claude_tasks.cli.times import clock_time, relative  # noqa: PLC0415 (only text)
+
+    if task.next_run_at is None:
+        return "-"
+    if task.next_run_at <= now:
+        return Toned(f"due {relative(task.next_run_at, now=now)}", "warn")
+    shown = clock_time(task.next_run_at, task.timezone, now=now, named=False)
+    return f"{shown} ({relative(task.next_run_at, now=now)})"
+
+
+def _last(summary: TaskSummary, now: int) -> str:
+    from claude_tasks.cli.run_words import outcome_word  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import relative  # noqa: PLC0415 (the same)
+
+    state = summary.last_run_state
+    if state is None:
+        return "-"
+    word = outcome_word(state, summary.last_run_reason)
+    began = "" if summary.last_run_at is None else f", {relative(summary.last_run_at, now=now)}"
+    return Toned(f"{word}{began}", word.tone)

@@ -1,0 +1,109 @@
+"""What a command works with: settings, operations, the clock, the streams. Opened when needed."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from claude_tasks.cli.render import Printer
+    from claude_tasks.domain.node import Role
+    from claude_tasks.domain.ports import Store
+    from claude_tasks.operations.facade import Operations
+    from claude_tasks.operations.tasks import TaskOperations
+    from claude_tasks.scheduling.node import RunningNode
+    from claude_tasks.settings import Settings
+
+
+class Context:
+    """The surroundings of one command."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        printer: Printer,
+        stdin: TextIO,
+        *,
+        data: str | None = None,
+    ) -> None:
+        """``data`` is the flag; it wins over the environment."""
+        self.environment = environment
+        self.printer = printer
+        self.stdin = stdin
+        self._data = data
+        self._settings: Settings | None = None
+        self._operations: Operations | None = None
+        self._store: Store | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force. Errors: `ConfigurationError`."""
+        if self._settings is None:
+            from claude_tasks.settings import load_settings  # noqa: PLC0415 (when needed)
+
+            self._settings = load_settings(self.environment, {"data": self._data})
+        return self._settings
+
+    @property
+    def operations(self) -> Operations:
+        """All use cases. Errors: `StorageError`."""
+        if self._operations is None:
+            from claude_tasks.wiring import open_operations  # noqa: PLC0415 (when needed)
+
+            self._operations = open_operations(self.settings)
+        return self._operations
+
+    @property
+    def tasks(self) -> TaskOperations:
+        """The use cases of tasks alone, which load faster. Errors: `StorageError`."""
+        if self._operations is not None:
+            return self._operations.tasks
+        from claude_tasks.clock import SystemClock  # noqa: PLC0415 (when needed)
+        from claude_tasks.operations.tasks import TaskOperations  # noqa: PLC0415
+        from claude_tasks.wiring import open_data  # noqa: PLC0415
+
+        if self._store is None:
+            self._store = open_data(self.settings)
+        return TaskOperations(self._store, SystemClock())
+
+    def use_settings(self, settings: Settings) -> None:
+        """Work with these settings from now on."""
+        self._settings = settings
+
+    def build_node(self, role: Role, *, schedules: bool) -> RunningNode:
+        """A node of this process, not started."""
+        from claude_tasks.wiring import build_node  # noqa: PLC0415 (threads and all)
+
+        return build_node(self.settings, role=role, schedules=schedules)
+
+    def events_path(self, task_id: int, run_id: int) -> str:
+        """Where a run's event stream is, live."""
+        from claude_tasks.execution.run_log import events_path  # noqa: PLC0415 (when needed)
+
+        return events_path(self.settings.folder.logs, task_id, run_id)
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+        import time  # noqa: PLC0415 (when needed)
+
+        return time.time_ns() // 1_000_000
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        import time  # noqa: PLC0415 (when needed)
+
+        time.sleep(seconds)
+
+    def folder_here(self) -> str:
+        """The current directory, absolute."""
+        return os.getcwd()
+
+    def close(self) -> None:
+        """Let the database go."""
+        for opened in (self._operations, self._store):
+            if opened is not None:
+                opened.close()
+        self._operations = self._store = None

@@ -1,0 +1,53 @@
+"""The IANA name of this machine's time zone, where it can be told."""
+
+from __future__ import annotations
+
+import os
+
+from claude_tasks.domain.errors import InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_FALLBACK = "UTC"
+_MARK = "zoneinfo/"
+
+
+def local_zone(
+    environment: Mapping[str, str],
+    *,
+    timezone_file: str = "/etc/timezone",
+    localtime_link: str = "/etc/localtime",
+) -> str:
+    """From TZ, then /etc/timezone, then where /etc/localtime points; else UTC."""
+    if environment.get("TZ"):
+        return _known(environment["TZ"].removeprefix(":")) or _FALLBACK
+    for name in _configured(timezone_file, localtime_link):
+        known = _known(name)
+        if known:
+            return known
+    return _FALLBACK
+
+
+def _configured(timezone_file: str, localtime_link: str) -> Iterator[str]:
+    try:
+        with open(timezone_file, encoding="utf-8") as file:
+            yield file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        yield ""  # most systems have only the link
+    yield os.path.realpath(localtime_link).partition(_MARK)[2]
+
+
+def _known(name: str) -> str | None:
+    """The name if it is a zone's. ``Etc/UTC`` and the like are written UTC."""
+    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (when needed)
+
+    name = name.rpartition(_MARK)[2]
+    if name in ("Etc/UTC", "Etc/UCT", "Zulu", "Universal"):
+        return _FALLBACK
+    try:
+        find_zone(name)
+    except InvalidInputError:
+        return None
+    return name

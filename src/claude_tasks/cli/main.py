@@ -1,0 +1,160 @@
+"""From words to an exit code: parse, do, print; the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+
+from claude_tasks.cli import exit_codes
+from claude_tasks.cli.catalog import COMMANDS, STAYING
+from claude_tasks.cli.render import Printer
+from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+    from typing import TextIO
+
+    from claude_tasks.cli.arguments import Parser
+
+_FLAGS_WITH_VALUE = ("--data",)
+_GLOBAL_FLAGS = ("--data", "--json")
+
+
+class Invocation:
+    """What was asked for: a command's module and its arguments, or a text to show."""
+
+    __slots__ = ("arguments", "command", "help", "module")
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        module: ModuleType | None = None,
+        arguments: Namespace | None = None,
+        help_text: str = "",
+    ) -> None:
+        """``module`` and ``arguments``, or ``help_text``."""
+        self.command = command
+        self.module = module
+        self.arguments = arguments
+        self.help = help_text
+
+
+def parse(argv: Sequence[str]) -> Invocation:
+    """Read the command line; nothing is done yet. Errors: `InvalidInputError`."""
+    given, rest = _leading_flags(list(argv))
+    if not rest or rest[0] in ("-h", "--help"):
+        return _help(rest[1:])
+    if rest[0] == "help":
+        return _help([word for word in rest[1:] if word not in ("-h", "--help")])
+    command = "version" if rest[0] in ("-V", "--version") else rest[0]
+    return _command(command, [*given, *rest[1:]])
+
+
+def run(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: TextIO,
+    stdout: TextIO,
+    stderr: TextIO,
+) -> int:
+    """Do what ``argv`` asks for; the exit code. Raises `BrokenPipeError` when nobody reads."""
+    printer = Printer(stdout, stderr, environment, as_json=_wants_json(argv))
+    try:
+        return _execute(parse(argv), environment, printer, stdin)
+    except ClaudeTasksError as error:
+        printer.error(error)
+        return exit_codes.exit_code_of(error)
+    except KeyboardInterrupt:
+        printer.note("interrupted")
+        return exit_codes.INTERRUPTED
+
+
+def load_command(command: str) -> tuple[Parser, ModuleType]:
+    """A command's parser and module. Errors: `InvalidInputError` for an unknown command."""
+    from claude_tasks.cli.arguments import Parser  # noqa: PLC0415 (not for the overview)
+
+    if command not in COMMANDS:
+        raise _unknown_command(command)
+    name, summary = COMMANDS[command]
+    module = __import__(f"claude_tasks.cli.commands.{name}", fromlist=["run"])
+    described = getattr(module, "DESCRIPTIONS", {}).get(command) or module.DESCRIPTION
+    examples = getattr(module, "EXAMPLES_OF", {}).get(command) or module.EXAMPLES
+    summary = summary[0].upper() + summary[1:]
+    parser = Parser(command, f"{summary}. {described}".strip(), examples)
+    module.configure(parser)
+    parser.add_common()
+    return parser, module
+
+
+def _command(command: str, words: Sequence[str]) -> Invocation:
+    parser, module = load_command(command)
+    from claude_tasks.cli.arguments import HelpAsked  # noqa: PLC0415 (loaded by now)
+
+    try:
+        return Invocation(command, module=module, arguments=parser.read(words))
+    except HelpAsked as asked:
+        return Invocation(command, help_text=str(asked))
+
+
+def _help(words: Sequence[str]) -> Invocation:
+    if words and words[0] in COMMANDS and words[0] != "help":
+        return _command(words[0], ["--help"])
+    if words and not words[0].startswith("-") and words[0] != "help":
+        raise _unknown_command(words[0])
+    from claude_tasks.cli.overview import overview  # noqa: PLC0415 (only whoever asks)
+
+    return Invocation("help", help_text=overview())
+
+
+def _execute(
+    invocation: Invocation, environment: Mapping[str, str], printer: Printer, stdin: TextIO
+) -> int:
+    if invocation.module is None:
+        printer.text(invocation.help)
+        return exit_codes.DONE
+    if invocation.command in STAYING:
+        import gc  # noqa: PLC0415 (the others live for milliseconds, see `process`)
+
+        gc.enable()
+    from claude_tasks.cli.context import Context  # noqa: PLC0415 (not for help)
+
+    assert invocation.arguments is not None  # it comes with the module
+    invocation.arguments.command = invocation.command
+    context = Context(environment, printer, stdin, data=invocation.arguments.data)
+    try:
+        result = invocation.module.run(context, invocation.arguments)
+    finally:
+        context.close()
+    printer.result(result)
+    return int(result.exit_code)
+
+
+def _leading_flags(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The global flags before the command, and the rest."""
+    given: list[str] = []
+    while argv and argv[0].partition("=")[0] in _GLOBAL_FLAGS:
+        given.append(argv.pop(0))
+        if given[-1] in _FLAGS_WITH_VALUE and argv:
+            given.append(argv.pop(0))
+    return given, argv
+
+
+def _wants_json(argv: Sequence[str]) -> bool:
+    """Known before parsing, so that a parsing error is printed as asked for."""
+    words = list(argv)
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _unknown_command(word: str) -> InvalidInputError:
+    from claude_tasks.cli.suggest import did_you_mean  # noqa: PLC0415 (only who mistypes)
+
+    known = [*COMMANDS] if not word.startswith("-") else ["--data", "--json", "--help", "--version"]
+    near = did_you_mean(word, known)
+    kind = "flag" if word.startswith("-") else "command"
+    hint = f"{near} See claude-tasks --help" if near else "claude-tasks --help lists them"
+    return InvalidInputError(f"there is no {kind} {word}", hint=hint, code="usage")
+
+

@@ -1,0 +1,122 @@
+"""The one place that prints: results as text or JSON, progress, notes, errors.
+
+Standard output is data and nothing else; notes and errors go to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+
+from claude_tasks.cli.layout import clean, pair_lines, table_lines
+from claude_tasks.cli.results import Pairs, Raw, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TextIO
+
+    from claude_tasks.cli.results import Block, Result
+    from claude_tasks.domain.errors import ClaudeTasksError
+
+_TONES = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1"}
+_NARROWEST = 40
+
+
+class Printer:
+    """Prints onto two streams, in text or in JSON."""
+
+    def __init__(
+        self, stdout: TextIO, stderr: TextIO, environment: Mapping[str, str], *, as_json: bool
+    ) -> None:
+        """``environment`` says about colour (NO_COLOR, TERM) and width (COLUMNS)."""
+        self.as_json = as_json
+        self._stdout = stdout
+        self._stderr = stderr
+        self._width = _width(stdout, environment)
+        self._colour = _has_colour(stdout, environment)
+        self._error_colour = _has_colour(stderr, environment)
+
+    def result(self, result: Result) -> None:
+        """Print a command's result, then its notes."""
+        if self.as_json:
+            self.value(result.data(), indent=2)
+        else:
+            for block in result.text():
+                self._block(block)
+        self._stdout.flush()
+        for note in result.notes:
+            self.note(note)
+
+    def text(self, text: str) -> None:
+        """A text of our own with its lines, such as help."""
+        self._stdout.write(text if text.endswith("\n") else text + "\n")
+        self._stdout.flush()
+
+    def line(self, text: str) -> None:
+        """One line of a result that comes bit by bit."""
+        self._stdout.write(clean(text) + "\n")
+        self._stdout.flush()
+
+    def value(self, value: Any, *, indent: int | None = None) -> None:
+        """A JSON value, on one line unless indented."""
+        import json  # noqa: PLC0415 (text needs none of it)
+
+        self._stdout.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        self._stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Something to know, beside the data."""
+        self._stderr.write(clean(text) + "\n")
+        self._stderr.flush()
+
+    def error(self, error: ClaudeTasksError) -> None:
+        """Why the command failed, and what helps."""
+        if self.as_json:
+            self._error_object(error)
+            return
+        label = "\x1b[31merror:\x1b[0m" if self._error_colour else "error:"
+        self._stderr.write(f"{label} {clean(error.message)}\n")
+        if error.hint:
+            self._stderr.write(f"  {clean(error.hint)}\n")
+
+    def _error_object(self, error: ClaudeTasksError) -> None:
+        import json  # noqa: PLC0415 (see `value`)
+
+        value = {"error": error.message, "code": error.code, "hint": error.hint}
+        self._stderr.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def _block(self, block: Block) -> None:
+        if isinstance(block, Raw):
+            self._stdout.write(block.text if block.text.endswith("\n") else block.text + "\n")
+        elif isinstance(block, Table):
+            lines = table_lines(block, self._width, self._paint) if block.rows else [block.empty]
+            self._stdout.writelines(f"{line}\n" for line in lines if line)
+        elif isinstance(block, Pairs):
+            self._stdout.writelines(f"{line}\n" for line in pair_lines(block, self._paint))
+        else:
+            self._stdout.write(self._paint(clean(block), getattr(block, "tone", "")) + "\n")
+
+    def _paint(self, text: str, tone: str) -> str:
+        if not self._colour or tone not in _TONES or not text:
+            return text
+        return f"\x1b[{_TONES[tone]}m{text}\x1b[0m"
+
+
+def _has_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """On a terminal that knows colour, unless NO_COLOR (no-color.org) is set to anything."""
+    return (
+        stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    )
+
+
+def _width(stream: TextIO, environment: Mapping[str, str]) -> int | None:
+    """The terminal's width; None where there is no terminal, and so nothing to cut for."""
+    columns = environment.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return max(_NARROWEST, int(columns))
+    if not stream.isatty():
+        return None
+    try:
+        return max(_NARROWEST, os.get_terminal_size(stream.fileno()).columns)
+    except OSError:  # a terminal that does not tell
+        return 80

@@ -1,0 +1,109 @@
+"""What a command returns: data for ``--json``, blocks of text for people, an exit code.
+
+Plain classes, not ``NamedTuple``: see the package.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+
+class Toned(str):
+    """Text with a tone (``good``, ``bad``, ``warn``, ``dim``, ``bold``), shown as colour at most.
+
+    The words must say it without the colour.
+    """
+
+    __slots__ = ("tone",)
+    tone: str
+
+    def __new__(cls, text: str, tone: str) -> Toned:
+        """``text`` in ``tone``."""
+        toned = super().__new__(cls, text)
+        toned.tone = tone
+        return toned
+
+
+class Column:
+    """A column of a table. ``flexible`` may be cut to fit, ``droppable`` may go altogether."""
+
+    __slots__ = ("droppable", "flexible", "right", "title")
+
+    def __init__(
+        self,
+        title: str,
+        *,
+        flexible: bool = False,
+        droppable: bool = False,
+        right: bool = False,
+    ) -> None:
+        """``right`` aligns the cells to the right."""
+        self.title = title
+        self.flexible = flexible
+        self.droppable = droppable
+        self.right = right
+
+
+class Table:
+    """Rows of cells under titles; ``empty`` is what stands there without any row."""
+
+    __slots__ = ("columns", "empty", "rows")
+
+    def __init__(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str = ""
+    ) -> None:
+        """Each row has a cell for each column."""
+        self.columns = columns
+        self.rows = rows
+        self.empty = empty
+
+
+class Pairs:
+    """Labelled values, one a line. A value of several lines is indented; "" is left out."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Label and value."""
+        self.pairs = pairs
+
+
+class Raw:
+    """Text that is not ours, printed as it is: an agent's output, a script."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        """The text."""
+        self.text = text
+
+
+if TYPE_CHECKING:
+    Block = str | Table | Pairs | Raw
+
+
+class Result:
+    """The outcome of a command.
+
+    ``data`` and ``text`` are called only when they are wanted. ``notes`` go to standard error: what
+    to do next, what to know.
+    """
+
+    __slots__ = ("data", "exit_code", "notes", "text")
+
+    def __init__(
+        self,
+        *,
+        data: Callable[[], Any],
+        text: Callable[[], Sequence[Block]],
+        notes: Sequence[str] = (),
+        exit_code: int = 0,
+    ) -> None:
+        """``data`` gives a JSON value, ``text`` blocks."""
+        self.data = data
+        self.text = text
+        self.notes = notes
+        self.exit_code = exit_code

@@ -1,0 +1,15 @@
+"""Did you mean …? For words that are not known."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """``did you mean 'list'?``, None when nothing is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 (only who mistypes pays for it)
+
+    near = get_close_matches(word.lower(), list(known), n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else None

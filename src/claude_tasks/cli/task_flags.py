@@ -1,0 +1,145 @@
+"""The flags that say what a task is, shared by ``add`` and ``edit``, and the fields they become."""
+
+from __future__ import annotations
+
+import os
+
+from claude_tasks.cli.arguments import Parser, typed
+from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.schedule.duration import parse_duration
+from claude_tasks.domain.task import ONE_OFF, PERMISSION_MODES, Catchup, OnUsageLimit, Overlap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any
+
+    from claude_tasks.cli.context import Context
+
+_CONFLICTING = ("cron", "every", "at", "now")
+
+_TEXTS = (
+    ("--model", "model", "NAME", "the agent's model"),
+    ("--permission-mode", "permission_mode", "MODE", " | ".join(PERMISSION_MODES)),
+    ("--append-system-prompt", "append_system_prompt", "TEXT", "added to the system prompt"),
+    ("--overlap", "overlap", "RULE", "while it still runs: " + " | ".join(Overlap)),
+    ("--catchup", "catchup", "RULE", "missed ticks: " + " | ".join(Catchup)),
+    ("--on-usage-limit", "on_usage_limit", "RULE", " | ".join(OnUsageLimit)),
+    ("--notify-on", "notify_on", "WHEN", "failure | always | change"),
+)
+_DURATIONS = (
+    ("--timeout", "timeout_seconds", "end a run after this long, such as 30m"),
+    ("--catchup-window", "catchup_window_seconds", "how late a missed tick still runs"),
+    ("--jitter", "jitter_seconds", "start up to this much later, always the same for a task"),
+)
+_NUMBERS = (
+    ("--retries", "max_retries", int, "after a transient failure"),
+    ("--max-concurrency", "max_concurrency", int, "runs of this task at once"),
+    ("--max-turns", "max_turns", int, "of the agent"),
+    ("--max-budget", "max_budget_usd", float, "US dollars a run"),
+)
+_LISTS = (
+    ("--allow-tool", "allowed_tools", "TOOL", "a tool the agent may use; repeatable"),
+    ("--deny-tool", "disallowed_tools", "TOOL", "a tool it may not use; repeatable"),
+    ("--tag", "tags", "TAG", "repeatable"),
+)
+_SIMPLE = tuple(row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS))
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "--permission-mode": PERMISSION_MODES,
+    "--overlap": tuple(Overlap),
+    "--catchup": tuple(Catchup),
+    "--on-usage-limit": tuple(OnUsageLimit),
+    "--notify-on": ("failure", "always", "change"),
+}
+"""For completion; whether a word is one of them, operations decide."""
+
+
+def add_task_flags(parser: Parser) -> None:
+    """All flags of a task."""
+    when = parser.add_argument_group("when (one of)")
+    when.add_argument("--cron", metavar="EXPR", help="'0 9 * * 1-5', 6 fields, or @daily")
+    when.add_argument("--every", metavar="SPAN", help="90s, 30m, 1h30m, 2d")
+    when.add_argument("--at", metavar="TIME", help="once: 'tomorrow 9am', 'in 2h', ISO time")
+    when.add_argument("--now", action="store_true", help="once, at once")
+    when.add_argument("--tz", metavar="ZONE", help="IANA zone (default: this machine's)")
+    what = parser.add_argument_group("what")
+    what.add_argument("--prompt", metavar="TEXT", help="instead of the word PROMPT")
+    what.add_argument("--prompt-file", metavar="FILE", help="read the prompt there; - is stdin")
+    what.add_argument("--dir", metavar="DIR", help="where the agent works (default: here)")
+    how = parser.add_argument_group("how")
+    for flag, field, metavar, text in _TEXTS:
+        how.add_argument(flag, dest=field, metavar=metavar, help=text)
+    for flag, field, text in _DURATIONS:
+        convert = typed(flag, parse_duration)
+        how.add_argument(flag, dest=field, metavar="SPAN", type=convert, help=text)
+    for flag, field, kind, text in _NUMBERS:
+        how.add_argument(flag, dest=field, metavar="N", type=typed(flag, kind), help=text)
+    for flag, field, metavar, text in _LISTS:
+        how.add_argument(flag, dest=field, metavar=metavar, action="append", help=text)
+
+
+def named_fields(arguments: Namespace) -> dict[str, Any]:
+    """The fields whose flag was given, but for prompt and schedule."""
+    fields: dict[str, Any] = {}
+    for name in _SIMPLE:
+        value = getattr(arguments, name)
+        if value is not None:
+            fields[name] = tuple(value) if isinstance(value, list) else value
+    if arguments.extra_args:
+        fields["extra_args"] = arguments.extra_args
+    if arguments.tz is not None:
+        fields["timezone"] = arguments.tz
+    return fields
+
+
+def given_dir(context: Context, folder: str | None) -> dict[str, Any]:
+    """The working directory, absolute: a daemon has another current directory."""
+    if folder is None:
+        return {}
+    path = os.path.expanduser(folder)
+    return {"working_dir": os.path.normpath(os.path.join(context.folder_here(), path))}
+
+
+def given_schedule(context: Context, arguments: Namespace, timezone: str) -> dict[str, Any]:
+    """The schedule that was named, {} for none. Errors: `InvalidInputError` for two."""
+    named = [name for name in _CONFLICTING if getattr(arguments, name)]
+    if len(named) > 1:
+        raise InvalidInputError(f"--{named[0]} and --{named[1]}: give one of them", code="usage")
+    if arguments.cron is not None:
+        if not arguments.cron.strip():
+            raise InvalidInputError("--cron: it is empty", hint="for a task that runs once: --at")
+        return {"cron_expr": arguments.cron}
+    if arguments.every is not None:
+        return {"cron_expr": f"@every {arguments.every.strip()}"}
+    if arguments.now:
+        return {"cron_expr": ONE_OFF, "scheduled_at": None}
+    if arguments.at is None:
+        return {}
+    from claude_tasks.domain.schedule.moment import parse_moment  # noqa: PLC0415 (only for --at)
+
+    moment = parse_moment(arguments.at, at=context.now(), timezone=timezone)
+    return {"cron_expr": ONE_OFF, "scheduled_at": moment}
+
+
+def given_prompt(context: Context, arguments: Namespace, word: str | None) -> str | None:
+    """The prompt from the word, --prompt, a file or standard input; None when none is named."""
+    sources = [name for name in (word, arguments.prompt, arguments.prompt_file) if name is not None]
+    if len(sources) > 1:
+        raise InvalidInputError("the prompt is given twice", code="usage")
+    if word == "-" or arguments.prompt_file == "-":
+        return context.stdin.read()
+    if arguments.prompt_file is None:
+        return word if word is not None else arguments.prompt
+    return read_text(arguments.prompt_file)
+
+
+def read_text(path: str) -> str:
+    """A file's text. Errors: `InvalidInputError`."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: not UTF-8 text") from error

@@ -1,0 +1,27 @@
+"""How a task stands, in a word or two. Light: ``list`` shows it."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.times import clock_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from claude_tasks.domain.task import Task
+
+
+def switch_word(task: Task) -> str:
+    """Whether the task fires at all: ``on``, ``off``, ``done`` (a spent one-off), ``deleted``."""
+    if task.deleted_at is not None:
+        return "deleted"
+    if task.is_one_off and task.next_run_at is None and task.cursor_at >= (task.scheduled_at or 0):
+        return "done"
+    return "on" if task.enabled else "off"
+
+
+def schedule_word(task: Task, *, now: int) -> str:
+    """The schedule, short enough for a table."""
+    if not task.is_one_off:
+        return task.cron_expr
+    if task.scheduled_at is None:
+        return "once"
+    return f"once, {clock_time(task.scheduled_at, task.timezone, now=now, named=False)}"

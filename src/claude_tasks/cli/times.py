@@ -1,0 +1,59 @@
+"""Instants and spans as a person reads them at a glance: ``Mon 23 Nov 09:00 CET, in 3h 5m``."""
+
+from __future__ import annotations
+
+from claude_tasks.domain.instant import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    SECOND_MS,
+    human_duration,
+    to_datetime,
+)
+from claude_tasks.domain.schedule.zones import find_zone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_FEW_MINUTES_MS = 10 * MINUTE_MS
+_FEW_DAYS_MS = 10 * DAY_MS
+
+
+def clock_time(at: int, timezone: str, *, now: int, named: bool = True) -> str:
+    """``Mon 23 Nov 09:00 CET``: seconds and year where they matter, the zone when ``named``."""
+    local = _local(at, timezone)
+    seconds = ":%S" if local.second else ""
+    year = "" if local.year == _local(now, timezone).year else " %Y"
+    text = local.strftime(f"%a {local.day} %b{year} %H:%M{seconds}")
+    return f"{text} {local.tzname()}" if named else text
+
+
+def relative(at: int, *, now: int) -> str:
+    """``in 3h 5m``, ``12s ago``, ``now``: two units at most."""
+    span = at - now
+    if abs(span) < SECOND_MS:
+        return "now"
+    return f"in {coarse(span)}" if span > 0 else f"{coarse(-span)} ago"
+
+
+def when(at: int, timezone: str, *, now: int) -> str:
+    """The time and how far off it is."""
+    return f"{clock_time(at, timezone, now=now)}, {relative(at, now=now)}"
+
+
+def coarse(span: int) -> str:
+    """A span as one would say it: ``12s``, ``5m 12s``, ``3h 5m``, ``2d 4h``, ``45d``."""
+    for limit, unit in (
+        (MINUTE_MS, SECOND_MS),
+        (_FEW_MINUTES_MS, SECOND_MS),
+        (DAY_MS, MINUTE_MS),
+        (_FEW_DAYS_MS, HOUR_MS),
+    ):
+        if span < limit:
+            return human_duration(max(unit, span // unit * unit)).replace(" s", "s")
+    return f"{span // DAY_MS}d"
+
+
+def _local(at: int, timezone: str) -> datetime:
+    return to_datetime(at).astimezone(find_zone(timezone))

@@ -1,0 +1,71 @@
+"""Looking ahead: a schedule in words, and its next ticks with what the clocks do to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from claude_tasks.domain.instant import in_zone, to_rfc3339
+from claude_tasks.domain.schedule import dst_note, parse_schedule, upcoming
+from claude_tasks.domain.tick import schedule_of
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.schedule import Schedule
+    from claude_tasks.domain.task import Task
+
+
+class PreviewTick(NamedTuple):
+    """One tick to come; ``note`` says what a change of the clocks did to it."""
+
+    at: int
+    note: str | None
+
+
+class Preview(NamedTuple):
+    """A schedule, seen from now."""
+
+    expression: str
+    timezone: str
+    description: str
+    ticks: list[PreviewTick]
+
+
+def preview_expression(cron_expr: str, *, timezone: str, at: int, count: int) -> Preview:
+    """What an expression means. Errors: `InvalidInputError`."""
+    schedule = parse_schedule(cron_expr, timezone=timezone, anchor_at=at)
+    return _preview(schedule, upcoming(schedule, at, count))
+
+
+def preview_task(task: Task, *, at: int, count: int) -> Preview:
+    """The ticks a task will have; none while it is disabled, deleted, or spent."""
+    schedule = schedule_of(task)
+    first = task.next_run_at
+    if first is None:
+        return _preview(schedule, [])
+    following = upcoming(schedule, first, count - 1) if count > 1 else []
+    return _preview(schedule, [first, *following])
+
+
+def preview_view(preview: Preview) -> dict[str, Any]:
+    """As JSON values. ``local`` is the tick by the clocks of ``timezone``."""
+    return {
+        "cron_expr": preview.expression,
+        "timezone": preview.timezone,
+        "description": preview.description,
+        "next_runs": [
+            {
+                "at": to_rfc3339(tick.at),
+                "local": in_zone(tick.at, preview.timezone),
+                "note": tick.note,
+            }
+            for tick in preview.ticks
+        ],
+    }
+
+
+def _preview(schedule: Schedule, ticks: list[int]) -> Preview:
+    return Preview(
+        expression=schedule.expression,
+        timezone=schedule.timezone,
+        description=schedule.describe(),
+        ticks=[PreviewTick(tick, dst_note(schedule, tick)) for tick in ticks],
+    )

@@ -1,0 +1,166 @@
+"""The leader dies, hangs or sleeps: another takes over, no tick is lost, none fires twice."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_tasks.domain.run import State
+from support.installation import (
+    EVERY_SECOND,
+    FAULTY_NODE,
+    TTL,
+    missing_ticks,
+    pause,
+    stopped,
+)
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.installation import Installation
+
+
+def test_two_processes_on_one_folder_fire_each_tick_once(installation: Installation) -> None:
+    task = installation.add(cron_expr=EVERY_SECOND)
+    installation.start_leader()
+    installation.start()
+    wait_until(lambda: len(installation.operations.status.living_nodes()) == 2)
+    installation.wait_for_runs(4, State.COMPLETED)
+    installation.settle()
+    assert missing_ticks(installation, task.id) == []
+    assert {run.lease_epoch for run in installation.runs()} == {1}
+    assert len({run.claimed_by for run in installation.runs(State.COMPLETED)}) == 1
+    installation.check()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_follower_takes_over_when_the_leader_is_ended(
+    installation: Installation, how: signal.Signals
+) -> None:
+    task = installation.add(cron_expr=EVERY_SECOND)
+    leader = installation.start_leader()
+    follower = installation.start()
+    installation.wait_for_runs(2, State.COMPLETED)
+    wait_until(lambda: len(installation.operations.status.living_nodes()) == 2)
+    leader.send_signal(how)
+    wait_until(lambda: installation.leader_pid() == follower.pid, what="the follower leads")
+    assert installation.epoch() == 2
+    leader.wait()
+    before = len(installation.runs(State.COMPLETED))
+    installation.wait_for_runs(before + 2, State.COMPLETED)
+    installation.settle()
+    assert missing_ticks(installation, task.id) == []
+    installation.check()
+
+
+def test_a_paused_leader_writes_nothing_after_takeover(installation: Installation) -> None:
+    task = installation.add(cron_expr=EVERY_SECOND)
+    leader = installation.start_leader()
+    follower = installation.start()
+    installation.wait_for_runs(1, State.COMPLETED)
+    leader.send_signal(signal.SIGSTOP)
+    wait_until(
+        lambda: installation.leader_pid() == follower.pid, seconds=TTL + 5, what="takeover"
+    )
+    leader.send_signal(signal.SIGCONT)
+    before = len(installation.runs(State.COMPLETED))
+    installation.wait_for_runs(before + 2, State.COMPLETED)
+    installation.settle()
+    assert installation.leader_pid() == follower.pid
+    assert missing_ticks(installation, task.id) == []
+    installation.check()
+
+
+def test_a_leader_paused_inside_the_tick_transaction_loses_and_doubles_nothing(
+    installation: Installation, tmp_path: Path
+) -> None:
+    trap = tmp_path / "stop-in-tick"
+    task = installation.add(cron_expr=EVERY_SECOND)
+    leader = installation.start_leader(*FAULTY_NODE, TEST_STOP_IN_TICK=str(trap))
+    follower = installation.start()
+    installation.wait_for_runs(1, State.COMPLETED)
+    trap.touch()
+    wait_until(lambda: stopped(leader.pid), what="the leader is stopped in its transaction")
+    # The stopped process holds the write lock: nobody can write, so nobody can take over.
+    pause(TTL + 1)
+    assert installation.leader_pid() == leader.pid
+    leader.send_signal(signal.SIGCONT)
+    wait_until(lambda: installation.leader_pid() == follower.pid, seconds=TTL + 10)
+    before = len(installation.runs(State.COMPLETED))
+    installation.wait_for_runs(before + 2, State.COMPLETED)
+    installation.settle()
+    assert missing_ticks(installation, task.id) == []
+    installation.check()
+
+
+def test_a_database_locked_for_longer_than_the_ttl_loses_no_tick(
+    installation: Installation,
+) -> None:
+    import contextlib
+    import sqlite3
+
+    task = installation.add(cron_expr=EVERY_SECOND)
+    installation.start_leader()
+    installation.start()
+    installation.wait_for_runs(1, State.COMPLETED)
+    with contextlib.closing(sqlite3.connect(installation.database)) as connection:
+        connection.isolation_level = None
+        connection.execute("BEGIN IMMEDIATE")
+        pause(TTL + 2)
+        connection.execute("ROLLBACK")
+    before = len(installation.runs(State.COMPLETED))
+    installation.wait_for_runs(before + 2, State.COMPLETED)
+    installation.settle()
+    assert missing_ticks(installation, task.id) == []
+    installation.check()
+
+
+def test_many_contenders_from_cold_make_one_leader_and_one_schema(
+    installation: Installation,
+) -> None:
+    count = 12
+    installation.forget_data()
+    for _ in range(count):
+        installation.start()
+    wait_until(
+        lambda: installation.database.exists()
+        and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
+        and len(installation.query("SELECT id FROM nodes")) == count,
+        seconds=60,
+        what="all nodes are up",
+    )
+    assert installation.epoch() == 1
+    assert sum("leadership gained" in installation.log(n) for n in range(count)) == 1
+    assert all(process.poll() is None for process in installation.processes)
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_wall_clock_that_is_set_doubles_no_tick_and_keeps_the_leader(
+    installation: Installation, tmp_path: Path, days: int
+) -> None:
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    task = installation.add(cron_expr=EVERY_SECOND)
+    installation.start_leader(*FAULTY_NODE, TEST_CLOCK_OFFSET=str(offset))
+    installation.wait_for_runs(2, State.COMPLETED)
+    offset.write_text(str(days * 86_400_000))
+    wait_until(lambda: "the wall clock jumped" in installation.log())
+    if days > 0:
+        installation.wait_for_runs(4, State.COMPLETED)
+        [gap] = [run for run in installation.runs(State.SKIPPED) if run.reason == "missed"]
+        assert gap.skipped_count is not None
+        assert gap.skipped_count > 1000
+    else:
+        pause(1.5)  # nothing may fire: these instants had their ticks
+        offset.write_text("0")
+        before = len(installation.runs(State.COMPLETED))
+        installation.wait_for_runs(before + 2, State.COMPLETED)
+    installation.settle()
+    assert installation.epoch() == 1
+    if days < 0:
+        assert missing_ticks(installation, task.id) == []
+    installation.check()

@@ -1,0 +1,187 @@
+"""A whole installation in a throw-away folder: data, agent, daemons as real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import claude_tasks
+from claude_tasks.domain.run import Run, State
+from claude_tasks.settings import load_settings
+from claude_tasks.standin import install
+from claude_tasks.wiring import open_operations
+from support.builders import spec
+from support.invariants import check_invariants
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.task import Task
+    from claude_tasks.operations.facade import Operations
+
+TESTS = Path(__file__).resolve().parent.parent
+SOURCE = Path(claude_tasks.__file__).resolve().parent.parent
+EVERY_SECOND = "* * * * * *"
+FAULTY_NODE = ("-m", "support.node_process")
+DAEMON = ("-m", "support.node_process")
+TTL = 3.0
+
+
+class Installation:
+    """One data folder, its agent and the processes started on it. Ends all of them at `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.starts = folder / "starts"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        simulated = install(folder / "agent")
+        self.agent = folder / "claude"
+        self.agent.write_text(
+            f'#!/bin/sh\necho "$CLAUDE_TASKS_RUN" >> {self.starts}\nexec {simulated} "$@"\n'
+        )
+        self.agent.chmod(0o755)
+        self.environment = {
+            "CLAUDE_TASKS_DATA": str(self.data),
+            "CLAUDE_TASKS_CLAUDE_BIN": str(self.agent),
+            "CLAUDE_TASKS_LEASE_TTL": str(TTL),
+            "CLAUDE_TASKS_KILL_GRACE": "0.5",
+        }
+        self.operations: Operations = open_operations(load_settings(self.environment))
+
+    def forget_data(self) -> None:
+        """Back to before the first start: there is not even a folder."""
+        self.operations.close()
+        shutil.rmtree(self.data)
+
+    @property
+    def database(self) -> Path:
+        return self.data / "tasks.db"
+
+    def add(self, **fields: Any) -> Task:
+        return self.operations.tasks.add(spec(working_dir=str(self.folder), **fields))
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a daemon; does not wait for it to be ready."""
+        log = (self.folder / f"node-{len(self.processes)}.log").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, *(command or DAEMON)],
+            env={
+                **os.environ,
+                **self.environment,
+                "PYTHONPATH": f"{SOURCE}{os.pathsep}{TESTS}",
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+        )
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def start_leader(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a daemon and wait until it leads."""
+        process = self.start(*command, **environment)
+        wait_until(lambda: self.leader_pid() == process.pid, what="the daemon leads")
+        return process
+
+    def log(self, place: int = 0) -> str:
+        return (self.folder / f"node-{place}.log").read_text()
+
+    def query(self, sql: str, *parameters: object) -> list[Any]:
+        """Rows straight from the file, as other programs read it."""
+        with contextlib.closing(sqlite3.connect(self.database, timeout=10)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def leader_pid(self) -> int | None:
+        [(pid,)] = self.query("SELECT pid FROM scheduler_leases")
+        return pid if pid is None else int(pid)
+
+    def epoch(self) -> int:
+        return int(self.query("SELECT epoch FROM scheduler_leases")[0][0])
+
+    def runs(self, state: State | None = None) -> list[Run]:
+        from claude_tasks.domain.ports import RunFilter
+
+        states = () if state is None else (state,)
+        return self.operations.runs.list(RunFilter(states=states, limit=10_000))[::-1]
+
+    def wait_for_runs(self, count: int, state: State, *, seconds: float = 30) -> list[Run]:
+        wait_until(
+            lambda: len(self.runs(state)) >= count,
+            seconds=seconds,
+            what=f"{count} runs {state}; there are {[(r.id, r.state, r.error) for r in self.runs()]}",
+        )
+        return self.runs(state)
+
+    def supervisor_pid(self, run: Run) -> int:
+        from claude_tasks.execution.run_folder import RunFolder
+
+        folder = RunFolder.of(str(self.data / "runs"), run.id, max(run.claim, 1))
+        return wait_until(folder.supervisor_pid, what="the supervisor has started") or 0
+
+    def settle(self) -> None:
+        """Let everything end: nothing fires any more, what runs is recorded."""
+        for summary in self.operations.tasks.list():
+            if summary.task.enabled:
+                self.operations.tasks.disable(summary.task.id)
+        wait_until(
+            lambda: not self.runs(State.QUEUED) and not self.runs(State.RUNNING),
+            seconds=40,
+            what="nothing is queued or running",
+        )
+
+    def check(self, *, settled: bool = True) -> None:
+        check_invariants(self.database, settled=settled, starts=self.starts)
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGCONT)
+                    process.kill()
+            process.wait()
+        self.operations.close()
+        self._end_strays()
+
+    def _end_strays(self) -> None:
+        """Supervisors and agents that a test left behind, by their working folder."""
+        import psutil
+
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                ours = process.environ().get("CLAUDE_TASKS_DATA") == str(self.data)
+                if ours and process.pid != os.getpid():
+                    process.kill()
+
+
+def missing_ticks(installation: Installation, task_id: int) -> list[int]:
+    """Whole seconds between a per-second task's first and last tick that have no row."""
+    rows = installation.query(
+        "SELECT scheduled_for, COALESCE(skipped_until, scheduled_for) FROM task_runs "
+        "WHERE task_id = ? AND scheduled_for IS NOT NULL ORDER BY scheduled_for",
+        task_id,
+    )
+    covered = {tick for first, last in rows for tick in range(first, last + 1, 1000)}
+    return sorted(set(range(min(covered), max(covered) + 1, 1000)) - covered)
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal."""
+    import psutil
+
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+
+def pause(seconds: float) -> None:
+    """Let real time pass, where the passing of time is what a test is about."""
+    time.sleep(seconds)

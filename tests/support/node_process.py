@@ -1,0 +1,72 @@
+"""A scheduling node as a process, with the faults a plain daemon cannot be asked for.
+
+``python -m support.node_process`` takes its settings from the environment, like the daemon.
+Extra variables:
+
+* ``TEST_CLOCK_OFFSET``: a file with milliseconds to add to the wall clock, read at every look.
+* ``TEST_STOP_IN_TICK``: a file; while it exists, the node stops itself (SIGSTOP) inside the tick
+  transaction, after its rows are written and before they are committed, and removes the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from claude_tasks.clock import SystemClock
+from claude_tasks.domain.node import Role
+from claude_tasks.settings import load_settings
+from claude_tasks.storage.sqlite import tick_table
+from claude_tasks.wiring import build_node
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.tick import TickPlan
+
+
+class OffsetClock(SystemClock):
+    """The wall clock as somebody set it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def now(self) -> int:
+        offset = 0
+        with contextlib.suppress(FileNotFoundError, ValueError), open(self._path) as file:
+            offset = int(file.read())
+        return super().now() + offset
+
+
+def stop_inside_the_tick(path: str) -> None:
+    advance = tick_table.TickTable._advance
+
+    def advance_and_stop(self: tick_table.TickTable, plan: TickPlan) -> bool:
+        written = advance(self, plan)
+        if os.path.exists(path):
+            os.unlink(path)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return written
+
+    tick_table.TickTable._advance = advance_and_stop  # type: ignore[method-assign]
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s")
+    clock = OffsetClock(os.environ.get("TEST_CLOCK_OFFSET", os.devnull))
+    if "TEST_STOP_IN_TICK" in os.environ:
+        stop_inside_the_tick(os.environ["TEST_STOP_IN_TICK"])
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    node = build_node(load_settings(os.environ), role=Role.DAEMON, schedules=True, clock=clock)
+    node.start()
+    stopping.wait()
+    node.stop()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""The lease keeper: acquire, renew, steal after expiry, step down on any doubt."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_tasks.domain.errors import StorageBusyError
+from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
+from claude_tasks.scheduling.lifetime import LifetimeLock, Register
+from support.builders import node
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.ports import Store
+    from claude_tasks.settings import Settings
+    from support.clock import FakeClock
+
+TTL, MARGIN = 15.0, 2.0
+
+
+class Candidate:
+    """One node's keeper with everything around it."""
+
+    def __init__(self, name: str, store: Store, clock: FakeClock, settings: Settings) -> None:
+        self.name = name
+        self.store = store
+        self.clock = clock
+        self.progressed_at = clock.monotonic()
+        self.stuck = False
+        self.notified = 0
+        self.standing = Standing(clock)
+        self.lock = LifetimeLock(settings.folder.nodes, name)
+        self.lock.acquire()
+        store.register_node(node(name))
+        self.keeper = LeaseKeeper(
+            store=store,
+            register=Register(store, settings.folder.nodes),
+            node=node(name),
+            standing=self.standing,
+            clock=clock,
+            settings=settings,
+            progress=self.progress,
+            notify=self.count_notice,
+        )
+
+    def progress(self) -> float:
+        if not self.stuck:
+            self.progressed_at = self.clock.monotonic()
+        return self.progressed_at
+
+    def count_notice(self) -> None:
+        self.notified += 1
+
+    @property
+    def epoch(self) -> int | None:
+        term = self.standing.term()
+        return None if term is None else term.epoch
+
+
+@pytest.fixture
+def candidate(
+    open_another: Callable[[], Store], clock: FakeClock, settings: Settings
+) -> Callable[[str], Candidate]:
+    return lambda name: Candidate(name, open_another(), clock, settings)
+
+
+def test_the_first_candidate_leads_and_the_second_follows(
+    candidate: Callable[[str], Candidate],
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    assert a.keeper.step() == pytest.approx(5.0)
+    assert b.keeper.step() == pytest.approx(0.05)
+    assert (a.epoch, b.epoch) == (1, None)
+    assert (a.notified, b.notified) == (1, 0)
+
+
+def test_a_leader_that_renews_is_never_robbed(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    for _ in range(20):
+        clock.advance(5)
+        a.keeper.step()
+        b.keeper.step()
+    assert (a.epoch, b.epoch) == (1, None)
+
+
+def test_a_lease_that_stands_still_for_its_ttl_is_taken(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.keeper.step()  # sees the lease for the first time
+    clock.advance(TTL - 0.01)
+    b.keeper.step()
+    assert b.epoch is None
+    clock.advance(0.01)
+    b.keeper.step()
+    assert (a.epoch, b.epoch) == (None, 2)
+
+
+def test_the_ttl_counts_from_when_the_follower_first_saw_the_lease(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a = candidate("a")
+    a.keeper.step()
+    clock.advance(100)  # the row says it expired long ago; no wall clock decides
+    b = candidate("b")
+    b.keeper.step()
+    assert b.epoch is None
+    clock.advance(TTL)
+    b.keeper.step()
+    assert b.epoch == 2
+
+
+def test_trust_ends_before_the_lease_can_be_taken(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.keeper.step()
+    clock.advance(TTL - MARGIN)
+    assert a.epoch is None, "a node that could not renew must stop by itself"
+    assert b.keeper.step() and b.epoch is None
+
+
+def test_trust_counts_from_before_the_renewal_was_asked_for(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a = candidate("a")
+    a.keeper.step()
+    clock.advance(5)
+    renew = a.store.renew_lease
+
+    def slow_renewal(*args: object, **kwargs: object) -> bool:
+        clock.advance(4)  # the request takes its time
+        return renew(*args, **kwargs)  # type: ignore[arg-type]
+
+    a.store.renew_lease = slow_renewal  # type: ignore[method-assign,assignment]
+    a.keeper.step()
+    granted = a.standing.granted()
+    assert granted is not None
+    assert granted[1] == pytest.approx(1005 + TTL - MARGIN)
+
+
+def test_a_released_lease_is_taken_at_the_next_look(
+    candidate: Callable[[str], Candidate],
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.keeper.step()
+    a.keeper.resign()
+    b.keeper.step()
+    assert (a.epoch, b.epoch) == (None, 2)
+
+
+def test_the_lease_of_a_dead_node_is_taken_at_the_next_look(
+    candidate: Callable[[str], Candidate],
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.keeper.step()
+    a.lock.release(tidy=False)  # what the kernel does on kill -9
+    b.keeper.step()
+    assert b.epoch == 2
+
+
+def test_a_missing_lock_file_is_no_proof_of_death(
+    candidate: Callable[[str], Candidate], settings: Settings
+) -> None:
+    import os
+
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    os.unlink(os.path.join(settings.folder.nodes, "a.lock"))
+    b.keeper.step()
+    assert b.epoch is None
+    a.store.remove_node("a")  # but a holder that is not even registered left in good order
+    b.keeper.step()
+    assert b.epoch == 2
+
+
+def test_failing_renewals_end_the_leadership(
+    candidate: Callable[[str], Candidate], clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = candidate("a")
+    a.keeper.step()
+
+    def fail(*_: object, **__: object) -> bool:
+        raise StorageBusyError("locked")
+
+    a.store.renew_lease = fail  # type: ignore[method-assign,assignment]
+    with caplog.at_level(logging.INFO):
+        for _ in range(13):
+            clock.advance(1)
+            assert a.keeper.step() <= 1.0, "a failed renewal is tried again soon"
+    assert a.epoch is None
+    assert "could not be renewed in time" in caplog.text
+
+
+def test_a_leader_whose_loop_is_stuck_stops_renewing(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.keeper.step()
+    a.stuck = True
+    for _ in range(40):
+        clock.advance(1)
+        a.keeper.step()
+        b.keeper.step()
+    assert (a.epoch, b.epoch) == (None, 2)
+
+
+def test_a_robbed_leader_notices_at_its_next_renewal(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.store.take_lease(b.store.read_lease(), node("b"), ttl_ms=15_000, at=clock.now())
+    clock.advance(5)
+    a.keeper.step()
+    assert a.epoch is None
+    a.keeper.step()
+    assert a.epoch is None, "a follower waits like every other"
+
+
+def test_a_leader_that_lost_the_lease_can_win_it_again_in_a_new_epoch(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a = candidate("a")
+    a.keeper.step()
+    clock.advance(TTL)
+    a.keeper.step()  # steps down
+    a.keeper.step()  # first look
+    clock.advance(TTL)
+    a.keeper.step()
+    assert a.epoch == 2
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    a.keeper.step()
+    b.keeper.step()
+    for jump in (86_400_000, -2 * 86_400_000):
+        clock.set_wall(clock.now() + jump)
+        clock.advance(5)
+        a.keeper.step()
+        b.keeper.step()
+    assert (a.epoch, b.epoch) == (1, None)
+
+
+def test_an_unreadable_lease_is_looked_at_again(
+    candidate: Callable[[str], Candidate], caplog: pytest.LogCaptureFixture
+) -> None:
+    a = candidate("a")
+    read = a.store.read_lease
+
+    def fail() -> object:
+        raise StorageBusyError("locked")
+
+    a.store.read_lease = fail  # type: ignore[method-assign,assignment]
+    with caplog.at_level(logging.WARNING):
+        assert a.keeper.step() > 0
+    assert "cannot look at the lease" in caplog.text
+    a.store.read_lease = read  # type: ignore[method-assign]
+    a.keeper.step()
+    assert a.epoch == 1
+
+
+def test_the_thread_resigns_when_it_is_stopped(candidate: Callable[[str], Candidate]) -> None:
+    a = candidate("a")
+    closed: list[bool] = []
+    thread = KeeperThread(a.keeper, close=lambda: closed.append(True))
+    thread.start()
+    wait_until(lambda: a.epoch == 1)
+    thread.stop()
+    thread.stop()
+    assert a.store.read_lease().holder is None
+    assert closed == [True]

@@ -1,0 +1,227 @@
+"""The database file: created private, refused when it is not ours, never overwritten."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_tasks.data_folder import DataFolder, file_system_of
+from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.sqlite import migrate
+from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, prepare_file
+from claude_tasks.storage.sqlite.store import open_store
+from support.builders import add_task
+from support.clock import START
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "tasks.db")
+
+
+def schema_of(path: str) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(path)
+    try:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return sorted((name, re.sub(r"\s+", " ", sql)) for name, sql in rows)
+    finally:
+        connection.close()
+
+
+def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
+    open_store(path, at=START).close()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert connection.execute("SELECT version, name FROM schema_migrations").fetchall() == [
+        (1, "initial")
+    ]
+    connection.close()
+
+
+def test_every_connection_waits_for_the_disk(path: str) -> None:
+    open_store(path, at=START).close()
+    connection = Connection(path, busy_timeout=1)
+    assert connection.value("PRAGMA synchronous") == 2, "FULL"
+    assert connection.value("PRAGMA foreign_keys") == 1
+    connection.close()
+
+
+def test_a_second_store_in_a_process_keeps_the_locks_of_the_first(path: str) -> None:
+    """Closing any descriptor of the file would drop them, and the log be removed under us."""
+    first = open_store(path, at=START)
+    second = open_store(path, at=START)
+    task = add_task(first, at=START)
+    other_process = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        "print(c.execute('SELECT count(*) FROM tasks').fetchone()); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", other_process, path], check=True, capture_output=True)
+    assert os.path.exists(f"{path}-wal"), "a living process's write-ahead log was removed"
+    assert second.get_task(task.id) == task
+    first.close()
+    second.close()
+
+
+def test_migrations_are_numbered_without_gaps_and_the_newest_is_known() -> None:
+    versions = [migration.version for migration in migrate.migrations()]
+    assert versions == list(range(1, len(versions) + 1))
+    assert versions[-1] == migrate.NEWEST
+
+
+def test_a_migrated_schema_equals_a_fresh_one(tmp_path: Path) -> None:
+    fresh, migrated = str(tmp_path / "fresh.db"), str(tmp_path / "migrated.db")
+    open_store(fresh, at=START).close()
+    for version in range(1, migrate.NEWEST + 1):
+        prepare_file(migrated)
+        connection = Connection(migrated, busy_timeout=1)
+        migrate.bring_up_to_date(connection, at=START, until=version)
+        connection.close()
+    assert schema_of(migrated) == schema_of(fresh)
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(
+    path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "0001_broken.sql"
+    broken.write_text("CREATE TABLE one (x);\nCREATE TABLE one (x);\n")
+    monkeypatch.setattr(
+        migrate, "migrations", lambda: [migrate.Migration(1, "broken", str(broken))]
+    )
+    with pytest.raises(StorageError, match="already exists"):
+        open_store(path, at=START)
+    assert schema_of(path) == []
+
+
+def test_statements_are_split_without_breaking_triggers() -> None:
+    statements = migrate.split_statements(
+        "CREATE TABLE a (x);\nCREATE TRIGGER t AFTER INSERT ON a\nBEGIN\n  SELECT 1;\nEND;\n"
+    )
+    assert len(statements) == 2
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path: str) -> None:
+    content = b"Dear diary, " * 1000
+    Path(path).write_bytes(content)
+    with pytest.raises(StorageError) as caught:
+        open_store(path, at=START)
+    assert caught.value.code == "storage_corrupt"
+    assert Path(path).read_bytes() == content
+
+
+def test_a_foreign_database_is_refused_and_left_alone(path: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE tasks (id INTEGER PRIMARY KEY, theirs TEXT)")
+    connection.commit()
+    connection.close()
+    content = Path(path).read_bytes()
+    with pytest.raises(StorageError) as caught:
+        open_store(path, at=START)
+    assert caught.value.code == "storage_foreign"
+    assert Path(path).read_bytes() == content
+    assert not os.path.exists(f"{path}-wal")
+
+
+def test_a_database_of_a_newer_version_is_refused(path: str) -> None:
+    open_store(path, at=START).close()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO schema_migrations VALUES (99, 'future', 0)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StorageError, match="newer claude-tasks") as caught:
+        open_store(path, at=START)
+    assert caught.value.code == "storage_newer"
+
+
+def test_a_damaged_database_is_refused_and_left_alone(path: str) -> None:
+    store = open_store(path, at=START)
+    for _ in range(50):
+        add_task(store, at=START, prompt="x" * 2000)
+    store.close()
+    content = bytearray(Path(path).read_bytes())
+    content[4096 : len(content) // 2] = os.urandom(len(content) // 2 - 4096)
+    Path(path).write_bytes(content)
+    with pytest.raises(StorageError) as caught:
+        open_store(path, at=START).list_tasks()
+    assert caught.value.code == "storage_corrupt"
+    assert caught.value.hint
+    assert Path(path).read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError) as caught:
+        DataFolder(str(tmp_path / "file" / "data")).create()
+    assert caught.value.hint is not None
+    assert "CLAUDE_TASKS_DATA" in caught.value.hint
+
+
+def test_folders_are_private(tmp_path: Path) -> None:
+    folder = DataFolder(str(tmp_path / "data"))
+    folder.create()
+    for path in (folder.root, folder.logs, folder.runs, folder.nodes):
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+
+
+def test_a_network_file_system_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = [("/", "ext4"), (str(tmp_path), "nfs4")]
+    monkeypatch.setattr("claude_tasks.data_folder._linux_mounts", lambda: mounts)
+    monkeypatch.setattr("claude_tasks.data_folder.sys.platform", "linux")
+    assert file_system_of(str(tmp_path / "below")) == "nfs4"
+    assert file_system_of("/elsewhere") == "ext4"
+    with pytest.raises(StorageError, match="network file system") as caught:
+        DataFolder(str(tmp_path)).create()
+    assert caught.value.code == "storage_network"
+
+
+def test_a_lock_held_by_another_is_busy_and_nothing_is_written(path: str) -> None:
+    store = open_store(path, at=START, busy_timeout=0.05)
+    other = sqlite3.connect(path)
+    other.isolation_level = None
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageBusyError) as caught:
+        add_task(store, at=START)
+    assert caught.value.code == "storage_busy"
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.list_tasks() == []
+    store.close()
+
+
+def test_a_full_disk_is_named_and_loses_nothing(path: str) -> None:
+    store = open_store(path, at=START)
+    kept = add_task(store, at=START)
+    connection = store._connection  # type: ignore[attr-defined]
+    pages = connection.value("PRAGMA page_count")
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageError) as caught:
+        add_task(store, at=START, prompt="x" * 100_000)
+    assert caught.value.code == "storage_full"
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert [summary.task for summary in store.list_tasks()] == [kept]
+    add_task(store, at=START, prompt="x" * 100_000)
+    store.close()
+
+
+def test_every_statement_says_what_it_is_for() -> None:
+    folder = Path(migrate.__file__).parent.parent / "sql"
+    rooms = [path.stem for path in folder.glob("*.sql")]
+    assert len(rooms) >= 6
+    for room in rooms:
+        for name, text in load(room).items():
+            assert text.startswith("--"), f"{room}.{name} has no purpose"
