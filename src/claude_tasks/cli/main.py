@@ -86,6 +86,7 @@ def load_command(command: str) -> tuple[Parser, ModuleType]:
     parser = Parser(command, f"{summary}. {described}".strip(), examples)
     module.configure(parser)
     parser.add_common()
+    parser.set_usage()
     return parser, module
 
 
