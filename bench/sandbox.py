@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -139,8 +138,6 @@ class Sandbox:
 
 def node_command() -> list[str]:
     """The real daemon."""
-    if importlib.util.find_spec("claude_tasks.cli.daemon") is None:
-        return [sys.executable, "-m", "bench.node_process"]
     return [*cli_command(), "daemon"]
 
 

@@ -1,4 +1,4 @@
-"""Every command: the module (in `commands`) that does it, and one line about it. Imports nothing."""
+"""Every command: its module in `commands`, and one line about it. Imports nothing."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "add": ("add", "schedule a new task"),

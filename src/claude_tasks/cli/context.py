@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Role
     from claude_tasks.domain.ports import Store
     from claude_tasks.operations.facade import Operations
-    from claude_tasks.operations.tasks import TaskOperations
+    from claude_tasks.operations.lookup import TaskLookup
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
 
@@ -57,17 +57,14 @@ class Context:
         return self._operations
 
     @property
-    def tasks(self) -> TaskOperations:
-        """The use cases of tasks alone, which load faster. Errors: `StorageError`."""
-        if self._operations is not None:
-            return self._operations.tasks
-        from claude_tasks.clock import SystemClock  # noqa: PLC0415 (when needed)
-        from claude_tasks.operations.tasks import TaskOperations  # noqa: PLC0415
-        from claude_tasks.wiring import open_data  # noqa: PLC0415
+    def tasks(self) -> TaskLookup:
+        """Looking at tasks alone, which loads faster than `operations`. Errors: `StorageError`."""
+        from claude_tasks.operations.lookup import TaskLookup  # noqa: PLC0415 (when needed)
+        from claude_tasks.wiring import open_data  # noqa: PLC0415 (the same)
 
         if self._store is None:
             self._store = open_data(self.settings)
-        return TaskOperations(self._store, SystemClock())
+        return TaskLookup(self._store)
 
     def use_settings(self, settings: Settings) -> None:
         """Work with these settings from now on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from claude_tasks.cli import exit_codes
 from claude_tasks.cli.catalog import COMMANDS, STAYING
 from claude_tasks.cli.render import Printer
@@ -65,11 +64,25 @@ def run(
     try:
         return _execute(parse(argv), environment, printer, stdin)
     except ClaudeTasksError as error:
-        printer.error(error)
-        return exit_codes.exit_code_of(error)
+        return _refused(printer, error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _refused(printer, _as_ours(error))
     except KeyboardInterrupt:
         printer.note("interrupted")
         return exit_codes.INTERRUPTED
+
+
+def _refused(printer: Printer, error: ClaudeTasksError) -> int:
+    printer.error(error)
+    return exit_codes.exit_code_of(error)
+
+
+def _as_ours(error: OSError) -> ClaudeTasksError:
+    """What the system refused, in its words and with the file it was about."""
+    place = f"{error.filename}: " if error.filename else ""
+    return ClaudeTasksError(f"{place}{error.strerror or error}", code="system")
 
 
 def load_command(command: str) -> tuple[Parser, ModuleType]:
@@ -157,5 +170,3 @@ def _unknown_command(word: str) -> InvalidInputError:
     kind = "flag" if word.startswith("-") else "command"
     hint = f"{near} See claude-tasks --help" if near else "claude-tasks --help lists them"
     return InvalidInputError(f"there is no {kind} {word}", hint=hint, code="usage")
-
-

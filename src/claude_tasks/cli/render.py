@@ -31,14 +31,16 @@ class Printer:
         """``environment`` says about colour (NO_COLOR, TERM) and width (COLUMNS)."""
         self.as_json = as_json
         self._stdout = stdout
-        self._stderr = stderr
+        self.stderr = stderr
         self._width = _width(stdout, environment)
         self._colour = _has_colour(stdout, environment)
         self._error_colour = _has_colour(stderr, environment)
 
     def result(self, result: Result) -> None:
         """Print a command's result, then its notes."""
-        if self.as_json:
+        if result.streamed:
+            pass
+        elif self.as_json:
             self.value(result.data(), indent=2)
         else:
             for block in result.text():
@@ -66,8 +68,8 @@ class Printer:
 
     def note(self, text: str) -> None:
         """Something to know, beside the data."""
-        self._stderr.write(clean(text) + "\n")
-        self._stderr.flush()
+        self.stderr.write(clean(text) + "\n")
+        self.stderr.flush()
 
     def error(self, error: ClaudeTasksError) -> None:
         """Why the command failed, and what helps."""
@@ -75,15 +77,15 @@ class Printer:
             self._error_object(error)
             return
         label = "\x1b[31merror:\x1b[0m" if self._error_colour else "error:"
-        self._stderr.write(f"{label} {clean(error.message)}\n")
+        self.stderr.write(f"{label} {clean(error.message)}\n")
         if error.hint:
-            self._stderr.write(f"  {clean(error.hint)}\n")
+            self.stderr.write(f"  {clean(error.hint)}\n")
 
     def _error_object(self, error: ClaudeTasksError) -> None:
         import json  # noqa: PLC0415 (see `value`)
 
         value = {"error": error.message, "code": error.code, "hint": error.hint}
-        self._stderr.write(json.dumps(value, ensure_ascii=False) + "\n")
+        self.stderr.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def _block(self, block: Block) -> None:
         if isinstance(block, Raw):
@@ -104,9 +106,7 @@ class Printer:
 
 def _has_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
     """On a terminal that knows colour, unless NO_COLOR (no-color.org) is set to anything."""
-    return (
-        stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-    )
+    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 def _width(stream: TextIO, environment: Mapping[str, str]) -> int | None:

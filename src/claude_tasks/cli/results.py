@@ -8,7 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, Self
 
 
 class Toned(str):
@@ -20,7 +20,7 @@ class Toned(str):
     __slots__ = ("tone",)
     tone: str
 
-    def __new__(cls, text: str, tone: str) -> Toned:
+    def __new__(cls, text: str, tone: str) -> Self:
         """``text`` in ``tone``."""
         toned = super().__new__(cls, text)
         toned.tone = tone
@@ -89,10 +89,10 @@ class Result:
     """The outcome of a command.
 
     ``data`` and ``text`` are called only when they are wanted. ``notes`` go to standard error: what
-    to do next, what to know.
+    to do next, what to know. ``streamed`` says that all data was printed as it came.
     """
 
-    __slots__ = ("data", "exit_code", "notes", "text")
+    __slots__ = ("data", "exit_code", "notes", "streamed", "text")
 
     def __init__(
         self,
@@ -101,8 +101,10 @@ class Result:
         text: Callable[[], Sequence[Block]],
         notes: Sequence[str] = (),
         exit_code: int = 0,
+        streamed: bool = False,
     ) -> None:
         """``data`` gives a JSON value, ``text`` blocks."""
+        self.streamed = streamed
         self.data = data
         self.text = text
         self.notes = notes

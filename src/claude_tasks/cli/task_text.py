@@ -22,7 +22,7 @@ NOBODY = "Nobody schedules at the moment: start a daemon with: claude-tasks daem
 
 def confirmation(done: str, task: Task, *, now: int) -> list[Block]:
     """What was done, and what the task's schedule now means."""
-    preview = preview_task(task, at=now, count=ECHOED_TICKS)
+    preview = preview_task(task, count=ECHOED_TICKS)
     pairs = [
         ("schedule", preview.description),
         ("next", next_ticks_text(preview, task, now=now)),

@@ -10,7 +10,6 @@ from claude_tasks.domain.instant import (
     human_duration,
     to_datetime,
 )
-from claude_tasks.domain.schedule.zones import find_zone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +19,13 @@ _FEW_MINUTES_MS = 10 * MINUTE_MS
 _FEW_DAYS_MS = 10 * DAY_MS
 
 
-def clock_time(at: int, timezone: str, *, now: int, named: bool = True) -> str:
-    """``Mon 23 Nov 09:00 CET``: seconds and year where they matter, the zone when ``named``."""
+def clock_time(at: int, timezone: str, *, now: int, named: bool = True, exact: bool = False) -> str:
+    """``Mon 23 Nov 09:00 CET``: the year where it matters, the zone when ``named``.
+
+    Seconds where there are any, or when ``exact``.
+    """
     local = _local(at, timezone)
-    seconds = ":%S" if local.second else ""
+    seconds = ":%S" if local.second or exact else ""
     year = "" if local.year == _local(now, timezone).year else " %Y"
     text = local.strftime(f"%a {local.day} %b{year} %H:%M{seconds}")
     return f"{text} {local.tzname()}" if named else text
@@ -56,4 +58,8 @@ def coarse(span: int) -> str:
 
 
 def _local(at: int, timezone: str) -> datetime:
+    if timezone == "UTC":
+        return to_datetime(at)
+    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (3 ms with zoneinfo)
+
     return to_datetime(at).astimezone(find_zone(timezone))

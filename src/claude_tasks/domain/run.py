@@ -15,6 +15,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
+AT_ONCE = 0
+"""``not_before`` of a run that has nothing to wait for: a clock set back must not delay it."""
+
+
 class State(StrEnum):
     """Where a run stands."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-from claude_tasks.domain.run import Reason
+from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.schedule import Schedule, missed_between, parse_schedule
 from claude_tasks.domain.task import Catchup, Overlap, Task
 
@@ -104,7 +104,7 @@ def plan_withdrawal(task: Task, *, at: int, reason: Reason) -> tuple[PlannedRow,
     if task.next_run_at is None or task.next_run_at > at:
         return ()
     if task.is_one_off:
-        return (PlannedRow(task.next_run_at, at, reason, _WITHDRAWN[reason]),)
+        return (PlannedRow(task.next_run_at, AT_ONCE, reason, _WITHDRAWN[reason]),)
     schedule = schedule_of(task)
     last = schedule.latest_at_or_before(at, after=task.cursor_at)
     return _skip_range(schedule, task, last, reason, _WITHDRAWN[reason])
@@ -128,7 +128,7 @@ def _window_ms(task: Task) -> int:
 def _one_off_row(task: Task, tick: int, *, at: int) -> PlannedRow:
     """A one-off fires however late, unless its owner said ``catchup = none``."""
     if task.catchup is Catchup.NONE and at - tick > ON_TIME_MS:
-        return PlannedRow(tick, at, Reason.MISSED, f"the tick was skipped: {_NOBODY}")
+        return PlannedRow(tick, AT_ONCE, Reason.MISSED, f"the tick was skipped: {_NOBODY}")
     return _run_row(task, tick, yields=False)
 
 
@@ -149,9 +149,10 @@ def _ticks_to_run(schedule: Schedule, task: Task, *, at: int) -> list[int]:
 
 def _run_row(task: Task, tick: int, *, yields: bool) -> PlannedRow:
     """A run to queue. Jitter moves its start, never its key."""
+    jitter = start_jitter_ms(task.id, task.jitter_seconds)
     return PlannedRow(
         scheduled_for=tick,
-        not_before=tick + start_jitter_ms(task.id, task.jitter_seconds),
+        not_before=tick + jitter if jitter else AT_ONCE,
         yields=yields and task.overlap is Overlap.SKIP,
     )
 
@@ -169,7 +170,7 @@ def _skip_range(
     return (
         PlannedRow(
             scheduled_for=first,
-            not_before=first,
+            not_before=AT_ONCE,
             reason=reason,
             error=f"{amount} {ticks} skipped: {why}",
             skipped_count=counted,

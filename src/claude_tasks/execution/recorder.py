@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.ports import Finish
+from claude_tasks.domain.run import AT_ONCE
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
 
@@ -63,7 +64,7 @@ class Recorder:
         if run.state.is_terminal or run.claim != end.run.claim:
             return None  # settled before a crash, or by another node
         if end.facts["ended_by"] == "unstarted":
-            self._requeue(run, attempt=run.attempt, not_before=at, error=run.error, at=at)
+            self._requeue(run, attempt=run.attempt, not_before=AT_ONCE, error=run.error, at=at)
             return None
         outcome = judge(
             end.facts,

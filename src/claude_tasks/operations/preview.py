@@ -35,7 +35,7 @@ def preview_expression(cron_expr: str, *, timezone: str, at: int, count: int) ->
     return _preview(schedule, upcoming(schedule, at, count))
 
 
-def preview_task(task: Task, *, at: int, count: int) -> Preview:
+def preview_task(task: Task, *, count: int) -> Preview:
     """The ticks a task will have; none while it is disabled, deleted, or spent."""
     schedule = schedule_of(task)
     first = task.next_run_at

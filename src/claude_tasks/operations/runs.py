@@ -8,6 +8,8 @@ from claude_tasks.domain.ports import RunFilter, TaskSummary
 from claude_tasks.domain.run import Trigger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from claude_tasks.domain.ports import Clock, RunStore
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
@@ -41,6 +43,10 @@ class RunOperations:
     def count(self, wanted: RunFilter) -> int:
         """How many match, whatever the page."""
         return self._store.count_runs(wanted)
+
+    def running_of(self, node_id: str) -> Sequence[Run]:
+        """The running runs that a node watches, or watched when it stopped."""
+        return self._store.running_of(node_id)
 
     def latest(self, task_id: int) -> Run | None:
         """The newest run of a task."""

@@ -8,29 +8,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from claude_tasks.domain.errors import ConflictError, InvalidInputError
 from claude_tasks.domain.ports import ArmedSpec, TaskEdit
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
 from claude_tasks.domain.task import ONE_OFF, Task, TaskSpec
 from claude_tasks.domain.tick import plan_withdrawal
+from claude_tasks.operations.lookup import TaskLookup
 from claude_tasks.operations.validation import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from claude_tasks.domain.ports import Clock, TaskStore, TaskSummary
+    from claude_tasks.domain.ports import Clock, TaskStore
 
 _ATTEMPTS = 10
 _WHEN = ("cron_expr", "timezone", "scheduled_at", "enabled")
 
 
-class TaskOperations:
-    """What can be done with tasks."""
+class TaskOperations(TaskLookup):
+    """What can be done with tasks, besides looking at them."""
 
     def __init__(self, store: TaskStore, clock: Clock) -> None:
         """Work on this store."""
-        self._store = store
+        super().__init__(store)
         self._clock = clock
 
     def add(self, spec: TaskSpec) -> Task:
@@ -45,32 +46,6 @@ class TaskOperations:
     def check_all(self, specs: Sequence[TaskSpec]) -> None:
         """Whether `add_all` would keep them. Errors: `InvalidInputError` naming the task."""
         self._armed(specs, self._clock.now())
-
-    def get(self, reference: str | int, *, include_deleted: bool = False) -> Task:
-        """A task by its id, or by a name that only one task has.
-
-        With ``include_deleted`` a name that no live task has may be a deleted one's. Errors:
-        `NotFoundError`; `ConflictError` for a name that several have.
-        """
-        text = str(reference).strip()
-        if text.isdecimal():
-            return self._store.get_task(int(text), include_deleted=include_deleted)
-        named = self._store.find_tasks(text)
-        if not named and include_deleted:
-            everything = self._store.list_tasks(include_deleted=True)
-            named = [entry.task for entry in everything if entry.task.name == text]
-        if len(named) == 1:
-            return named[0]
-        if not named:
-            raise NotFoundError(
-                "Task not found", hint=f"no task is named {text!r}: claude-tasks list"
-            )
-        ids = ", ".join(str(task.id) for task in named)
-        raise ConflictError(f"{len(named)} tasks are named {text!r}", hint=f"use an id: {ids}")
-
-    def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
-        """All tasks, newest first."""
-        return self._store.list_tasks(include_deleted=include_deleted)
 
     def edit(
         self, task_id: int, changes: Mapping[str, Any], *, expected_revision: int | None = None
@@ -110,7 +85,11 @@ class TaskOperations:
             at = self._clock.now()
             edit = _edit(
                 task,
-                {"deleted_at": at, "next_run_at": None, "cursor_at": max(at, task.cursor_at)},
+                {
+                    "deleted_at": at,
+                    "next_run_at": None,
+                    "cursor_at": _cursor_after_withdrawal(task, at=at),
+                },
                 withdrawn=plan_withdrawal(task, at=at, reason=Reason.DELETED),
                 drop_queued=(State.SKIPPED, Reason.DELETED),
             )
@@ -195,6 +174,8 @@ def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at:
         )
     if wanted.enabled:
         columns.update(_armed_columns(revised, at=at))
+    elif revised.is_one_off and revised.scheduled_at != task.scheduled_at:
+        columns.update(_armed_columns(revised, at=at), next_run_at=None)
     else:
         columns.update(next_run_at=None, cursor_at=_cursor_after_withdrawal(task, at=at))
     drop = not wanted.enabled or task.is_one_off
@@ -219,10 +200,10 @@ def _armed_columns(task: Task, *, at: int) -> dict[str, object]:
 
 
 def _cursor_after_withdrawal(task: Task, *, at: int) -> int:
-    """A one-off that was not due yet stays unspent; everything due by now is accounted for."""
-    if task.is_one_off and (task.scheduled_at is None or task.scheduled_at > at):
+    """Past what was due by now; what was not armed, or not due yet, stays unaccounted for."""
+    if task.next_run_at is None or task.next_run_at > at:
         return task.cursor_at
-    return max(at, task.cursor_at) if task.next_run_at is not None else task.cursor_at
+    return max(at, task.cursor_at)
 
 
 def _is_spent(task: Task) -> bool:

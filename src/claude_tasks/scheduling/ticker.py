@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import ClaudeTasksError
-from claude_tasks.domain.run import Reason
+from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.tick import PlannedRow, TickPlan, plan_ticks
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ def _plan(task: Task, *, at: int) -> TickPlan:
         log.exception("task %d: its schedule cannot be computed", task.id)
         tick = task.next_run_at
         assert tick is not None  # it was due
-        row = PlannedRow(tick, at, Reason.INVALID_SCHEDULE, error.message)
+        row = PlannedRow(tick, AT_ONCE, Reason.INVALID_SCHEDULE, error.message)
         return TickPlan(task, (row,), tick, None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.domain.run import Reason
+from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.task import Catchup, Overlap
 from claude_tasks.domain.tick import (
     CATCHUP_ALL_CAP,
@@ -43,7 +43,7 @@ def test_nothing_is_due_before_the_first_tick(make: Any) -> None:
 def test_a_tick_just_due_becomes_one_run(make: Any) -> None:
     plan = plan_ticks(make(), at=FIRST)
     [row] = plan.rows
-    assert (row.scheduled_for, row.not_before, row.reason) == (FIRST, FIRST, None)
+    assert (row.scheduled_for, row.not_before, row.reason) == (FIRST, AT_ONCE, None)
     assert (plan.cursor_at, plan.next_run_at) == (FIRST, FIRST + MINUTE)
 
 

@@ -83,9 +83,7 @@ def _spec(context: Context, arguments: Namespace) -> TaskSpec:
             hint="give the prompt as a word after the name, with --prompt-file, or - for stdin",
             code="usage",
         )
-    return TaskSpec(
-        name=arguments.name, prompt=prompt, enabled=not arguments.disabled, **fields
-    )
+    return TaskSpec(name=arguments.name, prompt=prompt, enabled=not arguments.disabled, **fields)
 
 
 def _namesakes(context: Context, task: Task) -> list[str]:

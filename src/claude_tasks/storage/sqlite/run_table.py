@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, NotFoundError
 from claude_tasks.domain.ports import Claimed, Finish, RunFilter
+from claude_tasks.domain.run import AT_ONCE
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.domain.tick import PlannedRow
 from claude_tasks.storage.named_sql import load
@@ -33,7 +34,7 @@ class RunTable(Tables):
         """Queue a run by hand, or record that the overlap rule skipped it."""
         with self._connection.write():
             task = self._task(task_id)
-            row = PlannedRow(at, at, yields=task.overlap is Overlap.SKIP)
+            row = PlannedRow(at, AT_ONCE, yields=task.overlap is Overlap.SKIP)
             row = settle_overlap(self._connection, task, row)
             if task.overlap is Overlap.CANCEL_OTHER:
                 make_way(self._connection, task_id, at=at)

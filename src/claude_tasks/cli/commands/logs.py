@@ -1,0 +1,118 @@
+"""``logs``: one run's record and output, or its events as they come."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Result
+from claude_tasks.domain.errors import InvalidInputError, NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.domain.run import Run
+
+DESCRIPTION = "A number is a run; a name is a task, and means its latest run."
+EXAMPLES = """
+claude-tasks logs 128
+claude-tasks logs nightly
+claude-tasks logs --task 7
+claude-tasks logs -f 128
+claude-tasks logs 128 --events | jq -r .type
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a run's id, or a task's name")
+    parser.add_argument("--task", metavar="TASK", help="the latest run of this task, id or name")
+    parser.add_argument("-f", "--follow", action="store_true", help="until the run has ended")
+    parser.add_argument("--events", action="store_true", help="the event stream, JSON Lines")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Show it."""
+    wanted = _find(context, arguments)
+    if arguments.follow:
+        return _follow(context, wanted, arguments)
+    if arguments.events:
+        return _events(context, wanted)
+    return _record(context, wanted, exit_code=0)
+
+
+def _find(context: Context, arguments: Namespace) -> Run:
+    if (arguments.run is None) == (arguments.task is None):
+        raise InvalidInputError("which run?", hint="claude-tasks logs RUN, or --task TASK")
+    if arguments.run is not None and arguments.run.isdecimal():
+        return context.operations.runs.get(int(arguments.run))
+    reference = arguments.run if arguments.task is None else arguments.task
+    task = context.operations.tasks.get(reference, include_deleted=True)
+    latest = context.operations.runs.latest(task.id)
+    if latest is None:
+        raise NotFoundError(
+            f'Task {task.id} "{task.name}" has no runs yet', hint=f"claude-tasks why {task.id}"
+        )
+    return latest
+
+
+def _record(context: Context, run: Run, *, exit_code: int) -> Result:
+    from claude_tasks.cli.run_text import record, zones  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
+
+    notes = []
+    if not run.state.is_terminal:
+        notes = [f"Run {run.id} is {run.state}; follow it with: claude-tasks logs -f {run.id}"]
+    zone = zones(context)(run.task_id)
+    return Result(
+        data=lambda: run_view(run),
+        text=lambda: record(run, zone, now=context.now()),
+        notes=notes,
+        exit_code=exit_code,
+    )
+
+
+def _events(context: Context, run: Run) -> Result:
+    from claude_tasks.cli.follow import EventTail  # noqa: PLC0415 (only here)
+
+    tail = EventTail(context.events_path(run.task_id, run.id))
+    for line in tail.close():
+        _raw(context)(line)
+    return _nothing_more(0)
+
+
+def _follow(context: Context, run: Run, arguments: Namespace) -> Result:
+    from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
+    from claude_tasks.cli.run_text import ending  # noqa: PLC0415 (only here)
+    from claude_tasks.domain.run import State  # noqa: PLC0415 (only here)
+
+    ended = follow(context, run.id, show=_shower(context, events=arguments.events))
+    code = 0 if ended.state is State.COMPLETED else 1
+    if context.printer.as_json and not arguments.events:
+        return _record(context, ended, exit_code=code)
+    context.printer.note(ending(ended))
+    return _nothing_more(code)
+
+
+def _shower(context: Context, *, events: bool) -> Callable[[bytes], None] | None:
+    if events:
+        return _raw(context)
+    if context.printer.as_json:
+        return None  # one object at the end
+    from claude_tasks.cli.event_text import event_lines  # noqa: PLC0415 (only here)
+
+    def show(line: bytes) -> None:
+        for text in event_lines(line):
+            context.printer.line(text)
+
+    return show
+
+
+def _raw(context: Context) -> Callable[[bytes], None]:
+    return lambda line: context.printer.line(line.decode("utf-8", "replace")) if line else None
+
+
+def _nothing_more(exit_code: int) -> Result:
+    """All has been printed line by line."""
+    return Result(data=lambda: None, text=list, exit_code=exit_code, streamed=True)

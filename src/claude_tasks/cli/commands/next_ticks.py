@@ -1,0 +1,71 @@
+"""``next``: when a task or an expression fires, in its own zone, with what the clocks do to it."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.arguments import Parser, typed
+from claude_tasks.cli.results import Result, Toned
+from claude_tasks.domain.errors import InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.operations.preview import Preview
+
+DESCRIPTION = ""
+EXAMPLES = """
+claude-tasks next nightly
+claude-tasks next --cron "30 2 * * *" --tz America/New_York -n 400
+claude-tasks next --cron "@every 90s"
+"""
+_COUNT = 10
+_COUNTS = range(1, 10_001)
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("task", metavar="TASK", nargs="?", help="id or name")
+    parser.add_argument("--cron", metavar="EXPR", help="an expression instead of a task")
+    parser.add_argument("--tz", metavar="ZONE", help="for --cron (default: this machine's)")
+    parser.add_argument("-n", metavar="N", type=typed("-n", int), default=_COUNT, help="how many")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Look ahead."""
+    from claude_tasks.operations.preview import preview_view  # noqa: PLC0415 (not for --help)
+
+    if arguments.n not in _COUNTS:
+        raise InvalidInputError(f"-n must be between 1 and {_COUNTS[-1]}")
+    if (arguments.task is None) == (arguments.cron is None):
+        raise InvalidInputError("next of what?", hint="name a task, or give --cron EXPR")
+    now = context.now()
+    preview, why_none = _of_task(context, arguments, now)
+    return Result(
+        data=lambda: preview_view(preview), text=lambda: _text(preview, why_none, now=now)
+    )
+
+
+def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview, str]:
+    from claude_tasks.cli.local_zone import local_zone  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.preview import (  # noqa: PLC0415 (the same)
+        preview_expression,
+        preview_task,
+    )
+
+    if arguments.task is None:
+        zone = arguments.tz or local_zone(context.environment)
+        cron = arguments.cron
+        return preview_expression(cron, timezone=zone, at=now, count=arguments.n), "never"
+    task = context.operations.tasks.get(arguments.task)
+    why_none = f"no next tick: the task is {switch_word(task)}"
+    return preview_task(task, count=arguments.n), why_none
+
+
+def _text(preview: Preview, why_none: str, *, now: int) -> list[Block]:
+    from claude_tasks.cli.task_text import ticks_text  # noqa: PLC0415 (only text)
+
+    ticks = ticks_text(preview, now=now) if preview.ticks else Toned(why_none, "warn")
+    return [preview.description, *(f"  {line}" for line in ticks.splitlines())]

@@ -1,0 +1,88 @@
+"""``run``: by the living scheduler, or, where none lives, by this very process."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Raw, Result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.domain.run import Run
+
+DESCRIPTION = (
+    "A living scheduler gets it into its queue; without one it runs here, in the foreground, and"
+    " Ctrl-C cancels it. The overlap rule of the task holds."
+)
+EXAMPLES = """
+claude-tasks run nightly
+claude-tasks run nightly --wait > report.txt
+claude-tasks run 7 --wait --json | jq .cost_usd
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("task", metavar="TASK", help="id or name")
+    parser.add_argument("--wait", action="store_true", help="exit 0 only if it completed")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Run it."""
+    task = context.operations.tasks.get(arguments.task)
+    if not context.operations.status.scheduler_lives():
+        from claude_tasks.cli.foreground import run_here  # noqa: PLC0415 (threads and all)
+
+        return ended_result(run_here(context, task))
+    started = context.operations.runs.start(task.id)
+    if started.state.is_terminal:  # skipped: overlap
+        return ended_result(started)
+    return _wait(context, started) if arguments.wait else _queued(started)
+
+
+def ended_result(run: Run) -> Result:
+    """What the agent said on standard output, how it ended beside it."""
+    from claude_tasks.cli.run_text import ending  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.run import State  # noqa: PLC0415 (the same)
+
+    good = run.state is State.COMPLETED
+    notes = [ending(run)]
+    if run.state is State.FAILED:
+        notes.append(f"Look closer with: claude-tasks logs {run.id}")
+    if run.state is State.SKIPPED:
+        notes.append(f"What stands in the way: claude-tasks why {run.task_id}")
+    return Result(
+        data=lambda: _view(run), text=lambda: _output(run), notes=notes, exit_code=0 if good else 1
+    )
+
+
+def _wait(context: Context, run: Run) -> Result:
+    from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
+
+    context.printer.note(f"Run {run.id} of task {run.task_id} is queued.")
+    try:
+        return ended_result(follow(context, run.id))
+    except KeyboardInterrupt:
+        context.printer.note(f"Run {run.id} goes on; end it with: claude-tasks cancel {run.id}")
+        raise
+
+
+def _queued(run: Run) -> Result:
+    return Result(
+        data=lambda: _view(run),
+        text=lambda: [f'Queued run {run.id} of task {run.task_id} "{run.task_name}".'],
+        notes=[f"Follow it with: claude-tasks logs -f {run.id}"],
+    )
+
+
+def _output(run: Run) -> list[Block]:
+    return [Raw(run.output)] if run.output else []
+
+
+def _view(run: Run) -> dict[str, object]:
+    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (only for JSON)
+
+    return run_view(run)

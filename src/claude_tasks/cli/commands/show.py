@@ -1,0 +1,73 @@
+"""``show``: all about one task."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Pairs, Result, Toned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.task import Task
+
+DESCRIPTION = ""
+EXAMPLES = """
+claude-tasks show nightly
+claude-tasks show 7 --json | jq .next_run_at
+"""
+_RUNS = 5
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("task", metavar="TASK", help="id or name")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Show it."""
+    from claude_tasks.domain.ports import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.preview import preview_task, preview_view  # noqa: PLC0415
+    from claude_tasks.operations.views import run_view, task_view  # noqa: PLC0415
+
+    operations = context.operations
+    task = operations.tasks.get(arguments.task, include_deleted=True)
+    runs = operations.runs.list(RunFilter(task_id=task.id, limit=_RUNS))
+    now = context.now()
+
+    def data() -> dict[str, object]:
+        view = task_view(operations.runs.summary(task))
+        view["schedule"] = preview_view(preview_task(task, count=_RUNS))
+        view["runs"] = [run_view(run) for run in runs]
+        return view
+
+    return Result(data=data, text=lambda: _text(task, runs, now=now))
+
+
+def _text(task: Task, runs: list[Run], *, now: int) -> list[Block]:
+    from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.task_text import (  # noqa: PLC0415 (the same)
+        ECHOED_TICKS,
+        changed_times,
+        next_ticks_text,
+        settings_of,
+    )
+    from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.preview import preview_task  # noqa: PLC0415 (the same)
+
+    preview = preview_task(task, count=ECHOED_TICKS)
+    expression = f"{task.cron_expr}   " if task.cron_expr else ""
+    facts = [
+        ("state", switch_word(task)),
+        ("schedule", f"{expression}{preview.description}"),
+        ("next", next_ticks_text(preview, task, now=now)),
+        ("works in", task.working_dir),
+        *settings_of(task),
+        ("added", changed_times(task, now=now)),
+        ("prompt", task.prompt.strip()),
+    ]
+    table = run_table(runs, lambda _: task.timezone, now=now, empty="  no runs yet")
+    return [Toned(f'Task {task.id} "{task.name}"', "bold"), Pairs(facts), "", "Last runs", table]

@@ -1,0 +1,125 @@
+"""``status``: who schedules, what waits, what runs."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Column, Pairs, Result, Table, Toned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.domain.run import Run
+    from claude_tasks.operations.status import NodeStatus, Status
+
+DESCRIPTION = "Exits 0 whenever it can be read."
+EXAMPLES = """
+claude-tasks status
+claude-tasks status --json | jq .leader
+"""
+_NODE_COLUMNS = (
+    Column("NODE"),
+    Column("ROLE"),
+    Column("PID", right=True),
+    Column("HOST", flexible=True),
+    Column("STANDING"),
+    Column("UP FOR", right=True),
+    Column("VERSION", droppable=True),
+)
+_RUN_COLUMNS = (Column("RUN", right=True), Column("TASK", flexible=True), Column("SINCE"))
+_SHORT_ID = 8
+
+
+def configure(_parser: Parser) -> None:
+    """No flags of its own."""
+
+
+def run(context: Context, _arguments: Namespace) -> Result:
+    """Look."""
+    from claude_tasks.operations.status_views import status_view  # noqa: PLC0415 (not for --help)
+
+    status = context.operations.status.status()
+    return Result(data=lambda: status_view(status), text=lambda: _text(context, status))
+
+
+def _text(context: Context, status: Status) -> list[Block]:
+    from claude_tasks.cli.local_zone import local_zone  # noqa: PLC0415 (only text)
+
+    zone = local_zone(context.environment)
+    counts = f"{len(status.running)} of {status.max_concurrent_runs} running"
+    pairs = [
+        ("scheduler", _scheduler(status)),
+        ("lease", _lease(status)),
+        ("runs", f"{counts}, {len(status.queued)} queued"),
+        ("next tick", _next(status, zone)),
+        ("data", context.settings.data),
+    ]
+    blocks: list[Block] = [Pairs(pairs)]
+    if status.nodes:
+        rows = [_node_row(entry, status.at) for entry in status.nodes]
+        blocks += ["", Table(_NODE_COLUMNS, rows)]
+    for title, runs in (("Running", status.running), ("Queued", status.queued)):
+        if runs:
+            blocks += ["", title, Table(_RUN_COLUMNS, [_run_row(r, status.at) for r in runs])]
+    return blocks
+
+
+def _scheduler(status: Status) -> str:
+    leader = status.leader
+    if leader is not None:
+        return Toned(f"{leader.role} {leader.pid} on {leader.host} leads", "good")
+    if any(entry.alive and entry.node.scheduler for entry in status.nodes):
+        return Toned("about to be taken over by a living node", "warn")
+    return Toned("none lives; start one with: claude-tasks daemon", "bad")
+
+
+def _lease(status: Status) -> str:
+    from claude_tasks.cli.times import relative  # noqa: PLC0415 (only text)
+
+    lease = status.lease
+    if lease.holder is None:
+        return f"free (epoch {lease.epoch})"
+    times = [
+        f"{word} {relative(at, now=status.at)}"
+        for word, at in (("renewed", lease.renewed_at), ("expires", lease.expires_at))
+        if at is not None
+    ]
+    return ", ".join([f"epoch {lease.epoch} held by {lease.holder[:_SHORT_ID]}", *times])
+
+
+def _next(status: Status, zone: str) -> str:
+    from claude_tasks.cli.times import when  # noqa: PLC0415 (only text)
+
+    tick = status.next_tick_at
+    return "none" if tick is None else when(tick, zone, now=status.at)
+
+
+def _node_row(entry: NodeStatus, now: int) -> tuple[str, ...]:
+    from claude_tasks.cli.times import coarse  # noqa: PLC0415 (only text)
+
+    node = entry.node
+    return (
+        node.id[:_SHORT_ID],
+        node.role,
+        str(node.pid),
+        node.host,
+        _standing(entry),
+        coarse(max(0, now - node.started_at)) if entry.alive else "-",
+        node.version,
+    )
+
+
+def _standing(entry: NodeStatus) -> str:
+    if not entry.alive:
+        return Toned("dead", "bad")
+    if entry.leads:
+        return Toned("leader", "good")
+    return "follower" if entry.node.scheduler else "does not schedule"
+
+
+def _run_row(run: Run, now: int) -> tuple[str, ...]:
+    from claude_tasks.cli.times import coarse  # noqa: PLC0415 (only text)
+
+    return (str(run.id), run.task_name, coarse(max(0, now - (run.started_at or run.queued_at))))

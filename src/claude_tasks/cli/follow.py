@@ -1,0 +1,91 @@
+"""Stay with a run until it ends: its event stream as it grows, its row as it changes."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from claude_tasks.cli.context import Context
+    from claude_tasks.domain.run import Run
+
+_LOOK_SECONDS = 0.05
+_LOOKS_BETWEEN_CHECKS = 40
+_BLOCK = 1 << 16
+
+
+class EventTail:
+    """The lines of a file that another process appends to, and that may not be there yet."""
+
+    def __init__(self, path: str) -> None:
+        """Begin at the beginning."""
+        self._path = path
+        self._descriptor = -1
+        self._rest = b""
+
+    def lines(self) -> Iterator[bytes]:
+        """The whole lines that came since the last call."""
+        if self._descriptor < 0 and not self._open():
+            return
+        while block := os.read(self._descriptor, _BLOCK):
+            *lines, self._rest = (self._rest + block).split(b"\n")
+            yield from lines
+
+    def close(self) -> Iterator[bytes]:
+        """The last lines, also one without an end; then let the file go."""
+        yield from self.lines()
+        if self._rest:
+            yield self._rest
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> bool:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def follow(
+    context: Context, run_id: int, *, show: Callable[[bytes], None] | None = None, own: bool = False
+) -> Run:
+    """Wait until a run ended; ``show`` gets each line of its event stream meanwhile.
+
+    Says so on standard error when nobody is there who could carry it out, unless the run is this
+    process's ``own``.
+    """
+    operations = context.operations
+    operations.changes.changed()  # what comes after this look counts
+    run = operations.runs.get(run_id)
+    tail = EventTail(context.events_path(run.task_id, run.id))
+    looks, warned = 0, own
+    while not run.state.is_terminal:
+        _show(tail.lines(), show)
+        context.sleep(_LOOK_SECONDS)
+        looks += 1
+        if operations.changes.changed():
+            run = operations.runs.get(run_id)
+        elif not warned and looks % _LOOKS_BETWEEN_CHECKS == 0:
+            warned = _warn_if_alone(context, run)
+    _show(tail.close(), show)
+    return run
+
+
+def _show(lines: Iterator[bytes], show: Callable[[bytes], None] | None) -> None:
+    if show is not None:
+        for line in lines:
+            show(line)
+
+
+def _warn_if_alone(context: Context, run: Run) -> bool:
+    living = {node.id for node in context.operations.status.living_nodes()}
+    if run.claimed_by in living or context.operations.status.scheduler_lives():
+        return False
+    context.printer.note(
+        f"Run {run.id} is {run.state}, and no scheduler lives: start one with: claude-tasks daemon"
+    )
+    return True

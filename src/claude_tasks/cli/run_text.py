@@ -1,0 +1,158 @@
+"""Runs in words: a table of many, the record of one."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Column, Pairs, Raw, Table, Toned
+from claude_tasks.cli.run_words import outcome_word
+from claude_tasks.cli.times import clock_time, coarse, relative
+from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.instant import human_duration
+from claude_tasks.domain.run import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.domain.run import Run
+
+    ZoneOf = Callable[[int], str]
+
+_COLUMNS = (
+    Column("RUN", right=True),
+    Column("TASK", flexible=True),
+    Column("OUTCOME", flexible=True),
+    Column("WHEN", flexible=True),
+    Column("TOOK", right=True),
+    Column("COST", right=True, droppable=True),
+    Column("NOTE", flexible=True, droppable=True),
+)
+_NOTE_WIDTH = 60
+
+
+def run_table(runs: Sequence[Run], zone_of: ZoneOf, *, now: int, empty: str) -> Table:
+    """Runs, a line each. ``zone_of`` gives the time zone of a task id."""
+    return Table(_COLUMNS, [_row(run, zone_of, now) for run in runs], empty=empty)
+
+
+def zones(context: Context) -> ZoneOf:
+    """Each task's time zone, looked up once."""
+    known: dict[int, str] = {}
+
+    def zone_of(task_id: int) -> str:
+        if task_id not in known:
+            try:
+                task = context.operations.tasks.get(task_id, include_deleted=True)
+            except NotFoundError:
+                known[task_id] = "UTC"  # shown all the same
+            else:
+                known[task_id] = task.timezone
+        return known[task_id]
+
+    return zone_of
+
+
+def ending(run: Run) -> str:
+    """One sentence on how a run stands: ``Run 7 failed: timeout after 30m: …``."""
+    took = "" if run.duration_ms is None else f" after {human_duration(run.duration_ms)}"
+    cost = "" if run.cost_usd is None else f", {money(run.cost_usd)}"
+    denied = f", {_denials(run)}" if run.permission_denials else ""
+    reason = f": {run.error}" if run.error and run.state is not State.COMPLETED else ""
+    return f"Run {run.id} {outcome_word(run.state, run.reason)}{took}{cost}{denied}{reason}"
+
+
+def record(run: Run, timezone: str, *, now: int) -> list[Block]:
+    """All that is known about one run, and what it said."""
+    word = outcome_word(run.state, run.reason)
+    head = Toned(f'Run {run.id} of task {run.task_id} "{run.task_name}": {word}', word.tone)
+    blocks: list[Block] = [head, Pairs(_facts(run, timezone, now=now))]
+    if run.output:
+        blocks += ["", Raw(run.output)]
+    return blocks
+
+
+def money(usd: float) -> str:
+    """``$0.0123``, ``$1.50``: four digits where cents would say nothing."""
+    return f"${usd:.2f}" if usd >= 1 or not usd else f"${usd:.4f}"
+
+
+def first_line(text: str | None) -> str:
+    """The first line that says something."""
+    return next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
+
+
+def _row(run: Run, zone_of: ZoneOf, now: int) -> tuple[str, ...]:
+    at = run.started_at or run.scheduled_for or run.queued_at
+    shown = clock_time(at, zone_of(run.task_id), now=now, named=False, exact=True)
+    took = "" if run.duration_ms is None else human_duration(run.duration_ms)
+    if run.state is State.RUNNING and run.started_at is not None:
+        took = f"{coarse(max(0, now - run.started_at))} so far"
+    return (
+        str(run.id),
+        run.task_name,
+        outcome_word(run.state, run.reason),
+        f"{shown} ({relative(at, now=now)})",
+        took,
+        "" if run.cost_usd is None else money(run.cost_usd),
+        _note(run)[:_NOTE_WIDTH],
+    )
+
+
+def _note(run: Run) -> str:
+    """Why it ended as it did; of a good run what was denied, else what it said."""
+    if run.state is not State.COMPLETED:
+        return first_line(run.error)
+    return _denials(run) if run.permission_denials else first_line(run.output)
+
+
+def _denials(run: Run) -> str:
+    amount = len(run.permission_denials)
+    return f"{amount} tool use{'' if amount == 1 else 's'} denied"
+
+
+def _facts(run: Run, timezone: str, *, now: int) -> list[tuple[str, str]]:
+    def time(at: int | None) -> str:
+        if at is None:
+            return ""
+        return f"{clock_time(at, timezone, now=now)} ({relative(at, now=now)})"
+
+    took = "" if run.duration_ms is None else human_duration(run.duration_ms)
+    return [
+        ("why", Toned(run.error or "", "bad" if run.state is State.FAILED else "warn")),
+        ("trigger", "by hand" if run.scheduled_for is None else f"tick {time(run.scheduled_for)}"),
+        ("queued", time(run.queued_at) if run.started_at is None else ""),
+        ("started", time(run.started_at)),
+        ("ended", time(run.ended_at)),
+        ("took", took),
+        ("attempt", str(run.attempt) if run.attempt > 1 else ""),
+        ("agent", _agent(run)),
+        ("tokens", _tokens(run)),
+        ("denied", "\n".join(run.permission_denials)),
+        ("exit code", "" if run.exit_code is None else str(run.exit_code)),
+        ("skipped", _skipped(run, time(run.skipped_until))),
+        ("log", run.log_path or ""),
+    ]
+
+
+def _agent(run: Run) -> str:
+    turns = f"{run.num_turns} turn{'' if run.num_turns == 1 else 's'}" if run.num_turns else ""
+    cost = "" if run.cost_usd is None else money(run.cost_usd)
+    session = f"session {run.session_id}" if run.session_id else ""
+    return ", ".join(part for part in (run.model, turns, cost, session) if part)
+
+
+def _tokens(run: Run) -> str:
+    counts = (
+        (run.input_tokens, "in"),
+        (run.output_tokens, "out"),
+        (run.cache_read_tokens, "from cache"),
+        (run.cache_creation_tokens, "into cache"),
+    )
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+def _skipped(run: Run, until: str) -> str:
+    if not run.skipped_count:
+        return ""
+    return f"{run.skipped_count} tick{'' if run.skipped_count == 1 else 's'}, until {until}"

@@ -1,0 +1,44 @@
+"""Finding tasks. Apart from changing them, so that a light command need not load schedules."""
+
+from __future__ import annotations
+
+from claude_tasks.domain.errors import ConflictError, NotFoundError
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import TaskStore, TaskSummary
+    from claude_tasks.domain.task import Task
+
+
+class TaskLookup:
+    """Looks, and changes nothing."""
+
+    def __init__(self, store: TaskStore) -> None:
+        """Work on this store."""
+        self._store = store
+
+    def get(self, reference: str | int, *, include_deleted: bool = False) -> Task:
+        """A task by its id, or by a name that only one task has.
+
+        With ``include_deleted`` a name that no live task has may be a deleted one's. Errors:
+        `NotFoundError`; `ConflictError` for a name that several have.
+        """
+        text = str(reference).strip()
+        if text.isdecimal():
+            return self._store.get_task(int(text), include_deleted=include_deleted)
+        named = self._store.find_tasks(text)
+        if not named and include_deleted:
+            everything = self._store.list_tasks(include_deleted=True)
+            named = [entry.task for entry in everything if entry.task.name == text]
+        if len(named) == 1:
+            return named[0]
+        if not named:
+            raise NotFoundError(
+                "Task not found", hint=f"no task is named {text!r}: claude-tasks list"
+            )
+        ids = ", ".join(str(task.id) for task in named)
+        raise ConflictError(f"{len(named)} tasks are named {text!r}", hint=f"use an id: {ids}")
+
+    def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
+        """All tasks, newest first."""
+        return self._store.list_tasks(include_deleted=include_deleted)
