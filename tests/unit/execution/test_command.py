@@ -1,0 +1,122 @@
+"""The agent's command line: a pure function of the task; and where the agent is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_tasks.domain.errors import SpawnError
+from claude_tasks.execution import agent_binary
+from claude_tasks.execution.agent_binary import find_agent_binary
+from claude_tasks.execution.command import agent_argv
+from support.builders import add_task
+from support.clock import START
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Store
+
+BASE = ["claude", "-p", "--output-format", "stream-json", "--verbose"]
+
+
+@pytest.fixture
+def argv(store: Store) -> Any:
+    def build(**fields: Any) -> list[str]:
+        return agent_argv("claude", add_task(store, at=START, **fields))
+
+    return build
+
+
+def test_a_plain_task_asks_for_a_stream_and_nothing_else(argv: Any) -> None:
+    assert argv() == BASE
+
+
+def test_every_field_becomes_its_flag(argv: Any) -> None:
+    assert argv(
+        model="opus",
+        permission_mode="acceptEdits",
+        allowed_tools=("Bash(git log:*)", "Read"),
+        disallowed_tools=("WebFetch",),
+        max_turns=5,
+        max_budget_usd=2.5,
+        append_system_prompt="Be brief.",
+        extra_args=("--add-dir", "/srv"),
+    ) == [
+        *BASE,
+        "--model",
+        "opus",
+        "--permission-mode",
+        "acceptEdits",
+        "--allowedTools=Bash(git log:*),Read",
+        "--disallowedTools=WebFetch",
+        "--max-turns",
+        "5",
+        "--max-budget-usd",
+        "2.5",
+        "--append-system-prompt",
+        "Be brief.",
+        "--add-dir",
+        "/srv",
+    ]
+
+
+def test_the_prompt_is_not_on_the_command_line(argv: Any) -> None:
+    assert not [word for word in argv(prompt="--version secret") if "secret" in word]
+
+
+def test_a_value_that_looks_like_a_flag_stays_a_value(argv: Any) -> None:
+    assert "--append-system-prompt=--model evil" in argv(append_system_prompt="--model evil")
+
+
+def test_a_session_is_resumed_by_its_id(store: Store) -> None:
+    task = add_task(store, at=START)
+    assert agent_argv("claude", task, resume_session="s")[5:7] == ["--resume", "s"]
+
+
+def executable(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_setting_wins(tmp_path: Path) -> None:
+    chosen = executable(tmp_path / "mine")
+    assert find_agent_binary(str(chosen)) == str(chosen)
+
+
+def test_then_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = executable(tmp_path / "bin" / "claude")
+    monkeypatch.setenv("PATH", str(found.parent))
+    assert find_agent_binary(None) == str(found)
+
+
+def test_then_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under launchd, cron and systemd the PATH is bare."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = executable(tmp_path / ".nvm/versions/node/v20.1.0/bin/claude")
+    monkeypatch.setattr(
+        agent_binary, "_USUAL_PLACES", ("~/.local/bin/claude", "~/.nvm/versions/node/*/bin/claude")
+    )
+    assert find_agent_binary(None) == str(found)
+
+
+def test_nowhere_is_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(agent_binary, "_USUAL_PLACES", ())
+    with pytest.raises(SpawnError) as caught:
+        find_agent_binary(None)
+    assert "CLAUDE_TASKS_CLAUDE_BIN" in (caught.value.hint or "")
+
+
+def test_a_setting_that_leads_nowhere_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SpawnError, match="does not exist"):
+        find_agent_binary(str(tmp_path / "gone"))
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    with pytest.raises(SpawnError, match="is not executable"):
+        find_agent_binary(str(plain))
