@@ -5,6 +5,8 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 WORKERS ?= 2
+CHAOS_SECONDS  ?= 300
+MODEL_EXAMPLES ?= 500
 
 .PHONY: help install demo test check format lint types contracts chaos bench e2e-claude clean
 
@@ -43,7 +45,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 
 chaos: $(STAMP)
-	$(BIN)/python -m pytest -m chaos -p no:randomly --timeout 3600 tests/chaos
+	CHAOS_SECONDS=$(CHAOS_SECONDS) MODEL_EXAMPLES=$(MODEL_EXAMPLES) \
+	  $(BIN)/python -m pytest -m "chaos or not chaos" -p no:randomly --timeout 3600 \
+	  tests/chaos tests/faults/test_state_machine.py
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'

@@ -1,0 +1,68 @@
+"""``claude-tasks`` as a process, on an installation of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from support.installation import SOURCE
+
+if TYPE_CHECKING:
+    from support.installation import Installation
+
+
+class Program:
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.environment = {
+            **os.environ,
+            **installation.environment,
+            "PYTHONPATH": str(SOURCE),
+            "TZ": "UTC",
+        }
+
+    def __call__(
+        self, *argv: str, stdin: str = "", python: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            [sys.executable, *python, "-m", "claude_tasks", *argv],
+            input=stdin,
+            env=self.environment,
+            cwd=self.installation.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def json(self, *argv: str) -> Any:
+        """What it says with ``--json``; it must succeed."""
+        done = self(*argv, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def open(self, *argv: str) -> subprocess.Popen[str]:
+        """Start it, with pipes, and with SIGINT as a terminal would give it."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "claude_tasks", *argv],
+            env=self.environment,
+            cwd=self.installation.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        self.installation.processes.append(process)  # type: ignore[arg-type]  # ended at close
+        return process
+
+
+def ended(process: subprocess.Popen[str], *, seconds: float = 15) -> tuple[int, str, str]:
+    """Exit code and both outputs of a process that ends by itself."""
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
