@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -27,7 +28,7 @@ def main() -> int:
     arguments = _parse()
     names = arguments.only or list(_MEASUREMENTS)
     sections = []
-    begun = time.monotonic()
+    begun, load = time.monotonic(), os.getloadavg()[0]
     for name in names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         section = _MEASUREMENTS[name](quick=arguments.quick)
@@ -38,7 +39,7 @@ def main() -> int:
     if not arguments.only:  # a part is no result to keep
         _RESULT.parent.mkdir(exist_ok=True)
         mode = "quick" if arguments.quick else "full"
-        _RESULT.write_text(as_markdown(sections, mode=mode), encoding="utf-8")
+        _RESULT.write_text(as_markdown(sections, mode=mode, load=load), encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Schedule arithmetic: the next instant, as often as possible, beside the libraries of the field."""
+"""Schedule arithmetic: the next instant, as often as possible, beside two libraries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure(*, quick: bool) -> Section:
             # Over time per instant, like every other ratio: below 1 we need less.
             ratio = times(1 / ours, 1 / theirs)
             what = f"{expression} in {zone}"
-            lines.append(Line(what, "–", f"{ours / 1000:.1f} k/s", peer=said, ratio=ratio))
+            lines.append(Line(what, "-", f"{ours / 1000:.1f} k/s", peer=said, ratio=ratio))
     return Section(
         "Schedule arithmetic",
         "Instants computed per second, each from the one before. cronsim keeps its place between "

@@ -1,4 +1,4 @@
-"""The leader goes in three ways, again and again; how long until another leads, and what is lost."""
+"""The leader goes, in three ways; how long until another leads, and what is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.processes import wait_until
@@ -15,6 +16,7 @@ from bench.statistics_of import median
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
 
     from bench.report import Line
 
@@ -40,6 +42,14 @@ _WAYS = (
 )
 
 
+class Row(NamedTuple):
+    """What the account needs of a run. ``skipped_until`` is the last tick a skip stands for."""
+
+    tick: int
+    state: str
+    skipped_until: int | None
+
+
 class Ticks(NamedTuple):
     """The account over a whole series of faults."""
 
@@ -63,15 +73,15 @@ def measure(*, quick: bool) -> Section:
             none_of(f"{way.name}: ticks doubled", ticks.doubled),
             none_of(f"{way.name}: runs whose agent started twice", ticks.started_twice),
             none_of(f"{way.name}: ticks only recorded as missed", ticks.missed)._replace(
-                budget="–", verdict="–"
+                budget="-", verdict="-"
             ),
         ]
     return Section(
         "Failover",
         "Two nodes, one task every second. From the signal until the lease is held in a later "
-        f"epoch, by reading the database every 2 ms. SIGSTOP with a ttl of {_SHORT_TTL:g} s. A tick "
-        "is lost when it has neither a row nor a place in the range of a skip; doubled when it has "
-        "two rows.",
+        f"epoch, by reading the database every 2 ms. SIGSTOP with a ttl of {_SHORT_TTL:g} s. "
+        "A tick is lost when it has neither a row nor a place in the range of a skip; doubled when "
+        "it has two rows.",
         lines,
     )
 
@@ -90,7 +100,7 @@ def _series(way: Way, repetitions: int) -> tuple[list[float], Ticks]:
         time.sleep(1.5)
         box.operations.tasks.disable(task.id)
         wait_until(lambda: box.active_runs() == 0, seconds=20)
-        return times, _account(box)
+        return times, account(_rows(box), [stamp.name for stamp in box.stamps.iterdir()])
 
 
 def _wait_for_two_nodes(box: Sandbox) -> None:
@@ -113,24 +123,25 @@ def _fault(box: Sandbox, nodes: dict[int, subprocess.Popen[bytes]], way: Way) ->
     return taken - struck
 
 
-def _account(box: Sandbox) -> Ticks:
-    rows = box.rows(
-        "SELECT id, scheduled_for, state, skipped_until FROM task_runs ORDER BY scheduled_for"
-    )
-    first, last = rows[0][1], rows[-1][1]
-    due = range(first, last + _SECOND, _SECOND)
+def _rows(box: Sandbox) -> list[Row]:
+    sql = "SELECT scheduled_for, state, skipped_until FROM task_runs ORDER BY scheduled_for"
+    return [Row(*row) for row in box.rows(sql)]
+
+
+def account(rows: Sequence[Row], stamps: Sequence[str]) -> Ticks:
+    """What became of every second from the first row's tick to the last row's.
+
+    ``stamps`` are the names of the agents' stamps: ``run.claim.pid``.
+    """
+    due = set(range(rows[0].tick, rows[-1].tick + _SECOND, _SECOND))
     covered: set[int] = set()
-    for _, tick, _, until in rows:
-        covered.update(range(tick, (until or tick) + _SECOND, _SECOND))
-    starts: dict[str, int] = {}
-    for stamp in box.stamps.iterdir():
-        run = stamp.name.partition(".")[0]
-        starts[run] = starts.get(run, 0) + 1
-    ran = {row[1] for row in rows if row[2] != "skipped"}
+    for row in rows:
+        covered.update(range(row.tick, (row.skipped_until or row.tick) + _SECOND, _SECOND))
+    starts = Counter(name.partition(".")[0] for name in stamps)
     return Ticks(
         due=len(due),
-        lost=len(set(due) - covered),
-        doubled=len(rows) - len({row[1] for row in rows}),
+        lost=len(due - covered),
+        doubled=len(rows) - len({row.tick for row in rows}),
         started_twice=sum(1 for count in starts.values() if count > 1),
-        missed=len(set(due) - ran),
+        missed=len(due - {row.tick for row in rows if row.state != "skipped"}),
     )

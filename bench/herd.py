@@ -72,7 +72,7 @@ def _our_lines(herd: Herd, runs: list[Herd]) -> list[Line]:
         at_most("start lateness p99", herd.p99, 0.75, "s"),
         at_most("the row's started_at, p50", percentile(herd.row_lateness, 0.5), 0.3, "s"),
         at_most("the row's started_at, p99", percentile(herd.row_lateness, 0.99), 0.75, "s"),
-        Line("all recorded after", "–", f"{herd.all_recorded:.2f} s"),
+        Line("all recorded after", "-", f"{herd.all_recorded:.2f} s"),
     ]
 
 
@@ -86,7 +86,7 @@ def _peer_lines(ours: Herd, peers: list[Herd]) -> list[Line]:
         ):
             said = f"{peer.name}: {theirs:.2f} s, {peer.lost} lost"
             ratio = times(mine, theirs)
-            lines.append(Line(what, "–", f"{mine:.2f} s", peer=said, ratio=ratio))
+            lines.append(Line(what, "-", f"{mine:.2f} s", peer=said, ratio=ratio))
     return lines
 
 
@@ -156,12 +156,11 @@ _QUIET = [
 
 
 def _peer(box: Sandbox, module: str, due: int, *more: str) -> dict[str, object]:
+    said_to_peer = (str(box.agent), PROMPT, str(due), str(TASKS))
     done = subprocess.run(
-        [sys.executable, "-m", f"bench.peers.{module}", str(box.agent), PROMPT, str(due), str(TASKS)]
-        + list(more),
+        [sys.executable, "-m", f"bench.peers.{module}", *said_to_peer, *more],
         env=box.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         check=True,
     )
     said: dict[str, object] = json.loads(done.stdout)

@@ -25,7 +25,7 @@ def measure(*, quick: bool) -> SectionType:
     with Sandbox() as box:
         imported = _import(box)
         starts = [_start_to_scheduled(box) for _ in range(2 if quick else 5)]
-        idle = _idle(box, seconds=8 if quick else 25)
+        idle = _idle(box, seconds=6 if quick else 25)
     return Section(
         f"{TASKS:,} enabled tasks",
         "Import: `claude-tasks import FILE`, the whole process. Start: from just before the daemon "
@@ -92,9 +92,9 @@ def _idle(box: Sandbox, *, seconds: float) -> list[Line]:
     return [
         at_most("idle leader: processor", share, 0.5, "% of a core"),
         at_most("daemon, idle: resident", daemon.resident, 45, "MiB"),
-        Line("daemon, idle: proportional", "–", f"{daemon.proportional:.1f} MiB"),
-        Line("its spawner adds, resident", "–", f"{extra.resident:.1f} MiB"),
-        Line("its spawner adds, proportional", "–", f"{extra.proportional:.1f} MiB"),
+        Line("daemon, idle: proportional", "-", f"{daemon.proportional:.1f} MiB"),
+        Line("its spawner adds, resident", "-", f"{extra.resident:.1f} MiB"),
+        Line("its spawner adds, proportional", "-", f"{extra.proportional:.1f} MiB"),
         at_most(
             "daemon and spawner, proportional", daemon.proportional + extra.proportional, 45, "MiB"
         ),

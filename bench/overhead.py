@@ -37,9 +37,9 @@ def measure(*, quick: bool) -> Section:
         [
             at_most(f"processor, {runs} runs {_APART_MS} ms apart", spread, 5, "ms"),
             at_most(f"processor, {runs} runs on one tick", burst, 5, "ms"),
-            Line("the agent itself, bare", "–", f"{bare:.2f} ms"),
+            Line("the agent itself, bare", "-", f"{bare:.2f} ms"),
             at_most("supervisor, private", private, 4, "MiB"),
-            Line("supervisor, proportional", "–", f"{proportional:.1f} MiB"),
+            Line("supervisor, proportional", "-", f"{proportional:.1f} MiB"),
         ],
     )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 HOLDS = "ok"
 MISSED = "MISSED"
-NO_VERDICT = "–"
+NO_VERDICT = "-"
 
 
 class Line(NamedTuple):
@@ -46,7 +46,7 @@ def none_of(what: str, count: int, *, peer: str = "") -> Line:
 
 def times(ours: float, theirs: float) -> str:
     """Ours over theirs."""
-    return f"{ours / theirs:.2f}×" if theirs > 0 else NO_VERDICT
+    return f"{ours / theirs:.2f}x" if theirs > 0 else NO_VERDICT
 
 
 def as_table(section: Section) -> str:
@@ -60,20 +60,23 @@ def as_table(section: Section) -> str:
     return f"{section.title}\n{section.how}\n{text}\n"
 
 
-def as_markdown(sections: list[Section], *, mode: str) -> str:
+def as_markdown(sections: list[Section], *, mode: str, load: float) -> str:
     """The file: no host, no path, nothing that tells machines apart but what explains figures."""
-    parts = [
-        "# Budgets, as measured",
+    machine = (
         f"`make bench` ({mode}): {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}, {platform.system()}. "
-        "Ratios are ours over the peer's in the same run: below 1 we need less.",
-    ]
+        f"SQLite {sqlite3.sqlite_version}, {platform.system()}; load average {load:.1f} before. "
+        "Ratios are ours over the peer's in the same run: below 1 we need less."
+    )
+    parts = ["# Budgets, as measured", machine]
     for section in sections:
         parts += [f"## {section.title}", section.how, _markdown_table(section.lines)]
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(lines: list[Line]) -> str:
-    rows = ["| what | budget | measured | verdict | peer | ours / peer |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| what | budget | measured | verdict | peer | ours / peer |",
+        "|---|---|---|---|---|---|",
+    ]
     rows += [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
     return "\n".join(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import signal
@@ -11,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from bench.processes import wait_until
 from claude_tasks.domain.task import TaskSpec
@@ -29,12 +31,24 @@ PROMPT = "say hi\n"
 _READ_ALL = "while read -r line; do :; done"
 
 
+@functools.cache
+def _folder_of_all() -> str:
+    """One folder for all sandboxes, removed at the end of the bench and not before.
+
+    File systems remember what was deleted lately (ext4 without a journal walks over such inodes at
+    every file it creates): cleaning up between two measurements would be measured by the second.
+    """
+    folder = tempfile.mkdtemp(prefix="claude-tasks-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Sandbox:
     """One data folder. Whatever was started in it is ended with it."""
 
     def __init__(self, **settings: object) -> None:
         """``settings`` become CLAUDE_TASKS_… variables of its nodes."""
-        self.root = Path(tempfile.mkdtemp(prefix="claude-tasks-bench-"))
+        self.root = Path(tempfile.mkdtemp(dir=_folder_of_all()))
         self.stamps = self.root / "stamps"
         self.stamps.mkdir()
         self.data = self.root / "data"
@@ -43,6 +57,7 @@ class Sandbox:
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("CLAUDE_TASKS_")},
             "CLAUDE_TASKS_DATA": str(self.data),
+            "CLAUDE_TASKS_LOG_LEVEL": "warning",
             "CLAUDE_TASKS_CLAUDE_BIN": str(self.agent),
             **{f"CLAUDE_TASKS_{k.upper()}": str(v) for k, v in settings.items()},
         }
@@ -51,7 +66,7 @@ class Sandbox:
             f"file:{self.data / 'tasks.db'}?mode=ro", uri=True, isolation_level=None
         )
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -65,7 +80,6 @@ class Sandbox:
             self.stop_node(node)
         self._database.close()
         self.operations.close()
-        shutil.rmtree(self.root, ignore_errors=True)
 
     def write_agent(self, work: str) -> Path:
         """A shell script that stamps its start with an empty file, reads its prompt and works.
@@ -85,7 +99,10 @@ class Sandbox:
     def start_node(self) -> subprocess.Popen[bytes]:
         """Start a node; it is not waited for."""
         node = subprocess.Popen(
-            node_command(), env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            node_command(),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         self._nodes.append(node)
         return node
@@ -146,7 +163,11 @@ def cli_command() -> list[str]:
     script = Path(sys.executable).with_name("claude-tasks")
     if script.exists():
         return [str(script)]
-    return [sys.executable, "-c", "from claude_tasks.__main__ import main; raise SystemExit(main())"]
+    return [
+        sys.executable,
+        "-c",
+        "from claude_tasks.__main__ import main; raise SystemExit(main())",
+    ]
 
 
 def next_second(*, ahead: float) -> int:

@@ -35,14 +35,14 @@ def measure(*, quick: bool) -> SectionType:
         f"Wall time of the whole process, medians of {len(taken[''])} interleaved repetitions, "
         f"{_TASKS} tasks, over `python -c pass` with the same interpreter.",
         [
-            Line("python -c pass", "–", f"{nothing:.1f} ms"),
+            Line("python -c pass", "-", f"{nothing:.1f} ms"),
             *[_line(name, median(taken[name]), nothing) for name in _BUDGETS],
         ],
     )
 
 
 def _line(name: str, milliseconds: float, nothing: float) -> Line:
-    line = at_most(f"claude-tasks {name}", milliseconds / nothing, _BUDGETS[name], "×")
+    line = at_most(f"claude-tasks {name}", milliseconds / nothing, _BUDGETS[name], "x")
     return line._replace(peer=f"{milliseconds:.1f} ms against {nothing:.1f} ms")
 
 

@@ -16,5 +16,7 @@ if TYPE_CHECKING:
 def program(tmp_path: Path) -> Iterator[Program]:
     """The installed program on a data folder of its own, with the simulated agent."""
     installation = Installation(tmp_path)
-    yield Program(installation)
+    started = Program(installation)
+    yield started
+    started.close()
     installation.close()

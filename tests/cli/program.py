@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Program:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
+        self._opened: list[subprocess.Popen[str]] = []
         self.environment = {
             **os.environ,
             **installation.environment,
@@ -56,10 +57,24 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=_as_in_a_terminal,  # noqa: PLW1509 (this process has no threads)
         )
-        self.installation.processes.append(process)  # type: ignore[arg-type]  # ended at close
+        self._opened.append(process)
         return process
+
+    def close(self) -> None:
+        """End what was started and still runs, and let the pipes go."""
+        for process in self._opened:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _as_in_a_terminal() -> None:
+    """A shell's background job ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ended(process: subprocess.Popen[str], *, seconds: float = 15) -> tuple[int, str, str]:

@@ -30,8 +30,9 @@ def test_run_without_a_node_runs_in_the_foreground(program: Program) -> None:
 
 
 def test_failed_run_exits_1_with_its_reason(program: Program) -> None:
-    program.installation.add(name="bad", prompt="[case:api_error status=400]")
-    program.installation.operations.tasks.disable(1)
+    program.installation.add(
+        name="bad", prompt="[case:api_error status=400]", cron_expr="0 2 * * *"
+    )
     done = program("run", "bad")
     assert done.returncode == 1
     assert "Run 1 failed: agent_error" in done.stderr

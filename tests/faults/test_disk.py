@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,6 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NOBODY = 65534
 
@@ -110,8 +111,9 @@ def as_nobody(action: Callable[[], None]) -> str:
 def open_folder(tmp_path: Path) -> Path:
     """A folder that nobody in particular may enter, below folders of the test's user."""
     for folder in (tmp_path, *tmp_path.parents):
-        if folder is tmp_path or folder.name.startswith("pytest"):
-            folder.chmod(0o755)
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(0o755)
     return tmp_path
 
 

@@ -30,7 +30,7 @@ TESTS = Path(__file__).resolve().parent.parent
 SOURCE = Path(claude_tasks.__file__).resolve().parent.parent
 EVERY_SECOND = "* * * * * *"
 FAULTY_NODE = ("-m", "support.node_process")
-DAEMON = ("-m", "support.node_process")
+DAEMON = ("-m", "claude_tasks", "daemon")
 TTL = 3.0
 
 

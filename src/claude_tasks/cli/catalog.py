@@ -32,5 +32,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Service": ("daemon", "import", "export", "demo", "completion", "help", "version"),
 }
 
+PLAIN: dict[str, dict[str, object]] = {"list": {"all": False, "tag": None}, "status": {}}
+"""What argparse would make of no flags at all, for the commands asked most often."""
+
 STAYING = frozenset({"cancel", "daemon", "demo", "logs", "run"})
 """Commands that may live for long, and so want a garbage collector."""

@@ -98,7 +98,7 @@ def _fit(columns: Sequence[Column], widths: list[int], limit: int | None) -> lis
         if droppable and spare < _total(widths, kept) - limit:
             kept.remove(droppable[-1])
         elif wide:
-            widths[max(wide, key=lambda i: widths[i])] -= 1
+            widths[max(wide, key=lambda i: (columns[i].flexible, widths[i]))] -= 1
         else:
             break
     return kept

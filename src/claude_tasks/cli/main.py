@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.cli import exit_codes
-from claude_tasks.cli.catalog import COMMANDS, STAYING
+from claude_tasks.cli.catalog import COMMANDS, PLAIN, STAYING
 from claude_tasks.cli.render import Printer
 from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping, Sequence
-    from types import ModuleType
+    from types import ModuleType, SimpleNamespace
     from typing import TextIO
 
     from claude_tasks.cli.arguments import Parser
@@ -30,7 +30,7 @@ class Invocation:
         command: str,
         *,
         module: ModuleType | None = None,
-        arguments: Namespace | None = None,
+        arguments: Namespace | SimpleNamespace | None = None,
         help_text: str = "",
     ) -> None:
         """``module`` and ``arguments``, or ``help_text``."""
@@ -91,8 +91,8 @@ def load_command(command: str) -> tuple[Parser, ModuleType]:
 
     if command not in COMMANDS:
         raise _unknown_command(command)
-    name, summary = COMMANDS[command]
-    module = __import__(f"claude_tasks.cli.commands.{name}", fromlist=["run"])
+    summary = COMMANDS[command][1]
+    module = _module(command)
     described = getattr(module, "DESCRIPTIONS", {}).get(command) or module.DESCRIPTION
     examples = getattr(module, "EXAMPLES_OF", {}).get(command) or module.EXAMPLES
     summary = summary[0].upper() + summary[1:]
@@ -104,6 +104,9 @@ def load_command(command: str) -> tuple[Parser, ModuleType]:
 
 
 def _command(command: str, words: Sequence[str]) -> Invocation:
+    plain = _plain_command(command, list(words)) if command in PLAIN else None
+    if plain is not None:
+        return plain
     parser, module = load_command(command)
     from claude_tasks.cli.arguments import HelpAsked  # noqa: PLC0415 (loaded by now)
 
@@ -111,6 +114,31 @@ def _command(command: str, words: Sequence[str]) -> Invocation:
         return Invocation(command, module=module, arguments=parser.read(words))
     except HelpAsked as asked:
         return Invocation(command, help_text=str(asked))
+
+
+def _plain_command(command: str, words: list[str]) -> Invocation | None:
+    """A command without flags of its own, read without argparse: a quarter of ``python -c pass``.
+
+    None where there is more to it, or something wrong with it.
+    """
+    values: dict[str, object] = {**PLAIN[command], "data": None, "json": False}
+    while words:
+        flag, joined, value = words.pop(0).partition("=")
+        if flag == "--json" and not joined:
+            values["json"] = True
+        elif flag == "--data" and (joined or (words and not words[0].startswith("-"))):
+            values["data"] = value if joined else words.pop(0)
+        else:
+            return None
+    from types import SimpleNamespace  # noqa: PLC0415 (loaded by now, by others)
+
+    return Invocation(command, module=_module(command), arguments=SimpleNamespace(**values))
+
+
+def _module(command: str) -> ModuleType:
+    name = COMMANDS[command][0]
+    module: ModuleType = __import__(f"claude_tasks.cli.commands.{name}", fromlist=["run"])
+    return module
 
 
 def _help(words: Sequence[str]) -> Invocation:

@@ -28,7 +28,11 @@ class Toned(str):
 
 
 class Column:
-    """A column of a table. ``flexible`` may be cut to fit, ``droppable`` may go altogether."""
+    """A column of a table.
+
+    ``flexible`` columns are cut to fit, those of a higher number first; 0 never is. ``droppable``
+    may go altogether.
+    """
 
     __slots__ = ("droppable", "flexible", "right", "title")
 
@@ -36,7 +40,7 @@ class Column:
         self,
         title: str,
         *,
-        flexible: bool = False,
+        flexible: int = 0,
         droppable: bool = False,
         right: bool = False,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.results import Column, Pairs, Raw, Table, Toned
 from claude_tasks.cli.run_words import outcome_word
-from claude_tasks.cli.times import clock_time, coarse, relative
+from claude_tasks.cli.times import clock_time, coarse, relative, table_time
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.run import State
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("RUN", right=True),
-    Column("TASK", flexible=True),
-    Column("OUTCOME", flexible=True),
-    Column("WHEN", flexible=True),
+    Column("TASK", flexible=2),
+    Column("OUTCOME", flexible=1),
+    Column("WHEN", flexible=1),
     Column("TOOK", right=True),
     Column("COST", right=True, droppable=True),
-    Column("NOTE", flexible=True, droppable=True),
+    Column("NOTE", flexible=3, droppable=True),
 )
 _NOTE_WIDTH = 60
 
@@ -73,8 +73,10 @@ def record(run: Run, timezone: str, *, now: int) -> list[Block]:
 
 
 def money(usd: float) -> str:
-    """``$0.0123``, ``$1.50``: four digits where cents would say nothing."""
-    return f"${usd:.2f}" if usd >= 1 or not usd else f"${usd:.4f}"
+    """``$0``, ``$0.0123``, ``$1.50``: four digits where cents would say nothing."""
+    if not usd:
+        return "$0"
+    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
 
 
 def first_line(text: str | None) -> str:
@@ -84,7 +86,7 @@ def first_line(text: str | None) -> str:
 
 def _row(run: Run, zone_of: ZoneOf, now: int) -> tuple[str, ...]:
     at = run.started_at or run.scheduled_for or run.queued_at
-    shown = clock_time(at, zone_of(run.task_id), now=now, named=False, exact=True)
+    shown = table_time(at, zone_of(run.task_id), now=now, exact=True)
     took = "" if run.duration_ms is None else human_duration(run.duration_ms)
     if run.state is State.RUNNING and run.started_at is not None:
         took = f"{coarse(max(0, now - run.started_at))} so far"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.times import clock_time
+from claude_tasks.cli.times import table_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ def schedule_word(task: Task, *, now: int) -> str:
         return task.cron_expr
     if task.scheduled_at is None:
         return "once"
-    return f"once, {clock_time(task.scheduled_at, task.timezone, now=now, named=False)}"
+    return f"once, {table_time(task.scheduled_at, task.timezone, now=now)}"

@@ -19,16 +19,20 @@ _FEW_MINUTES_MS = 10 * MINUTE_MS
 _FEW_DAYS_MS = 10 * DAY_MS
 
 
-def clock_time(at: int, timezone: str, *, now: int, named: bool = True, exact: bool = False) -> str:
-    """``Mon 23 Nov 09:00 CET``: the year where it matters, the zone when ``named``.
-
-    Seconds where there are any, or when ``exact``.
-    """
+def clock_time(at: int, timezone: str, *, now: int) -> str:
+    """``Mon 23 Nov 09:00 CET``: the year where it matters, seconds where there are any."""
     local = _local(at, timezone)
-    seconds = ":%S" if local.second or exact else ""
-    year = "" if local.year == _local(now, timezone).year else " %Y"
-    text = local.strftime(f"%a {local.day} %b{year} %H:%M{seconds}")
-    return f"{text} {local.tzname()}" if named else text
+    return f"{_day(local, _local(now, timezone))} {_time(local)} {local.tzname()}"
+
+
+def table_time(at: int, timezone: str, *, now: int, exact: bool = False) -> str:
+    """``Mon 23 Nov 09:00``, and ``09:00`` when that is today: beside how far off it is.
+
+    With ``exact`` always with seconds.
+    """
+    local, today = _local(at, timezone), _local(now, timezone)
+    time = _time(local, exact=exact)
+    return time if local.date() == today.date() else f"{_day(local, today)} {time}"
 
 
 def relative(at: int, *, now: int) -> str:
@@ -55,6 +59,15 @@ def coarse(span: int) -> str:
         if span < limit:
             return human_duration(max(unit, span // unit * unit)).replace(" s", "s")
     return f"{span // DAY_MS}d"
+
+
+def _day(local: datetime, today: datetime) -> str:
+    year = "" if local.year == today.year else " %Y"
+    return local.strftime(f"%a {local.day} %b{year}")
+
+
+def _time(local: datetime, *, exact: bool = False) -> str:
+    return local.strftime("%H:%M:%S" if local.second or exact else "%H:%M")
 
 
 def _local(at: int, timezone: str) -> datetime:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock, TaskStore
 
 _ATTEMPTS = 10
-_WHEN = ("cron_expr", "timezone", "scheduled_at", "enabled")
+_SCHEDULE = ("cron_expr", "timezone", "scheduled_at")
+_WHEN = (*_SCHEDULE, "enabled")
 
 
 class TaskOperations(TaskLookup):
@@ -172,12 +173,12 @@ def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at:
             hint=f"give it a new time: claude-tasks edit {task.id} --at 'tomorrow 9am', "
             f"or run it now: claude-tasks run {task.id}",
         )
-    if wanted.enabled:
+    if wanted.enabled or any(name in columns for name in _SCHEDULE):
         columns.update(_armed_columns(revised, at=at))
-    elif revised.is_one_off and revised.scheduled_at != task.scheduled_at:
-        columns.update(_armed_columns(revised, at=at), next_run_at=None)
     else:
-        columns.update(next_run_at=None, cursor_at=_cursor_after_withdrawal(task, at=at))
+        columns.update(cursor_at=_cursor_after_withdrawal(task, at=at))
+    if not wanted.enabled:
+        columns.update(next_run_at=None)
     drop = not wanted.enabled or task.is_one_off
     return _edit(
         task,

@@ -10,7 +10,7 @@ import pytest
 
 from claude_tasks import __version__
 from claude_tasks.cli import exit_codes
-from claude_tasks.cli.catalog import COMMANDS, GROUPS, STAYING
+from claude_tasks.cli.catalog import COMMANDS, GROUPS, PLAIN, STAYING
 from claude_tasks.cli.main import load_command, parse
 from claude_tasks.cli.scheduler_mode import mode_line, parse_scheduler_mode
 from claude_tasks.domain.errors import (
@@ -64,6 +64,19 @@ def test_words_after_two_dashes_go_to_the_agent() -> None:
     assert arguments is not None
     assert arguments.extra_args == ("--add-dir", "x", "--json")
     assert not arguments.json
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_the_short_way_of_reading_flags_says_what_argparse_says(command: str) -> None:
+    parser, _ = load_command(command)
+    for words in ([], ["--json"], ["--data", "X"], ["--data=X", "--json"]):
+        assert vars(parse([command, *words]).arguments) | {"help": False} == vars(
+            parser.read(words)
+        )
+    for words in (["--data"], ["--data", "--json"], ["--surplus"]):
+        with pytest.raises(InvalidInputError):
+            parse([command, *words])
+    assert parse([command, "--help"]).help
 
 
 def test_mistyped_command_gets_a_suggestion(cli: CommandLine) -> None:

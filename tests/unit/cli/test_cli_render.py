@@ -6,7 +6,7 @@ from claude_tasks.cli.event_text import event_lines
 from claude_tasks.cli.layout import clean, cut, one_line, table_lines, text_width
 from claude_tasks.cli.render import Printer
 from claude_tasks.cli.results import Column, Pairs, Raw, Result, Table, Toned
-from claude_tasks.cli.times import clock_time, coarse, relative, when
+from claude_tasks.cli.times import clock_time, coarse, relative, table_time, when
 from unit.cli.command_line import Terminal
 
 _NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
@@ -20,7 +20,7 @@ def _plain(text: str, _tone: str) -> str:
 def _table(width: int | None) -> list[str]:
     columns = (
         Column("ID", right=True),
-        Column("NAME", flexible=True),
+        Column("NAME", flexible=1),
         Column("COST", droppable=True),
     )
     rows = [("1", "short", "$1"), ("12", "a name that is a good deal longer", "$2.50")]
@@ -96,7 +96,9 @@ def test_notes_go_beside_the_data() -> None:
 def test_times_read_in_the_zone_asked_for() -> None:
     now = _NOON
     assert clock_time(now, "Europe/Berlin", now=now) == "Sun 22 Nov 13:00 CET"
-    assert clock_time(now + 5000, "UTC", now=now, named=False) == "Sun 22 Nov 12:00:05"
+    assert table_time(now + 5000, "UTC", now=now) == "12:00:05"
+    assert table_time(now, "UTC", now=now, exact=True) == "12:00:00"
+    assert table_time(now + 86_400_000, "UTC", now=now) == "Mon 23 Nov 12:00"
     assert clock_time(now + 60 * _DAY, "UTC", now=now) == "Thu 21 Jan 2027 12:00 UTC"
     assert when(now + 3 * _HOUR + 5 * _MINUTE, "UTC", now=now).endswith(", in 3h 5m")
 

@@ -25,11 +25,11 @@ _EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
 _NONE_TAGGED = "No task has that tag."
 _COLUMNS = (
     Column("ID", right=True),
-    Column("NAME", flexible=True),
-    Column("SCHEDULE", flexible=True),
+    Column("NAME", flexible=2),
+    Column("SCHEDULE", flexible=2),
     Column("ON"),
-    Column("NEXT RUN", flexible=True),
-    Column("LAST RUN", flexible=True),
+    Column("NEXT RUN", flexible=1),
+    Column("LAST RUN", flexible=1),
 )
 
 
@@ -76,13 +76,13 @@ def _row(summary: TaskSummary, now: int) -> tuple[str, ...]:
 
 
 def _next(task: Task, now: int) -> str:
-    from claude_tasks.cli.times import clock_time, relative  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import relative, table_time  # noqa: PLC0415 (only text)
 
     if task.next_run_at is None:
         return "-"
     if task.next_run_at <= now:
         return Toned(f"due {relative(task.next_run_at, now=now)}", "warn")
-    shown = clock_time(task.next_run_at, task.timezone, now=now, named=False)
+    shown = table_time(task.next_run_at, task.timezone, now=now)
     return f"{shown} ({relative(task.next_run_at, now=now)})"
 
 

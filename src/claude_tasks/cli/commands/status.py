@@ -23,12 +23,12 @@ _NODE_COLUMNS = (
     Column("NODE"),
     Column("ROLE"),
     Column("PID", right=True),
-    Column("HOST", flexible=True),
+    Column("HOST", flexible=1),
     Column("STANDING"),
     Column("UP FOR", right=True),
     Column("VERSION", droppable=True),
 )
-_RUN_COLUMNS = (Column("RUN", right=True), Column("TASK", flexible=True), Column("SINCE"))
+_RUN_COLUMNS = (Column("RUN", right=True), Column("TASK", flexible=1), Column("SINCE"))
 _SHORT_ID = 8
 
 
