@@ -43,6 +43,15 @@ def _folder_of_all() -> str:
     return folder
 
 
+def _plain_environment() -> dict[str, str]:
+    """Ours without settings, and with bytecode kept: an installed package has it."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CLAUDE_TASKS_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
+
+
 class Sandbox:
     """One data folder. Whatever was started in it is ended with it."""
 
@@ -55,7 +64,7 @@ class Sandbox:
         self._nodes: list[subprocess.Popen[bytes]] = []
         self.agent = self.write_agent("echo done")
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("CLAUDE_TASKS_")},
+            **_plain_environment(),
             "CLAUDE_TASKS_DATA": str(self.data),
             "CLAUDE_TASKS_LOG_LEVEL": "warning",
             "CLAUDE_TASKS_CLAUDE_BIN": str(self.agent),

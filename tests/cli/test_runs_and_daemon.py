@@ -160,6 +160,9 @@ def test_runs_page_filter_and_explain(program: Program) -> None:
     assert [run["id"] for run in program.json("runs", "--state", "failed")["runs"]] == [2]
     mistyped = program("runs", "--state", "failld")
     assert (mistyped.returncode, "did you mean failed?" in mistyped.stderr) == (2, True)
+    task = program.json("show", "quick")
+    assert (task["last_run_status"], [run["id"] for run in task["runs"]]) == ("completed", [3, 1])
+    assert "completed" in program("show", "quick").stdout
     findings = program.json("why", "quick")["findings"]
     assert [entry["topic"] for entry in findings if entry["stands_in_the_way"]] == ["leader"]
     assert "! leader" in program("why", "quick").stdout

@@ -7,6 +7,7 @@ on when their node dies, and remember how often each claim was started.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -28,7 +29,7 @@ from hypothesis.stateful import (
 from claude_tasks.domain.errors import ConflictError, LeadershipLostError, NotFoundError
 from claude_tasks.domain.lease import Term
 from claude_tasks.domain.ports import Claimed, Finish, RunFilter, Store
-from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.run import Reason, Run, State
 from claude_tasks.domain.task import Catchup, Overlap, Task
 from claude_tasks.domain.tick import TickPlan, plan_ticks
 from claude_tasks.operations.runs import RunOperations
@@ -107,9 +108,7 @@ class ModelExecution:
                 continue
             outcome = completed(at=at)
             if claim in self._agents.cancelled:
-                from claude_tasks.domain.run import Reason
-
-                outcome = outcome._replace(state=State.CANCELLED, reason=Reason.CANCELLED)
+                    outcome = outcome._replace(state=State.CANCELLED, reason=Reason.CANCELLED)
             self._store.finish_runs([Finish(run.id, run.claim, outcome, None)], at=at)
         return len(over)
 
@@ -167,10 +166,16 @@ class ModelNode:
         """Woken up, however much later: the transaction decides."""
         if self.held_plan is not None:
             (term, plans), self.held_plan = self.held_plan, None
-            import contextlib
-
-            with contextlib.suppress(LeadershipLostError):
+            lease = self.store.read_lease()
+            before = self.store.count_runs(RunFilter())
+            try:
                 self.store.record_ticks(term, plans, at=self.clock.now())
+            except LeadershipLostError:
+                pass
+            else:
+                assert (lease.holder, lease.epoch) == term, "a stale leader got through"
+                return
+            assert self.store.count_runs(RunFilter()) == before, "a stale leader wrote"
 
     def crash(self) -> None:
         self.lock.release(tidy=False)
@@ -192,6 +197,9 @@ class Scheduler(RuleBasedStateMachine):
         self.run_operations = RunOperations(self.owner, self.clock)
         self.births = 0
         self.nodes = [self.new_node(), self.new_node()]
+        self.task_operations.add(spec(cron_expr="* * * * * *"))
+        for each in self.nodes:
+            each.keeper.step()
 
     def new_node(self) -> ModelNode:
         self.births += 1
@@ -216,6 +224,20 @@ class Scheduler(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
+    @rule(seconds=st.sampled_from([0.5, 1, 3]), times=st.integers(1, 3))
+    def all_goes_well_for_a_while(self, seconds: float, times: int) -> None:
+        for _ in range(times):
+            self.clock.advance(seconds)
+            for place in (0, 1):
+                self.keep_lease(place)
+                self.pass_of_engine(place)
+
+    @rule(place=st.integers(0, 1), seconds=st.sampled_from([1, 4, 5.5, 9]))
+    def only_one_is_awake(self, place: int, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.keep_lease(place)
+        self.pass_of_engine(place)
+
     @rule(days=st.sampled_from([-1, 1]))
     def the_wall_clock_is_set(self, days: int) -> None:
         self.clock.set_wall(self.clock.now() + days * 3_600_000)
@@ -237,6 +259,36 @@ class Scheduler(RuleBasedStateMachine):
     def resume_from_pause(self, place: int) -> None:
         self.nodes[place].resume()
 
+    @rule(task_id=tasks, cron=st.sampled_from(["*/4 * * * * *", "@every 11s"]))
+    def edit_between_plan_and_transaction(self, task_id: int, cron: str) -> None:
+        self.clock.advance(2)
+        for each in self.nodes:
+            each.read_and_pause()
+        self.change(task_id, {"cron_expr": cron})
+        for each in self.nodes:
+            each.resume()
+        check_invariants(self.settings.folder.database, settled=False)
+
+    @rule(place=st.integers(0, 1))
+    def robbed_between_plan_and_transaction(self, place: int) -> None:
+        self.clock.advance(1)
+        self.nodes[place].read_and_pause()
+        for _ in range(4):
+            self.only_one_is_awake(1 - place, 5.5)
+        self.nodes[place].resume()
+
+    @rule(place=st.integers(0, 1))
+    def fail_between_claim_and_launch(self, place: int) -> None:
+        awake = self.nodes[place]
+        with contextlib.suppress(LeadershipLostError):
+            awake.store.claim_runs(
+                awake.name,
+                term=awake.standing.term(),
+                limit=3,
+                per_node=False,
+                at=self.clock.now(),
+            )
+
     @rule(place=st.integers(0, 1))
     def resign(self, place: int) -> None:
         self.nodes[place].keeper.resign()
@@ -248,14 +300,7 @@ class Scheduler(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 1))
     def kill_between_claim_and_launch(self, place: int) -> None:
-        victim = self.nodes[place]
-        term = victim.standing.term()
-        import contextlib
-
-        with contextlib.suppress(LeadershipLostError):
-            victim.store.claim_runs(
-                victim.name, term=term, limit=3, per_node=False, at=self.clock.now()
-            )
+        self.fail_between_claim_and_launch(place)
         self.kill(place)
 
     @rule(number=st.integers(0, 5))
@@ -285,8 +330,6 @@ class Scheduler(RuleBasedStateMachine):
 
     @rule(task_id=tasks)
     def run_now(self, task_id: int) -> None:
-        import contextlib
-
         with contextlib.suppress(NotFoundError):
             self.run_operations.start(task_id)
 
@@ -299,8 +342,6 @@ class Scheduler(RuleBasedStateMachine):
             self.run_operations.cancel(active[-1].id)
 
     def change(self, task_id: int, changes: dict[str, Any]) -> None:
-        import contextlib
-
         with contextlib.suppress(NotFoundError, ConflictError):
             self.task_operations.edit(task_id, changes)
 

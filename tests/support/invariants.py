@@ -71,6 +71,10 @@ def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
     schedule = parse_schedule(
         task["cron_expr"], timezone=task["timezone"], anchor_at=task["anchor_at"]
     )
+    if task["next_run_at"] is not None:
+        assert task["next_run_at"] == schedule.next_after(task["cursor_at"]), (
+            f"task {task['id']}: armed for what is not its next tick"
+        )
     keys = {run["scheduled_for"] for run in runs}
     ranges = [
         (run["scheduled_for"], run["skipped_until"]) for run in runs if run["skipped_until"]

@@ -168,9 +168,9 @@ def _execute(
     context = Context(environment, printer, stdin, data=invocation.arguments.data)
     try:
         result = invocation.module.run(context, invocation.arguments)
+        printer.result(result)  # some of it is looked up only now
     finally:
         context.close()
-    printer.result(result)
     return int(result.exit_code)
 
 
