@@ -10,10 +10,10 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from claude_tasks.domain.run import Reason, State
@@ -21,6 +21,8 @@ from support.installation import EVERY_SECOND, TTL, missing_ticks, pause
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
+    import subprocess
+
     from support.installation import Installation
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
@@ -113,9 +115,11 @@ def test_fifty_contenders_from_cold_make_one_leader(installation: Installation) 
     for _ in range(count):
         installation.start()
     wait_until(
-        lambda: installation.database.exists()
-        and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
-        and len(installation.query("SELECT id FROM nodes")) == count,
+        lambda: (
+            installation.database.exists()
+            and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
+            and len(installation.query("SELECT id FROM nodes")) == count
+        ),
         seconds=180,
         what="all nodes are up",
     )
@@ -142,12 +146,12 @@ def test_a_database_locked_for_thirty_seconds_loses_no_tick(installation: Instal
 
 @pytest.mark.parametrize("mode", ["", "mode=text", "mode=oneline"])
 def test_a_gigabyte_of_output_is_bounded(installation: Installation, mode: str) -> None:
-    import psutil
-
     installation.start_leader()
     task = installation.add(prompt=f"[case:big_output bytes=1000000000 {mode}]", enabled=False)
     run = installation.operations.runs.start(task.id)
-    supervisor = psutil.Process(installation.supervisor_pid(installation.operations.runs.get(run.id)))
+    supervisor = psutil.Process(
+        installation.supervisor_pid(installation.operations.runs.get(run.id))
+    )
     most = 0
 
     def ended() -> bool:

@@ -45,7 +45,11 @@ def test_renew_prolongs_ones_own_term_only(store: Store) -> None:
     term = lead(store, at=START, node_id="a")
     assert store.renew_lease(term, ttl_ms=TTL, at=START + 5000)
     lease = store.read_lease()
-    assert (lease.renew_seq, lease.renewed_at, lease.expires_at) == (1, START + 5000, START + 20_000)
+    assert (lease.renew_seq, lease.renewed_at, lease.expires_at) == (
+        1,
+        START + 5000,
+        START + 20_000,
+    )
     assert not store.renew_lease(Term("b", term.epoch), ttl_ms=TTL, at=START)
     assert not store.renew_lease(Term("a", term.epoch - 1), ttl_ms=TTL, at=START)
 

@@ -12,8 +12,8 @@ from claude_tasks.domain.errors import (
     NotFoundError,
     StorageError,
 )
-from claude_tasks.domain.ports import Claimed, Finish, RunFilter
 from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
+from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
 from claude_tasks.domain.task import Overlap
 from support.builders import add_task, completed, lead
 from support.clock import START
@@ -154,9 +154,7 @@ def test_a_run_that_ended_is_never_rewritten(store: Store) -> None:
     store.finish_runs([Finish(run.id, 1, first, None)], at=START)
     late = first._replace(state=State.FAILED, reason=Reason.LOST, output="late")
     assert store.finish_runs([Finish(run.id, 1, late, None)], at=START) == [False]
-    assert not store.requeue_run(
-        run.id, claim=1, attempt=2, not_before=START, error=None, at=START
-    )
+    assert not store.requeue_run(run.id, claim=1, attempt=2, not_before=START, error=None, at=START)
     assert store.get_run(run.id).output == "first"
     with pytest.raises(ConflictError, match="ended already"):
         store.request_cancel(run.id, at=START)

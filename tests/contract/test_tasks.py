@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.domain.errors import NotFoundError, StorageError
-from claude_tasks.domain.ports import RunFilter, TaskEdit
+from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.store_records import Finish, RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap, Task, TaskSpec
-from claude_tasks.domain.tick import PlannedRow
+from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.tasks import arm
 from support.builders import MINUTELY, add_task, completed, lead, spec
 from support.clock import START
@@ -80,8 +81,6 @@ def test_an_edit_of_a_stale_reading_changes_nothing(store: Store) -> None:
 
 
 def test_an_edit_loses_against_a_tick_taken_meanwhile(store: Store) -> None:
-    from claude_tasks.domain.tick import plan_ticks
-
     task = add_task(store, at=START, cron_expr=MINUTELY)
     term = lead(store, at=START)
     store.record_ticks(term, [plan_ticks(task, at=START + 60_000)], at=START + 60_000)
@@ -102,8 +101,6 @@ def test_withdrawn_ticks_become_skips_in_the_same_transaction(store: Store) -> N
 
 
 def test_queued_scheduled_runs_are_dropped_manual_ones_stay(store: Store) -> None:
-    from claude_tasks.domain.tick import plan_ticks
-
     task = add_task(store, at=START, cron_expr=MINUTELY, overlap=Overlap.QUEUE)
     term = lead(store, at=START)
     store.record_ticks(term, [plan_ticks(task, at=START + 60_000)], at=START + 60_000)
@@ -140,7 +137,6 @@ def test_the_list_shows_the_last_run_that_began_not_skips(store: Store) -> None:
     [claimed] = store.claim_runs("node-a", term=None, limit=8, per_node=False, at=START + 5)
     skipped = store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="node-a", at=START + 6)
     assert skipped.reason is Reason.OVERLAP
-    from claude_tasks.domain.ports import Finish
 
     store.finish_runs(
         [Finish(claimed.run.id, claimed.run.claim, completed(at=START + 9), None)], at=START + 9

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.domain.errors import LeadershipLostError
-from claude_tasks.domain.ports import RunFilter, TaskEdit
 from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.store_records import RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap
 from claude_tasks.domain.tick import plan_ticks
 from support.builders import MINUTELY, add_task, lead

@@ -17,6 +17,7 @@ from claude_tasks.domain.run import Reason, State
 from e2e.agents import claude_environment
 from e2e.messages_api import MessagesApi
 from support.installation import Installation
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,6 @@ class Setting:
         """One run of a one-off, from its tick to its end."""
         at = time.time_ns() // 1_000_000 + 200
         task = self.installation.add(prompt=prompt, scheduled_at=at, **fields)
-        from support.waiting import wait_until
 
         def ended() -> list[Run]:
             mine = [run for run in self.installation.runs() if run.task_id == task.id]

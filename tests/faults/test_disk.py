@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_tasks.data_folder import DataFolder
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.run import State
 from claude_tasks.storage.sqlite.store import open_store
@@ -68,7 +70,6 @@ def test_a_full_disk_stops_scheduling_and_loses_no_tick_once_there_is_room(
             lambda: len(installation.query("SELECT id FROM task_runs")) <= count + 1,
             what="nothing more can be written",
         )
-        import time
 
         time.sleep(2.5)  # ticks pass while nothing can be written
         assert daemon.poll() is None, "the daemon survives a full disk"
@@ -129,8 +130,6 @@ def test_a_database_that_may_not_be_written_is_refused(open_folder: Path) -> Non
 
 
 def test_a_folder_that_may_not_be_written_is_refused(open_folder: Path) -> None:
-    from claude_tasks.data_folder import DataFolder
-
     folder = open_folder / "closed"
     folder.mkdir(mode=0o555)
     assert as_nobody(DataFolder(str(folder / "data")).create) == "storage_readonly"

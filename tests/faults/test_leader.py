@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,9 +65,7 @@ def test_a_paused_leader_writes_nothing_after_takeover(installation: Installatio
     follower = installation.start()
     installation.wait_for_runs(1, State.COMPLETED)
     leader.send_signal(signal.SIGSTOP)
-    wait_until(
-        lambda: installation.leader_pid() == follower.pid, seconds=TTL + 5, what="takeover"
-    )
+    wait_until(lambda: installation.leader_pid() == follower.pid, seconds=TTL + 5, what="takeover")
     leader.send_signal(signal.SIGCONT)
     before = len(installation.runs(State.COMPLETED))
     installation.wait_for_runs(before + 2, State.COMPLETED)
@@ -100,9 +100,6 @@ def test_a_leader_paused_inside_the_tick_transaction_loses_and_doubles_nothing(
 def test_a_database_locked_for_longer_than_the_ttl_loses_no_tick(
     installation: Installation,
 ) -> None:
-    import contextlib
-    import sqlite3
-
     task = installation.add(cron_expr=EVERY_SECOND)
     installation.start_leader()
     installation.start()
@@ -127,9 +124,11 @@ def test_many_contenders_from_cold_make_one_leader_and_one_schema(
     for _ in range(count):
         installation.start()
     wait_until(
-        lambda: installation.database.exists()
-        and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
-        and len(installation.query("SELECT id FROM nodes")) == count,
+        lambda: (
+            installation.database.exists()
+            and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
+            and len(installation.query("SELECT id FROM nodes")) == count
+        ),
         seconds=60,
         what="all nodes are up",
     )

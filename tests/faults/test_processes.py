@@ -1,10 +1,13 @@
-"""Daemons and supervisors die with agents at work: nothing starts twice, nothing is lost quietly."""
+"""Daemons and supervisors die with agents at work: nothing starts twice, none is lost quietly."""
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from claude_tasks.domain.run import Reason, State
@@ -21,8 +24,10 @@ def start_run(installation: Installation, prompt: str, **fields: object) -> int:
     task = installation.add(prompt=prompt, enabled=False, **fields)  # it runs when we say so
     run = installation.operations.runs.start(task.id)
     wait_until(
-        lambda: installation.starts.exists()
-        and f"{run.id}.1" in installation.starts.read_text().split(),
+        lambda: (
+            installation.starts.exists()
+            and f"{run.id}.1" in installation.starts.read_text().split()
+        ),
         what="the agent has started",
     )
     return run.id
@@ -38,11 +43,13 @@ def test_a_daemon_killed_with_a_live_agent_is_replaced_and_the_run_adopted(
     daemon.wait()
     successor = installation.start_leader()
     wait_until(
-        lambda: installation.query(
-            "SELECT n.pid FROM task_runs r JOIN nodes n ON n.id = r.claimed_by WHERE r.id = ?",
-            run_id,
-        )
-        == [(successor.pid,)],
+        lambda: (
+            installation.query(
+                "SELECT n.pid FROM task_runs r JOIN nodes n ON n.id = r.claimed_by WHERE r.id = ?",
+                run_id,
+            )
+            == [(successor.pid,)]
+        ),
         what="the run is adopted",
     )
     [run] = installation.wait_for_runs(1, State.COMPLETED)
@@ -60,7 +67,6 @@ def test_a_run_that_ends_while_no_daemon_lives_gets_its_true_result(
     supervisor = installation.supervisor_pid(installation.operations.runs.get(run_id))
     daemon.kill()
     daemon.wait()
-    import psutil
 
     psutil.Process(supervisor).wait(timeout=20)
     assert installation.operations.runs.get(run_id).state is State.RUNNING
@@ -77,7 +83,6 @@ def test_a_daemon_and_a_supervisor_killed_leave_one_lost_run(installation: Insta
     run_id = start_run(installation, "[case:slow seconds=60]")
     supervisor = installation.supervisor_pid(installation.operations.runs.get(run_id))
     daemon.kill()
-    import os
 
     os.kill(supervisor, signal.SIGKILL)
     daemon.wait()
@@ -108,8 +113,6 @@ def test_stopping_the_daemon_leaves_agents_running_and_the_next_one_records_them
 def test_a_run_is_cancelled_by_another_process_with_everything_it_started(
     installation: Installation, tmp_path: Path
 ) -> None:
-    import psutil
-
     stray = tmp_path / "stray"
     installation.start_leader()
     run_id = start_run(installation, f"[case:escaped seconds=60 pid_file={stray}]")
@@ -143,8 +146,6 @@ def test_a_one_off_changed_while_due_does_not_fire_and_says_why(
     installation: Installation, change: str
 ) -> None:
     """Nobody schedules; the time comes; then its owner changes his mind; then a daemon starts."""
-    import time
-
     at = time.time_ns() // 1_000_000
     task = installation.add(scheduled_at=at)
     later = at + 3_600_000
@@ -177,8 +178,6 @@ def test_a_one_off_changed_while_due_does_not_fire_and_says_why(
 def test_moving_a_one_off_in_another_process_is_noticed_at_once(
     installation: Installation,
 ) -> None:
-    import time
-
     installation.start_leader()
     at = time.time_ns() // 1_000_000
     task = installation.add(scheduled_at=at + 3_600_000)

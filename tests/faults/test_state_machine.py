@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -27,11 +27,10 @@ from hypothesis.stateful import (
 )
 
 from claude_tasks.domain.errors import ConflictError, LeadershipLostError, NotFoundError
-from claude_tasks.domain.lease import Term
-from claude_tasks.domain.ports import Claimed, Finish, RunFilter, Store
 from claude_tasks.domain.run import Reason, Run, State
+from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
 from claude_tasks.domain.task import Catchup, Overlap, Task
-from claude_tasks.domain.tick import TickPlan, plan_ticks
+from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.runs import RunOperations
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.scheduling.dispatcher import Dispatcher
@@ -45,6 +44,11 @@ from claude_tasks.storage.sqlite.store import open_store
 from support.builders import completed, node, spec
 from support.clock import FakeClock
 from support.invariants import check_invariants
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.lease import Term
+    from claude_tasks.domain.planned import TickPlan
+    from claude_tasks.domain.ports import Store
 
 Claim = tuple[int, int]
 
@@ -108,7 +112,7 @@ class ModelExecution:
                 continue
             outcome = completed(at=at)
             if claim in self._agents.cancelled:
-                    outcome = outcome._replace(state=State.CANCELLED, reason=Reason.CANCELLED)
+                outcome = outcome._replace(state=State.CANCELLED, reason=Reason.CANCELLED)
             self._store.finish_runs([Finish(run.id, run.claim, outcome, None)], at=at)
         return len(over)
 
@@ -409,5 +413,6 @@ Scheduler.TestCase.settings = settings(
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    print_blob=True,
 )
 TestScheduler = Scheduler.TestCase

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from claude_tasks.domain.errors import LeadershipLostError, NotFoundError, StorageError
-from claude_tasks.domain.ports import Finish, RunFilter
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.tick import plan_ticks
+from claude_tasks.domain.store_records import Finish, RunFilter
+from claude_tasks.domain.tick import plan_ticks, schedule_of
 from claude_tasks.execution.command import agent_argv
 from claude_tasks.operations.tasks import TaskOperations
+from claude_tasks.storage.sqlite.store import open_store
 from support.builders import MINUTELY, add_task, completed, lead, node, spec
 from support.clock import START
 from support.installation import EVERY_SECOND
@@ -23,6 +23,7 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from claude_tasks.domain.ports import Store
     from support.clock import FakeClock
@@ -175,7 +176,7 @@ def test_a_prompt_is_neither_flags_nor_visible_to_other_users(
     prompt = "--version is what this secret prompt starts with [case:slow seconds=5]"
     installation.start_leader()
     installation.add(prompt=prompt)
-    wait_until(lambda: installation.starts.exists())
+    wait_until(installation.starts.exists)
     lines = [" ".join(process.cmdline()) for process in _processes(installation)]
     assert lines
     assert not [line for line in lines if "secret prompt" in line]
@@ -196,18 +197,20 @@ def test_times_sort_right_across_the_end_of_daylight_saving(store: Store) -> Non
     """Was: local times as text; two queries disagreed on the latest run."""
     task = add_task(store, at=START, cron_expr="*/30 1 * * *", timezone="America/New_York")
     before_midnight = 1_793_505_600_000  # 2026-11-01T04:00:00Z, 00:00 in New York
-    fired = []
+    fired: list[int] = []
     current = task._replace(next_run_at=None)
-    from claude_tasks.domain.tick import schedule_of
 
     tick = schedule_of(current).next_after(before_midnight)
     while tick is not None and len(fired) < 3:
         fired.append(tick)
         tick = schedule_of(current).next_after(tick)
     assert fired == sorted(fired)
-    types = {type(value) for value in store._connection.rows(  # type: ignore[attr-defined]
-        "SELECT created_at, updated_at, cursor_at FROM tasks"
-    )[0]}
+    types = {
+        type(value)
+        for value in store._connection.rows(  # type: ignore[attr-defined]
+            "SELECT created_at, updated_at, cursor_at FROM tasks"
+        )[0]
+    }
     assert types == {int}, "instants are UTC milliseconds, never local text"
 
 
@@ -261,7 +264,6 @@ def test_a_total_counts_all_not_the_page(store: Store) -> None:
 def test_a_dead_nodes_reused_pid_blocks_nothing(installation: Installation) -> None:
     """Was: a PID file whose number another process had got."""
     ghost = node("ghost", pid=os.getpid())  # a pid that lives, of a node that does not
-    from claude_tasks.storage.sqlite.store import open_store
 
     store = open_store(str(installation.database), at=0)
     store.register_node(ghost)

@@ -13,8 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 import claude_tasks
 from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.settings import load_settings
 from claude_tasks.standin import install
 from claude_tasks.wiring import open_operations
@@ -110,8 +114,6 @@ class Installation:
         return int(self.query("SELECT epoch FROM scheduler_leases")[0][0])
 
     def runs(self, state: State | None = None) -> list[Run]:
-        from claude_tasks.domain.ports import RunFilter
-
         states = () if state is None else (state,)
         return self.operations.runs.list(RunFilter(states=states, limit=10_000))[::-1]
 
@@ -119,13 +121,11 @@ class Installation:
         wait_until(
             lambda: len(self.runs(state)) >= count,
             seconds=seconds,
-            what=f"{count} runs {state}; there are {[(r.id, r.state, r.error) for r in self.runs()]}",
+            what=f"{count} runs {state}; there are {[(r.id, r.state) for r in self.runs()]}",
         )
         return self.runs(state)
 
     def supervisor_pid(self, run: Run) -> int:
-        from claude_tasks.execution.run_folder import RunFolder
-
         folder = RunFolder.of(str(self.data / "runs"), run.id, max(run.claim, 1))
         return wait_until(folder.supervisor_pid, what="the supervisor has started") or 0
 
@@ -155,8 +155,6 @@ class Installation:
 
     def _end_strays(self) -> None:
         """Supervisors and agents that a test left behind, by their working folder."""
-        import psutil
-
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 ours = process.environ().get("CLAUDE_TASKS_DATA") == str(self.data)
@@ -177,8 +175,6 @@ def missing_ticks(installation: Installation, task_id: int) -> list[int]:
 
 def stopped(pid: int) -> bool:
     """Whether a process is stopped by a signal."""
-    import psutil
-
     return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 TERMINAL = ("completed", "failed", "cancelled", "skipped")
 
 
-def check_invariants(database: Path | str, *, settled: bool = True, starts: Path | None = None) -> None:
+def check_invariants(
+    database: Path | str, *, settled: bool = True, starts: Path | None = None
+) -> None:
     """Raise `AssertionError` for whatever does not hold.
 
     With ``settled`` nothing may be left in progress. ``starts`` is a file into which agents wrote
@@ -76,9 +78,7 @@ def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
             f"task {task['id']}: armed for what is not its next tick"
         )
     keys = {run["scheduled_for"] for run in runs}
-    ranges = [
-        (run["scheduled_for"], run["skipped_until"]) for run in runs if run["skipped_until"]
-    ]
+    ranges = [(run["scheduled_for"], run["skipped_until"]) for run in runs if run["skipped_until"]]
     tick = schedule.next_after(task["anchor_at"])
     while tick is not None and tick <= task["cursor_at"]:
         covered = tick in keys or any(first <= tick <= last for first, last in ranges)
@@ -94,4 +94,6 @@ def _check_starts(starts: Path, runs: list[Any]) -> None:
     states = {str(run["id"]): run["state"] for run in runs}
     for line in lines:
         run_id = line.partition(".")[0]
-        assert states.get(run_id) not in (None, "skipped", "queued"), f"{line} has no row to its name"
+        assert states.get(run_id) not in (None, "skipped", "queued"), (
+            f"{line} has no row to its name"
+        )

@@ -25,7 +25,7 @@ from claude_tasks.storage.sqlite import tick_table
 from claude_tasks.wiring import build_node
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.tick import TickPlan
+    from claude_tasks.domain.planned import TickPlan
 
 
 class OffsetClock(SystemClock):

@@ -40,9 +40,7 @@ def test_the_data_folder_is_absolute_and_a_flag_wins(tmp_path: Path) -> None:
         ("LEASE_RENEW", "15", "would expire before it is renewed"),
     ],
 )
-def test_a_bad_value_names_its_source(
-    tmp_path: Path, name: str, value: str, message: str
-) -> None:
+def test_a_bad_value_names_its_source(tmp_path: Path, name: str, value: str, message: str) -> None:
     environment = {"CLAUDE_TASKS_DATA": str(tmp_path), f"CLAUDE_TASKS_{name}": value}
     with pytest.raises(ConfigurationError, match=message):
         load_settings(environment)

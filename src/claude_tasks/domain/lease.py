@@ -9,8 +9,6 @@ No wall clock decides anything here. A follower takes the lease when
 ``expires_at`` is written for people and for diagnosis; no decision reads it.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A node: one process start of claude-tasks, whatever its role. Its id is a fresh UUID."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -9,16 +9,26 @@ Errors of every method: `StorageBusyError` when the write lock could not be had 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
-    from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
-    from claude_tasks.domain.task import Task, TaskSpec
-    from claude_tasks.domain.tick import PlannedRow, TickPlan
+    from claude_tasks.domain.planned import TickPlan
+    from claude_tasks.domain.run import Run, Trigger
+    from claude_tasks.domain.store_records import (
+        ArmedSpec,
+        Change,
+        Claimed,
+        Finish,
+        RunFilter,
+        TaskEdit,
+        TaskSummary,
+        TickOutcome,
+    )
+    from claude_tasks.domain.task import Task
 
 
 class Clock(Protocol):
@@ -31,40 +41,6 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since an arbitrary start. Never jumps, never goes back."""
         ...
-
-
-class ArmedSpec(NamedTuple):
-    """A validated task to store, with its first tick."""
-
-    spec: TaskSpec
-    anchor_at: int
-    next_run_at: int | None
-
-
-class TaskSummary(NamedTuple):
-    """A task with what its list shows of the last run that really began."""
-
-    task: Task
-    last_run_at: int | None
-    last_run_state: State | None
-    last_run_reason: Reason | None
-
-
-class TaskEdit(NamedTuple):
-    """A change to one task, valid only while the task stands where the editor read it.
-
-    ``columns`` holds just the columns that change. ``withdrawn`` are the skips for ticks that were
-    due under the schedule this edit takes away. ``drop_queued`` ends the task's queued scheduled
-    runs with that state and reason.
-    """
-
-    task_id: int
-    expected_revision: int
-    expected_cursor_at: int
-    expected_next_run_at: int | None
-    columns: Mapping[str, object]
-    withdrawn: Sequence[PlannedRow] = ()
-    drop_queued: tuple[State, Reason] | None = None
 
 
 class TaskStore(Protocol):
@@ -89,22 +65,6 @@ class TaskStore(Protocol):
     def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
         """Write the edit and bump the revision; False when the task moved since it was read."""
         ...
-
-
-class RunFilter(NamedTuple):
-    """Which runs to list, newest first. ``before_id`` pages by key."""
-
-    task_id: int | None = None
-    states: tuple[State, ...] = ()
-    before_id: int | None = None
-    limit: int = 20
-
-
-class Claimed(NamedTuple):
-    """A run this node has just taken, with the task as it stands now."""
-
-    run: Run
-    task: Task
 
 
 class RunStore(Protocol):
@@ -183,15 +143,6 @@ class RunStore(Protocol):
         ...
 
 
-class Finish(NamedTuple):
-    """The end of one claim of one run."""
-
-    run_id: int
-    claim: int
-    outcome: Outcome
-    log_path: str | None
-
-
 class Execution(Protocol):
     """Whatever carries runs out. Used by one thread."""
 
@@ -254,14 +205,6 @@ class TickStore(Protocol):
         ...
 
 
-class TickOutcome(NamedTuple):
-    """What a tick transaction wrote."""
-
-    queued: int
-    skipped: int
-    edited_meanwhile: int
-
-
 class LeaseStore(Protocol):
     """The lease record. Every change is a compare-and-swap."""
 
@@ -304,15 +247,6 @@ class NodeRegister(Protocol):
     def is_dead(self, node_id: str) -> bool:
         """Whether a node is certain to be gone."""
         ...
-
-
-class Change(NamedTuple):
-    """One entry of the change feed: ``topic`` is task, run, lease or node; ``ref`` its id."""
-
-    seq: int
-    topic: str
-    ref: str
-    at: int
 
 
 class ChangeFeed(Protocol):

@@ -9,11 +9,8 @@ A row may also be born ``skipped`` (missed, overlap, …). The states right of t
 terminal: a row that reached one is never written again.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
-
 
 AT_ONCE = 0
 """``not_before`` of a run that has nothing to wait for: a clock set back must not delay it."""

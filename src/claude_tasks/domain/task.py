@@ -1,7 +1,5 @@
 """A task: what to run, and when."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -8,8 +8,8 @@ afterwards. Nothing here knows about leadership or storage.
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
 
+from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.schedule import Schedule, missed_between, parse_schedule
 from claude_tasks.domain.task import Catchup, Overlap, Task
@@ -22,31 +22,6 @@ CATCHUP_ALL_CAP = 100
 
 COUNT_CAP = 10_000
 """Missed ticks are counted exactly up to here; beyond, the record says "at least"."""
-
-
-class PlannedRow(NamedTuple):
-    """One row of ``task_runs`` to be: a run to queue (``reason`` None) or a reasoned skip.
-
-    ``yields`` says that the row becomes a skip for overlap when the task is already at its limit
-    of active runs, which only the transaction that writes it can know.
-    """
-
-    scheduled_for: int
-    not_before: int
-    reason: Reason | None = None
-    error: str | None = None
-    skipped_count: int | None = None
-    skipped_until: int | None = None
-    yields: bool = False
-
-
-class TickPlan(NamedTuple):
-    """All that one task's due ticks lead to. ``cursor_at`` and ``next_run_at`` come after them."""
-
-    task: Task
-    rows: tuple[PlannedRow, ...]
-    cursor_at: int
-    next_run_at: int | None
 
 
 def schedule_of(task: Task) -> Schedule:

@@ -8,8 +8,9 @@ from claude_tasks.execution.executor import Executor
 from claude_tasks.execution.recorder import Recorder
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import Claimed, RunStore
+    from claude_tasks.domain.ports import RunStore
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
     from claude_tasks.settings import Settings
 

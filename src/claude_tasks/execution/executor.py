@@ -16,8 +16,8 @@ from claude_tasks.execution.run_log import events_path, snapshot_of
 from claude_tasks.execution.spawner import Spawner, Word
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import Claimed
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
     from claude_tasks.settings import Settings
 

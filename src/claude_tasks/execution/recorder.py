@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.ports import Finish
 from claude_tasks.domain.run import AT_ONCE
+from claude_tasks.domain.store_records import Finish
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
 

@@ -6,7 +6,8 @@ from claude_tasks.domain.errors import ConflictError, NotFoundError
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import TaskStore, TaskSummary
+    from claude_tasks.domain.ports import TaskStore
+    from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.ports import RunFilter, TaskSummary
 from claude_tasks.domain.run import Trigger
+from claude_tasks.domain.store_records import RunFilter, TaskSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

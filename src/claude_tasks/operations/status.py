@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.domain.ports import RunFilter
 from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, InvalidInputError
-from claude_tasks.domain.ports import ArmedSpec, TaskEdit
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
+from claude_tasks.domain.store_records import ArmedSpec, TaskEdit
 from claude_tasks.domain.task import ONE_OFF, Task, TaskSpec
 from claude_tasks.domain.tick import plan_withdrawal
 from claude_tasks.operations.lookup import TaskLookup

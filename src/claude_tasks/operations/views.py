@@ -11,8 +11,8 @@ from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.run import V1_STATUS, State
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import TaskSummary
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
 
 _V1_OPTIONAL = ("discord_webhook", "slack_webhook", "model", "permission_mode")

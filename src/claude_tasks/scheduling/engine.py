@@ -95,13 +95,13 @@ class Engine:
         return term is not None and self._ticker.take_due(term, at=at)
 
     def _rescue(self, term: Term | None, *, at: int) -> None:
-        """At the start of a term, and every now and then."""
-        if term is None and not self._rescues:
-            return
+        """At the start of a term, and every now and then; a follower looks after its own only."""
         monotonic = self._clock.monotonic()
         if term == self._rescued_in and monotonic < self._rescue_after:
             return
-        self._rescuer.look(term, at=at)
+        self._rescuer.resume_own()
+        if term is not None or self._rescues:
+            self._rescuer.take_over(term, at=at)
         self._rescued_in = term
         self._rescue_after = monotonic + RESCUE_SECONDS
 

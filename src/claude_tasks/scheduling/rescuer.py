@@ -30,9 +30,18 @@ class Rescuer:
         self._node_id = node_id
         self._register = register
 
-    def look(self, term: Term | None, *, at: int) -> int:
+    def resume_own(self) -> int:
+        """Watch the claims of ours that nobody watches: a pass failed between claim and launch."""
+        forgotten = [
+            run for run in self._store.running_of(self._node_id) if not self._execution.watches(run)
+        ]
+        for run in forgotten:
+            self._watch(run)
+        return len(forgotten)
+
+    def take_over(self, term: Term | None, *, at: int) -> int:
         """Rescue all that dead nodes left; how many runs."""
-        rescued = self._resume_own()
+        rescued = 0
         for run in self._store.running_elsewhere(self._node_id):
             if run.claimed_by is not None and self._register.is_dead(run.claimed_by):
                 rescued += self._adopt(run, term, at=at)
@@ -49,15 +58,6 @@ class Rescuer:
         log.info("adopted run %d of dead node %s", run.id, run.claimed_by)
         self._watch(run)
         return 1
-
-    def _resume_own(self) -> int:
-        """A claim of ours that nobody watches: we failed between the claim and the launch."""
-        forgotten = [
-            run for run in self._store.running_of(self._node_id) if not self._execution.watches(run)
-        ]
-        for run in forgotten:
-            self._watch(run)
-        return len(forgotten)
 
     def _watch(self, run: Run) -> None:
         self._execution.adopt(run, self._store.get_task(run.task_id, include_deleted=True))

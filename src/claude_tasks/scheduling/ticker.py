@@ -11,8 +11,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
-from claude_tasks.domain.tick import PlannedRow, TickPlan, plan_ticks
+from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term

@@ -8,7 +8,9 @@ import pytest
 
 from claude_tasks.clock import SystemClock
 from claude_tasks.domain.run import Run, State, Trigger
+from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.execution.execution import SupervisedExecution
+from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.settings import load_settings
 from claude_tasks.standin import install
 from claude_tasks.storage.sqlite.store import open_store
@@ -78,8 +80,6 @@ class Workshop:
         return self.finish(self.launch(prompt, **fields))
 
     def supervisor_pid(self, run: Run) -> int:
-        from claude_tasks.execution.run_folder import RunFolder
-
         folder = RunFolder.of(self.settings.folder.runs, run.id, run.claim)
         pid = wait_until(folder.supervisor_pid, what="the supervisor has started")
         assert pid is not None
@@ -94,8 +94,6 @@ class Workshop:
 
     def close(self) -> None:
         for state in (State.RUNNING,):
-            from claude_tasks.domain.ports import RunFilter
-
             for run in self.store.list_runs(RunFilter(states=(state,))):
                 self.execution.cancel(run.id)
         self.execution.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,8 @@ from support.builders import add_task
 from support.clock import START
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from claude_tasks.domain.ports import Store
 
 BASE = ["claude", "-p", "--output-format", "stream-json", "--verbose"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.execution.run_folder import Condition, RunFolder
+from claude_tasks.execution.spawner import Spawner, Word
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -234,8 +237,6 @@ def test_a_line_without_end_is_bounded_too(workshop: Workshop) -> None:
 
 
 def test_a_log_folder_deleted_while_the_agent_works_comes_back(workshop: Workshop) -> None:
-    import shutil
-
     run = workshop.launch("[case:slow seconds=1]")
     folder = Path(workshop.settings.folder.logs)
     wait_until(lambda: list(folder.glob("*/*.events.jsonl")))
@@ -354,7 +355,6 @@ def test_a_run_claimed_but_never_launched_goes_back_into_the_queue(workshop: Wor
     run = workshop.launch("first")
     workshop.finish(run)
     task = workshop.store.get_task(run.task_id)
-    from claude_tasks.domain.run import Trigger
 
     at = workshop.clock.now()
     queued = workshop.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="me", at=at)
@@ -368,9 +368,6 @@ def test_a_run_claimed_but_never_launched_goes_back_into_the_queue(workshop: Wor
 
 def test_a_supervisor_that_comes_after_the_verdict_starts_nothing(workshop: Workshop) -> None:
     """The spawner may read a request after its daemon died and a rescuer closed the claim."""
-    from claude_tasks.execution.run_folder import Condition, RunFolder
-    from claude_tasks.execution.spawner import Spawner, Word
-
     first = workshop.run("first")
     folder = RunFolder.of(workshop.settings.folder.runs, 77, 1)
     spec = {

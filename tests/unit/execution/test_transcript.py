@@ -81,8 +81,10 @@ def test_no_input_makes_it_fail(data: bytes) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from([*RESULT, "message", "content"]), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([*RESULT, "message", "content"]), inner, max_size=4)
+        ),
         max_leaves=12,
     ),
     st.sampled_from(["result", "assistant", "system", "rate_limit_event"]),

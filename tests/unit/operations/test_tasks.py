@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.domain.errors import ConflictError, InvalidInputError, NotFoundError
-from claude_tasks.domain.ports import RunFilter, TaskEdit
 from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.store_records import RunFilter, TaskEdit
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.exchange import export_tasks, parse_tasks
 from claude_tasks.operations.tasks import TaskOperations
@@ -106,10 +106,11 @@ def test_a_lost_update_is_refused(tasks: TaskOperations) -> None:
 
 
 def test_an_edit_that_loses_a_race_is_made_again_on_what_won(
-    tasks: TaskOperations, store: Store, clock: FakeClock
+    tasks: TaskOperations, store: Store
 ) -> None:
     task = tasks.add(spec(cron_expr=MINUTELY))
-    write, raced = store.edit_task, []
+    write = store.edit_task
+    raced: list[bool] = []
 
     def lose_once(edit: TaskEdit, *, at: int) -> bool:
         if not raced:

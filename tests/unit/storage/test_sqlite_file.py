@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,9 +20,6 @@ from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, p
 from claude_tasks.storage.sqlite.store import open_store
 from support.builders import add_task
 from support.clock import START
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -176,9 +172,7 @@ def test_folders_are_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
 
 
-def test_a_network_file_system_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = [("/", "ext4"), (str(tmp_path), "nfs4")]
     monkeypatch.setattr("claude_tasks.data_folder._linux_mounts", lambda: mounts)
     monkeypatch.setattr("claude_tasks.data_folder.sys.platform", "linux")

@@ -153,7 +153,7 @@ def _narrate(context: Context, runs: list[Run], told: set[int], began: int) -> N
 
 
 def _runs(context: Context, task: Task) -> list[Run]:
-    from claude_tasks.domain.ports import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (not for --help)
 
     return context.operations.runs.list(RunFilter(task_id=task.id, limit=200))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
-    from claude_tasks.domain.ports import TaskSummary
+    from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
 
 DESCRIPTION = ""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from claude_tasks.cli.context import Context
-    from claude_tasks.domain.ports import RunFilter
     from claude_tasks.domain.run import State
+    from claude_tasks.domain.store_records import RunFilter
 
 DESCRIPTION = "Skipped ticks are runs too, with the reason."
 EXAMPLES = """
@@ -57,7 +57,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _filter(context: Context, arguments: Namespace) -> RunFilter:
-    from claude_tasks.domain.ports import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (not for --help)
 
     if arguments.limit not in _LIMITS:
         raise InvalidInputError(f"--limit must be between 1 and {_LIMITS[-1]}")

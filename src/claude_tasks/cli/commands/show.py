@@ -29,7 +29,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Show it."""
-    from claude_tasks.domain.ports import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (not for --help)
     from claude_tasks.operations.preview import preview_task, preview_view  # noqa: PLC0415
     from claude_tasks.operations.views import run_view, task_view  # noqa: PLC0415
 

@@ -70,7 +70,7 @@ WHERE id = :run_id AND claim = :claim AND state = 'running'
 -- name: requeue_run
 -- running -> queued, to be claimed anew.
 UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before, error = :error,
-    claimed_by = NULL, assigned_to = NULL, started_at = NULL
+    claimed_by = NULL, started_at = NULL
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
 -- name: cancel_queued_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.lease import Lease, Term
-from claude_tasks.domain.ports import Change
+from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import node_from_row
 from claude_tasks.storage.sqlite.tables import Tables

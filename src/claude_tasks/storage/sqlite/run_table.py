@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, NotFoundError
-from claude_tasks.domain.ports import Claimed, Finish, RunFilter
+from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE
+from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
 from claude_tasks.domain.task import Overlap, Task
-from claude_tasks.domain.tick import PlannedRow
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import outcome_values, run_from_row, task_from_row
 from claude_tasks.storage.sqlite.tables import Tables

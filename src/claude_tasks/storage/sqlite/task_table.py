@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import NotFoundError
-from claude_tasks.domain.ports import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import column_values, task_from_row

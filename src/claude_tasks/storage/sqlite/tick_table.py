@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import LeadershipLostError
-from claude_tasks.domain.ports import TickOutcome
 from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.store_records import TickOutcome
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import task_from_row
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.tick import PlannedRow, TickPlan
+    from claude_tasks.domain.planned import PlannedRow, TickPlan
     from claude_tasks.storage.sqlite.connection import Connection
 
 
