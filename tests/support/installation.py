@@ -49,7 +49,7 @@ class Installation:
         simulated = install(folder / "agent")
         self.agent = folder / "claude"
         self.agent.write_text(
-            f'#!/bin/sh\necho "$CLAUDE_TASKS_RUN" >> {self.starts}\nexec {simulated} "$@"\n'
+            f'#!/bin/sh\necho "${{CLAUDE_TASKS_RUN##*/}}" >> {self.starts}\nexec {simulated} "$@"\n'
         )
         self.agent.chmod(0o755)
         self.environment = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
@@ -13,7 +12,7 @@ from claude_tasks.execution.command import agent_argv
 from claude_tasks.execution.process_tree import end_marked
 from claude_tasks.execution.run_folder import Condition, RunFolder
 from claude_tasks.execution.run_log import events_path, snapshot_of
-from claude_tasks.execution.spawner import Spawner, Word
+from claude_tasks.execution.spawner import Spawner
 
 if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
@@ -33,25 +32,20 @@ class Ended(NamedTuple):
     folder: RunFolder
 
 
-class _Phase(Enum):
-    REQUESTED = auto()
-    """The spawner has not answered yet: no lock is no sign of death."""
-    SPAWNED = auto()
-    """Our spawner will say when it ends."""
-    UNTOLD = auto()
-    """Nobody will say (any more): look."""
-
-
 class _Watched:
-    """One run under watch."""
+    """One run under watch.
+
+    While ``told`` the spawner will say when it ends, and until then no lock is no sign of death:
+    the request may still be on its way. Otherwise nobody will say, and its folder is looked at.
+    """
 
     def __init__(
-        self, run: Run, folder: RunFolder, snapshot: dict[str, Any], phase: _Phase
+        self, run: Run, folder: RunFolder, snapshot: dict[str, Any], *, told: bool
     ) -> None:
         self.run = run
         self.folder = folder
         self.snapshot = snapshot
-        self.phase = phase
+        self.told = told
         self.cancel_sent = False
 
 
@@ -90,19 +84,19 @@ class Executor:
         folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
         snapshot = snapshot_of(task)
         try:
-            folder.create(self._spec(claimed, snapshot), task.prompt)
+            folder.create(self._spec(claimed, folder, snapshot), task.prompt)
             self._spawner.request(folder.path)
         except (SpawnError, OSError) as error:
             self._failed.append(Ended(run, _spawn_failure(error), snapshot, folder))
         else:
-            self._watched[folder.path] = _Watched(run, folder, snapshot, _Phase.REQUESTED)
+            self._watched[folder.path] = _Watched(run, folder, snapshot, told=True)
 
     def adopt(self, run: Run, task: Task) -> None:
         """Watch a run whose node died. The task serves where the folder has no snapshot."""
         folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
         spec = folder.task()
         snapshot = spec["task"] if spec else snapshot_of(task)
-        self._watched[folder.path] = _Watched(run, folder, snapshot, _Phase.UNTOLD)
+        self._watched[folder.path] = _Watched(run, folder, snapshot, told=False)
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is under watch here, or its end not yet collected."""
@@ -135,26 +129,27 @@ class Executor:
         for answer in answers:
             watched = self._watched.get(answer.folder)
             if watched is not None:
-                started = answer.word is Word.STARTED
-                watched.phase = _Phase.SPAWNED if started else _Phase.UNTOLD
+                watched.told = False
         if not alive:
             for watched in self._watched.values():
-                watched.phase = _Phase.UNTOLD
-        return [w for w in self._watched.values() if w.phase is _Phase.UNTOLD]
+                watched.told = False
+        return [watched for watched in self._watched.values() if not watched.told]
 
     def _look(self, watched: _Watched) -> Ended | None:
         condition = watched.folder.look()
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:
-            killed = end_marked(_marker(watched.run))
+            killed = end_marked(watched.folder.path)
             log.warning("run %d: supervisor died, ended %d orphans", watched.run.id, killed)
             return None
         facts = watched.folder.ended()
         assert facts is not None  # every other condition leaves an exit.json
         return Ended(watched.run, facts, watched.snapshot, watched.folder)
 
-    def _spec(self, claimed: Claimed, snapshot: dict[str, Any]) -> dict[str, Any]:
+    def _spec(
+        self, claimed: Claimed, folder: RunFolder, snapshot: dict[str, Any]
+    ) -> dict[str, Any]:
         run, task = claimed
         cwd = _working_folder(task)
         _refuse_bypass_as_root(task)
@@ -162,16 +157,12 @@ class Executor:
         return {
             "argv": agent_argv(binary, task),
             "cwd": cwd,
-            "marker": _marker(run),
+            "marker": folder.path,  # run ids repeat from one data folder to the next
             "events": events_path(self._settings.folder.logs, task.id, run.id),
             "timeout_seconds": task.timeout_seconds,
             "kill_grace_seconds": self._settings.kill_grace,
             "task": snapshot,
         }
-
-
-def _marker(run: Run) -> str:
-    return f"{run.id}.{run.claim}"
 
 
 def _spawn_failure(error: SpawnError | OSError) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""End an agent with everything it started: TERM, a grace, KILL, until nothing is left.
+"""End what an agent leaves behind: TERM, a grace, KILL, until nothing is left.
 
 The agent's tools run in sessions of their own, so a kill of its process group misses them. On
 Linux the supervisor is a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): every orphan becomes
@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     import psutil
 
 MARKER = "CLAUDE_TASKS_RUN"
-"""Environment variable that names the run in every process below the agent."""
+"""Environment variable that names the claim, by its folder, in every process below the agent."""
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.02
 _LEFTOVER_GRACE_SECONDS = 1.0
@@ -35,22 +33,6 @@ def become_subreaper() -> None:
     """Inherit every orphan below this process."""
     if _prctl is not None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def die_with_parent() -> None:
-    """Called in the agent's process before exec: when the supervisor dies, so does the agent."""
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def end_agent(agent: subprocess.Popen[bytes], *, grace: float) -> None:
-    """TERM to the agent, which ends its own tools best, and KILL after ``grace`` seconds."""
-    agent.terminate()
-    try:
-        agent.wait(grace)
-    except subprocess.TimeoutExpired:
-        agent.kill()
-        agent.wait()
 
 
 def end_leftovers(marker: str) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -44,23 +43,13 @@ class RunFolder(NamedTuple):
 
     @property
     def spec(self) -> str:
-        """What to do."""
+        """What to do; locked by the supervisor as long as it lives."""
         return os.path.join(self.path, "spec.json")
 
     @property
     def prompt(self) -> str:
-        """The prompt: the agent's standard input."""
+        """The prompt, the agent's input; locked as long as the agent or a child of it lives."""
         return os.path.join(self.path, "prompt.txt")
-
-    @property
-    def supervisor_lock(self) -> str:
-        """Held while the supervisor lives."""
-        return os.path.join(self.path, "supervisor.lock")
-
-    @property
-    def agent_lock(self) -> str:
-        """Held while the agent or a child of it lives."""
-        return os.path.join(self.path, "agent.lock")
 
     @property
     def started(self) -> str:
@@ -81,13 +70,20 @@ class RunFolder(NamedTuple):
     def remove(self) -> None:
         """Forget the claim once its end is recorded.
 
-        The folder goes in one step: a supervisor that comes late must never find ``spec.json``
-        there and ``exit.json`` gone.
+        ``spec.json`` goes first: a supervisor that comes late must never find it there, still
+        linked, and ``exit.json`` gone.
         """
-        gone = f"{self.path}.done"
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(self.path, gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        for name in (self.spec, self.prompt, self.started, self.exit):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            return
+        except OSError:  # a draft of a supervisor that died while writing
+            import shutil  # noqa: PLC0415 (supervisors share this module and never remove)
+
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, path: str, value: dict[str, Any]) -> None:
         """Put one of the JSON files in place, durably."""
@@ -99,13 +95,15 @@ class RunFolder(NamedTuple):
         return _read(self.spec)
 
     def ended(self) -> dict[str, Any] | None:
-        """What ``exit.json`` says, None while there is none."""
-        return _read(self.exit)
+        """What ``exit.json`` says, None while there is none. Unreadable, it is no end we know."""
+        if not os.path.exists(self.exit):
+            return None
+        return _read(self.exit) or {"ended_by": "lost"}
 
     def supervisor_pid(self) -> int | None:
         """The supervisor's pid, as long as it is sure to be the supervisor's."""
         facts = _read(self.started)
-        if facts is None or not is_locked(self.supervisor_lock):
+        if facts is None or not is_locked(self.spec):
             return None
         return int(facts["supervisor_pid"])
 
@@ -118,7 +116,7 @@ class RunFolder(NamedTuple):
         if os.path.exists(self.exit):
             return Condition.ENDED
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        lock = try_lock(self.supervisor_lock)
+        lock = try_lock(self.spec)
         if lock is None:
             return Condition.SUPERVISED
         try:
@@ -129,7 +127,7 @@ class RunFolder(NamedTuple):
     def _close_if_dead(self) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
-        if is_locked(self.agent_lock):
+        if is_locked(self.prompt):
             return Condition.ORPHANED
         started = _read(self.started)
         condition = Condition.LOST if started else Condition.UNSTARTED
@@ -138,14 +136,13 @@ class RunFolder(NamedTuple):
         return condition
 
 
-def open_lock(path: str) -> int:
-    """A descriptor on a lock file, not inherited by child processes."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def try_lock(path: str, *, create: bool = True) -> int | None:
+    """Take the lock of a file; its descriptor, or None when another process holds it.
 
-
-def try_lock(path: str) -> int | None:
-    """Take the lock; its descriptor, or None when another process holds it."""
-    descriptor = open_lock(path)
+    The descriptor is not inherited by child processes. Errors: `OSError`.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    descriptor = os.open(path, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -172,10 +169,11 @@ def is_locked(path: str) -> bool:
 
 
 def _read(path: str) -> dict[str, Any] | None:
+    """A JSON file; None when it is missing, or was cut short by a crash."""
     try:
         with open(path, "rb") as file:
             value: dict[str, Any] = json.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return value
 

@@ -12,8 +12,6 @@ from typing import NamedTuple
 class Word(Enum):
     """What the spawner says of a folder."""
 
-    STARTED = "started"
-    """Its supervisor lives and holds the lock."""
     REFUSED = "refused"
     """Somebody else holds the lock, or the folder is gone."""
     ENDED = "ended"

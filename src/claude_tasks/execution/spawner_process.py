@@ -2,7 +2,7 @@
 
 It is single-threaded and has everything a supervisor needs imported already; a fork then shares
 all of that. Requests come in on standard input, one folder a line; answers go out on standard
-output: ``started``, ``refused`` or ``ended``, and the folder. At the end of input it exits; the
+output, once for each: ``ended`` or ``refused``, and the folder. At the end of input it exits; the
 supervisors stay.
 """
 
@@ -66,12 +66,9 @@ class Spawner:
         return bool(data)
 
     def _start(self, path: str) -> None:
-        """Fork one supervisor, with its lock taken before the answer is given."""
+        """Fork one supervisor, with its lock taken already: it is never unlocked and alive."""
         folder = RunFolder(path)
-        try:
-            lock = try_lock(folder.supervisor_lock)
-        except OSError:
-            lock = None
+        lock = _lock_of(folder)
         if lock is None:
             self._answer("refused", path)
             return
@@ -80,7 +77,6 @@ class Spawner:
             self._become_supervisor(folder)
         os.close(lock)  # the child's copy keeps it held
         self._folders[pid] = path
-        self._answer("started", path)
 
     def _become_supervisor(self, folder: RunFolder) -> None:
         """In the child: cut every tie to the spawner, do the work, never return."""
@@ -113,6 +109,18 @@ class Spawner:
             os.write(_ANSWERS, f"{word} {path}\n".encode())
         except BrokenPipeError:
             sys.exit(0)  # the daemon is gone; its successor reads the folders
+
+
+def _lock_of(folder: RunFolder) -> int | None:
+    """The lock of a claim that is still open; None when it was closed, or is somebody else's."""
+    try:
+        lock = try_lock(folder.spec, create=False)
+    except OSError:
+        return None
+    if lock is not None and os.fstat(lock).st_nlink == 0:
+        os.close(lock)  # removed between the open and the lock
+        return None
+    return lock
 
 
 if __name__ == "__main__":

@@ -16,18 +16,15 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.event_stream import EventStreamFile
 from claude_tasks.execution.process_tree import (
     MARKER,
     become_subreaper,
-    die_with_parent,
-    end_agent,
     end_leftovers,
     has_children,
 )
@@ -44,11 +41,16 @@ _RETRY_SECONDS = 1.0
 _PRIVATE_VARIABLES = ("CLAUDE_TASKS_AUTH_TOKEN", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT")
 """Not for the agent: our own token, and the marks that make the CLI refuse to run nested."""
 
+_AGENT_ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name not in _PRIVATE_VARIABLES
+}
+"""Made once, in the spawner: every supervisor shares it."""
+
 
 def supervise(folder: RunFolder) -> None:
     """Carry out the claim in ``folder``, whose supervisor lock this process holds."""
     if os.path.exists(folder.exit):
-        return  # closed by a rescuer: this claim came too late
+        return  # closed by a rescuer: we come too late
     os.setsid()
     become_subreaper()
     wakeup = _signal_pipe()  # before anyone can learn our pid and send a cancel
@@ -64,6 +66,8 @@ def _carry_out(folder: RunFolder, spec: dict[str, Any], wakeup: int) -> dict[str
     try:
         return _Supervision(folder, spec, wakeup).carry_out()
     except Exception:  # noqa: BLE001 (the failure is the result, and is shown as such)
+        import traceback  # noqa: PLC0415 (a supervisor shares what the spawner loaded: keep it small)
+
         end_leftovers(spec["marker"])
         return {
             "ended_by": "internal",
@@ -89,16 +93,18 @@ class _Supervision:
         """Run the agent; the facts for ``exit.json``."""
         started_at = _now()
         try:
-            agent = self._start()
-        except OSError as error:
+            agent, output, error = self._start()
+        except OSError as failure:
             return {
                 "ended_by": "spawn",
-                "error": f"{error.strerror}: {error.filename}",
+                "error": f"{failure.strerror}: {failure.filename}",
                 "started_at": started_at,
                 "ended_at": _now(),
             }
         events = EventStreamFile(self._spec["events"])
-        self._follow(agent, events)
+        self._follow(
+            agent, {output: (events.write, self._transcript.feed), error: (self._stderr.write,)}
+        )
         ended_at = _now()
         self._transcript.close()
         events.close()
@@ -114,36 +120,27 @@ class _Supervision:
             "transcript": self._transcript.summary(),
         }
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        taken = try_lock(self._folder.agent_lock)
-        assert taken is not None  # the folder belongs to this claim alone
-        environment = {k: v for k, v in os.environ.items() if k not in _PRIVATE_VARIABLES}
-        environment[MARKER] = self._spec["marker"]
+    def _start(self) -> tuple[AgentProcess, int, int]:
+        """The agent, and the descriptors of its output and its standard error."""
+        prompt = try_lock(self._folder.prompt)
+        assert prompt is not None  # the folder belongs to this claim alone
+        output, output_writing = os.pipe()
+        error, error_writing = os.pipe()
         try:
-            with open(self._folder.prompt, "rb") as prompt:
-                return subprocess.Popen(
-                    self._spec["argv"],
-                    cwd=self._spec["cwd"],
-                    env=environment,
-                    stdin=prompt,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    pass_fds=(taken,),
-                    start_new_session=True,
-                    preexec_fn=_prepare_agent,  # noqa: PLW1509 (this process has one thread)
-                )
+            agent = AgentProcess.start(
+                self._spec["argv"],
+                cwd=self._spec["cwd"],
+                environment=_AGENT_ENVIRONMENT | {MARKER: self._spec["marker"]},
+                standard=(prompt, output_writing, error_writing),
+                inherited=prompt,
+            )
         finally:
-            os.close(taken)
+            for descriptor in (prompt, output_writing, error_writing):
+                os.close(descriptor)
+        return agent, output, error
 
-    def _follow(self, agent: subprocess.Popen[bytes], events: EventStreamFile) -> None:
+    def _follow(self, agent: AgentProcess, streams: dict[int, tuple[Any, ...]]) -> None:
         """Read what the agent prints until it has exited, whoever else holds its pipes."""
-        assert agent.stdout is not None  # asked for above
-        assert agent.stderr is not None
-        streams = {
-            agent.stdout.fileno(): (events.write, self._transcript.feed),
-            agent.stderr.fileno(): (self._stderr.write,),
-        }
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         for descriptor in streams:
@@ -160,11 +157,11 @@ class _Supervision:
             while _drain_once(descriptor, sinks):
                 pass
 
-    def _end_when_due(self, agent: subprocess.Popen[bytes]) -> None:
+    def _end_when_due(self, agent: AgentProcess) -> None:
         if self._ended_by == "exit" and time.monotonic() >= self._deadline:
             self._ended_by = "timeout"
         if self._ended_by != "exit" and agent.poll() is None:
-            end_agent(agent, grace=self._spec["kill_grace_seconds"])
+            agent.end(grace=self._spec["kill_grace_seconds"])
 
     def _patience_ms(self) -> int:
         return max(0, int((self._deadline - time.monotonic()) * 1000) + 1)
@@ -197,13 +194,6 @@ def _signal_pipe() -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     return reading
-
-
-def _prepare_agent() -> None:
-    """In the agent's process, before exec."""
-    die_with_parent()
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _persist(folder: RunFolder, path: str, facts: dict[str, Any]) -> None:

@@ -137,6 +137,8 @@ class EngineThread:
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
         self._stopping = threading.Event()
+        self.failure: BaseException | None = None
+        """What ended the thread, when it was not `stop`: the node must not live on without it."""
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -160,6 +162,9 @@ class EngineThread:
         try:
             while not self._stopping.is_set():
                 self._sleep(self._engine.try_pass())
+        except BaseException as error:
+            log.critical("the engine failed", exc_info=error)
+            self.failure = error
         finally:
             self._execution.stop()
             self._close()

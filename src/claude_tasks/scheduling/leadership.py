@@ -191,6 +191,8 @@ class KeeperThread:
         self._keeper = keeper
         self._close = close
         self._stop = threading.Event()
+        self.failure: BaseException | None = None
+        """What ended the thread, when it was not `stop`."""
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
@@ -205,7 +207,12 @@ class KeeperThread:
 
     def _run(self) -> None:
         wait = 0.0
-        while not self._stop.wait(wait):
-            wait = self._keeper.step()
-        self._keeper.resign()
-        self._close()
+        try:
+            while not self._stop.wait(wait):
+                wait = self._keeper.step()
+        except BaseException as error:
+            log.critical("the lease keeper failed", exc_info=error)
+            self.failure = error
+        finally:
+            self._keeper.resign()
+            self._close()

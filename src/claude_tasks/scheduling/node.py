@@ -52,6 +52,12 @@ class RunningNode:
         """The term in which this node leads now, None while it follows."""
         return self._standing.term()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended one of the node's threads; whoever runs the node must end it then."""
+        keeper = None if self._keeper is None else self._keeper.failure
+        return self._engine.failure or keeper
+
     def start(self) -> None:
         """Be alive, then known, then at work. Errors: `StorageError`, `OSError`."""
         if self._started:

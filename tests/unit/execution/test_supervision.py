@@ -8,7 +8,6 @@ import shutil
 import signal
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -17,9 +16,7 @@ from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.execution.run_folder import Condition, RunFolder
 from claude_tasks.execution.spawner import Spawner, Word
 from support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from unit.execution.conftest import Workshop
+from support.workshop import Workshop
 
 
 def gone(pid: int) -> bool:
@@ -339,6 +336,21 @@ def test_a_supervisor_killed_with_its_agent_is_lost_and_nothing_lives_on(
     assert (ended.state, ended.reason) == (State.FAILED, Reason.LOST)
     wait_until(lambda: gone(pid), what="the tool of the orphaned agent is gone")
     assert workshop.started() == [f"{run.id}.1"]
+
+
+def test_orphans_of_another_data_folder_are_left_alone(workshop: Workshop, tmp_path: Path) -> None:
+    """Run ids repeat from one data folder to the next: 1.1 here is not 1.1 there."""
+    other = Workshop(tmp_path / "other")
+    theirs = other.launch("[case:slow seconds=1]")
+    other.wait_for_start(theirs)
+    tool = tmp_path / "tool"
+    mine = workshop.launch(f"[case:slow_tool seconds=60 pid_file={tool}]")
+    pid_from(tool)
+    assert (mine.id, mine.claim) == (theirs.id, theirs.claim)
+    os.kill(workshop.supervisor_pid(mine), signal.SIGKILL)
+    assert workshop.finish(mine).reason is Reason.LOST
+    assert other.finish(theirs).state is State.COMPLETED
+    other.close()
 
 
 def test_the_death_of_the_spawner_harms_no_run(workshop: Workshop) -> None:
