@@ -96,7 +96,7 @@ class Sandbox:
         The file's time is the start: no further process is needed to tell it.
         """
         path = self.root / "agent"
-        stamp = f': > "{self.stamps}/${{CLAUDE_TASKS_RUN:-peer}}.$$"'
+        stamp = f'run=${{CLAUDE_TASKS_RUN:-peer}}; : > "{self.stamps}/${{run##*/}}.$$"'
         path.write_text(f"#!/bin/sh\n{stamp}\n{_READ_ALL}\n{work}\n", encoding="utf-8")
         path.chmod(0o700)
         return path

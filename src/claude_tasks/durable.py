@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 
 def write_atomically(path: str, data: bytes, *, sync: bool = True) -> None:
     """Put ``data`` at ``path``, 0600: written beside it, flushed, then renamed over it.
 
-    With ``sync`` the file and its name survive a power cut once this returns. Errors: `OSError`,
-    and then ``path`` is as it was.
+    With ``sync`` a power cut leaves the old file or the new one, never a torn one. Errors:
+    `OSError`, and then ``path`` is as it was.
     """
     draft = f"{path}.{os.getpid()}.tmp"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_private(draft, data, sync=sync)
         os.replace(draft, path)
     except BaseException:
-        os.unlink(draft)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
         raise
-    if sync:
-        sync_folder(os.path.dirname(path))
 
 
-def sync_folder(path: str) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def write_private(path: str, data: bytes, *, sync: bool = False) -> None:
+    """Write a file, 0600, in place. With ``sync`` it survives a power cut once this returns.
+
+    (The file systems of Linux and macOS make a new file's name durable with its content.) Errors:
+    `OSError`; the file may then hold part of ``data``.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.fsync(descriptor)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if sync:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

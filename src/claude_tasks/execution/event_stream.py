@@ -52,10 +52,13 @@ class EventStreamFile:
             self._descriptor = -1
 
     def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            return os.open(self._path, flags, 0o600)
+            try:
+                return os.open(self._path, flags, 0o600)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+                return os.open(self._path, flags, 0o600)
         except OSError as error:
             self.failure = f"{self._path}: {error.strerror}"
             return -1

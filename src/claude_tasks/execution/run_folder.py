@@ -13,7 +13,7 @@ import os
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from claude_tasks.durable import write_atomically
+from claude_tasks.durable import write_atomically, write_private
 
 
 class Condition(Enum):
@@ -64,8 +64,8 @@ class RunFolder(NamedTuple):
     def create(self, spec: dict[str, Any], prompt: str) -> None:
         """Make the folder with its task. Errors: `OSError`."""
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        _write_private(self.prompt, prompt.encode())
-        _write_private(self.spec, json.dumps(spec).encode())
+        write_private(self.prompt, prompt.encode())
+        write_private(self.spec, json.dumps(spec).encode())
 
     def remove(self) -> None:
         """Forget the claim once its end is recorded.
@@ -85,10 +85,22 @@ class RunFolder(NamedTuple):
 
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def write(self, path: str, value: dict[str, Any]) -> None:
-        """Put one of the JSON files in place, durably."""
-        os.makedirs(self.path, mode=0o700, exist_ok=True)
-        write_atomically(path, json.dumps(value).encode())
+    def mark_started(self, supervisor_pid: int, *, at: int) -> None:
+        """Say, durably, that the agent is about to be started. Errors: `OSError`.
+
+        Written in place: as long as it is not whole, nothing was started.
+        """
+        facts = {"supervisor_pid": supervisor_pid, "started_at": at}
+        write_private(self.started, json.dumps(facts).encode(), sync=True)
+
+    def close(self, facts: dict[str, Any]) -> None:
+        """Say, for good, how the claim ended. Errors: `OSError`, and then it is still open."""
+        data = json.dumps(facts).encode()
+        try:
+            write_atomically(self.exit, data)
+        except FileNotFoundError:  # somebody removed the folder
+            os.makedirs(self.path, mode=0o700, exist_ok=True)
+            write_atomically(self.exit, data)
 
     def task(self) -> dict[str, Any] | None:
         """What ``spec.json`` says, None when there is none."""
@@ -132,7 +144,7 @@ class RunFolder(NamedTuple):
         started = _read(self.started)
         condition = Condition.LOST if started else Condition.UNSTARTED
         facts = {"ended_by": condition.name.lower(), **(started or {})}
-        self.write(self.exit, facts)
+        self.close(facts)
         return condition
 
 
@@ -176,9 +188,3 @@ def _read(path: str) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return value
-
-
-def _write_private(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(data)

@@ -49,6 +49,7 @@ class Spawner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            start_new_session=True,  # away from the terminal, with all supervisors
         )
         assert self._process.stdout is not None  # asked for above
         os.set_blocking(self._process.stdout.fileno(), False)

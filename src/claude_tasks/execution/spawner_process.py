@@ -15,7 +15,7 @@ import signal
 import sys
 
 from claude_tasks.execution.run_folder import RunFolder, try_lock
-from claude_tasks.execution.supervisor import supervise
+from claude_tasks.execution.supervisor import prepare_signals, supervise
 
 _REQUESTS = 0
 _ANSWERS = 1
@@ -40,10 +40,7 @@ class Spawner:
         os.set_blocking(self._wakeup, False)
         os.set_blocking(self._wakeup_writing, False)
         signal.set_wakeup_fd(self._wakeup_writing, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        # The terminal's signals are for the process that leads us; its end closes our input.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        prepare_signals()
 
     def serve(self) -> None:
         """Read requests until there are no more."""
@@ -53,7 +50,8 @@ class Spawner:
         while True:
             for descriptor, _ in poller.poll():
                 if descriptor == self._wakeup:
-                    os.read(self._wakeup, 4096)
+                    if signal.SIGTERM in os.read(self._wakeup, 4096):
+                        return
                     self._reap()
                 elif not self._read_requests():
                     return

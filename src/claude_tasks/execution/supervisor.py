@@ -5,9 +5,10 @@
                                 ├── timeout ──▶ TERM, grace, KILL
                                 └── SIGTERM (cancel) ──▶ the same
 
-It is forked by the spawner with ``supervisor.lock`` already held, leads a session of its own, and
-talks to nobody: what it has to say stands in the run's folder. It survives a full disk (the end is
-written as soon as there is room) and a deleted log folder.
+It is forked by the spawner with the lock of ``spec.json`` already held, leads a process group of
+its own (the session is the spawner's, away from any terminal), and talks to nobody: what it has to
+say stands in the run's folder. It survives a full disk (the end is written as soon as there is
+room) and a deleted log folder.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ from claude_tasks.execution.run_folder import try_lock
 from claude_tasks.execution.transcript import Transcript
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.execution.run_folder import RunFolder
 
 _CHUNK = 256 * 1024
 _STDERR_HEAD = 16 * 1024
 _STDERR_TAIL = 48 * 1024
 _RETRY_SECONDS = 1.0
+_TIDYING_NICENESS = 10
 _PRIVATE_VARIABLES = ("CLAUDE_TASKS_AUTH_TOKEN", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT")
 """Not for the agent: our own token, and the marks that make the CLI refuse to run nested."""
 
@@ -51,13 +55,14 @@ def supervise(folder: RunFolder) -> None:
     """Carry out the claim in ``folder``, whose supervisor lock this process holds."""
     if os.path.exists(folder.exit):
         return  # closed by a rescuer: we come too late
-    os.setsid()
+    os.setpgid(0, 0)
     become_subreaper()
     wakeup = _signal_pipe()  # before anyone can learn our pid and send a cancel
     with open(folder.spec, "rb") as file:
         spec: dict[str, Any] = json.load(file)
-    _persist(folder, folder.started, {"supervisor_pid": os.getpid(), "started_at": _now()})
-    _persist(folder, folder.exit, _carry_out(folder, spec, wakeup))
+    _persist(folder, lambda: folder.mark_started(os.getpid(), at=_now()))
+    facts = _carry_out(folder, spec, wakeup)
+    _persist(folder, lambda: folder.close(facts))
 
 
 def _carry_out(folder: RunFolder, spec: dict[str, Any], wakeup: int) -> dict[str, Any]:
@@ -106,6 +111,7 @@ class _Supervision:
             agent, {output: (events.write, self._transcript.feed), error: (self._stderr.write,)}
         )
         ended_at = _now()
+        os.nice(_TIDYING_NICENESS)  # runs that are still to start go first
         self._transcript.close()
         events.close()
         if has_children():
@@ -183,20 +189,30 @@ def _drain_once(descriptor: int, sinks: tuple[Any, ...]) -> bool:
 
 
 def _signal_pipe() -> int:
-    """A descriptor that becomes readable when a child ends or a cancel arrives."""
+    """A descriptor that becomes readable when a child ends or a cancel arrives.
+
+    The handlers themselves are the spawner's, inherited by the fork: see `prepare_signals`.
+    """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     os.set_blocking(reading, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    # A terminal's hangup or interrupt is meant for those who look, not for the run.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     return reading
 
 
-def _persist(folder: RunFolder, path: str, facts: dict[str, Any]) -> None:
+def prepare_signals() -> None:
+    """Called once, in the spawner: every supervisor inherits it.
+
+    The end of a child and a cancel arrive through the wake-up descriptor. A terminal's hangup or
+    interrupt is meant for those who look, not for runs.
+    """
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _persist(folder: RunFolder, write: Callable[[], None]) -> None:
     """Write one of the folder's files, waiting for room on a full disk.
 
     Gives up only when the data folder itself is gone: then nobody is left to read it.
@@ -204,7 +220,7 @@ def _persist(folder: RunFolder, path: str, facts: dict[str, Any]) -> None:
     data_folder = os.path.dirname(os.path.dirname(folder.path))
     while True:
         try:
-            folder.write(path, facts)
+            write()
         except OSError:
             if not os.path.isdir(data_folder):
                 return

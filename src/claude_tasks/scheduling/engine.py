@@ -33,6 +33,8 @@ LOOK_SECONDS = 0.2
 
 RESCUE_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 0.5
+_GATHER_SECONDS = 0.02
+"""Runs that end together are recorded together: one transaction for many."""
 _CLOCK_JUMP_MS = 5_000
 
 
@@ -176,6 +178,8 @@ class EngineThread:
         if descriptor is not None:
             poller.register(descriptor, select.POLLIN)
         # Rounded up: a poll that ends a hair early would spin until the tick is due.
-        if poller.poll(int(seconds * 1000) + 1 if seconds > 0 else 0):
-            with contextlib.suppress(BlockingIOError):
+        for woken, _ in poller.poll(int(seconds * 1000) + 1 if seconds > 0 else 0):
+            if woken == self._reading:
                 os.read(self._reading, 4096)
+            else:
+                self._stopping.wait(_GATHER_SECONDS)
