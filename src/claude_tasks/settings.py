@@ -41,12 +41,13 @@ class Settings(NamedTuple):
 class _Rule(NamedTuple):
     convert: type
     lowest: float | None = None
+    highest: float | None = None
     words: tuple[str, ...] = ()
 
 
 _RULES: dict[str, _Rule] = {
     "claude_bin": _Rule(str),
-    "max_concurrent_runs": _Rule(int, lowest=1),
+    "max_concurrent_runs": _Rule(int, lowest=1, highest=1000),
     "lease_ttl": _Rule(float, lowest=0.5),
     "lease_renew": _Rule(float, lowest=0.05),
     "lease_margin": _Rule(float, lowest=0.05),
@@ -101,6 +102,8 @@ def _checked(name: str, value: object, source: str) -> Any:
         raise ConfigurationError(f"{source}: {value!r} is not a number") from None
     if rule.lowest is not None and not converted >= rule.lowest:
         raise ConfigurationError(f"{source}: {value} is too small, at least {rule.lowest:g}")
+    if rule.highest is not None and converted > rule.highest:
+        raise ConfigurationError(f"{source}: {value} is too large, at most {rule.highest:g}")
     if rule.words and converted.lower() not in rule.words:
         raise ConfigurationError(f"{source}: {value!r}", hint=f"one of: {', '.join(rule.words)}")
     return converted.lower() if rule.words else converted

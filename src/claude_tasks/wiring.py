@@ -12,12 +12,14 @@ from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
 if TYPE_CHECKING:
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.domain.ports import Clock, Execution, Store
+    from claude_tasks.domain.run import Run
     from claude_tasks.operations.facade import Operations
     from claude_tasks.scheduling.engine import Engine, EngineThread
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
 
+_NO_LIMIT = 1_000_000
 _KEEPER_BUSY_TIMEOUT = 1.0
 """Seconds: a renewal that has to wait longer is better tried again, while trust lasts."""
 
@@ -45,7 +47,7 @@ def build_node(
     from claude_tasks.scheduling.node import RunningNode  # noqa: PLC0415
 
     clock = clock or SystemClock()
-    node = new_node(role, schedules=schedules, at=clock.now())
+    node = new_node(settings, role, schedules=schedules, at=clock.now())
     standing = Standing(clock)
     store = open_data(settings, clock=clock)
     engine, execution = _build_engine(settings, node, store, standing, clock)
@@ -67,7 +69,7 @@ def build_node(
     )
 
 
-def new_node(role: Role, *, schedules: bool, at: int) -> Node:
+def new_node(settings: Settings, role: Role, *, schedules: bool, at: int) -> Node:
     """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
     import socket  # noqa: PLC0415 (see `build_node`)
     import uuid  # noqa: PLC0415
@@ -82,6 +84,7 @@ def new_node(role: Role, *, schedules: bool, at: int) -> Node:
         version=__version__,
         scheduler=schedules,
         started_at=at,
+        max_concurrent_runs=settings.max_concurrent_runs,
     )
 
 
@@ -90,8 +93,8 @@ def _build_engine(
 ) -> tuple[Engine, Execution]:
     """The actors of the engine's thread, all on its one connection.
 
-    A command line's own node counts only its own runs and rescues what it stumbles over: it works
-    where no leader lives.
+    A command line's own node starts only what it was asked to, without a limit, and rescues what
+    it stumbles over: it works where no leader lives.
     """
     from claude_tasks.domain.node import Role  # noqa: PLC0415 (see `build_node`)
     from claude_tasks.execution.execution import SupervisedExecution  # noqa: PLC0415
@@ -108,12 +111,12 @@ def _build_engine(
         store=store,
         execution=execution,
         node_id=node.id,
-        max_concurrent_runs=settings.max_concurrent_runs,
+        max_concurrent_runs=_NO_LIMIT if alone else settings.max_concurrent_runs,
         per_node=alone,
     )
     engine = Engine(
         clock=clock,
-        ticker=Ticker(store),
+        ticker=Ticker(store, clock),
         dispatcher=dispatcher,
         rescuer=Rescuer(store=store, execution=execution, register=register, node_id=node.id),
         execution=execution,
@@ -158,15 +161,52 @@ def open_operations(settings: Settings, *, clock: Clock | None = None) -> Operat
     from claude_tasks.operations.tasks import TaskOperations  # noqa: PLC0415
     from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415 (the same)
 
+    def ask_to_end(run: Run) -> bool:
+        from claude_tasks.execution.run_folder import RunFolder  # noqa: PLC0415 (for cancel alone)
+
+        return RunFolder.of(settings.folder.runs, run.id, run.claim).ask_to_end()
+
+    def find_agent() -> str:
+        from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415 (rare)
+
+        return find_agent_binary(settings.claude_bin)
+
     clock = clock or SystemClock()
     store = open_data(settings, clock=clock)
-    register = Register(store, settings.folder.nodes)
     return Operations(
         tasks=TaskOperations(store, clock),
-        runs=RunOperations(store, clock),
+        runs=RunOperations(store, clock, ask_to_end=ask_to_end),
         status=StatusOperations(
-            store, register, clock, max_concurrent_runs=settings.max_concurrent_runs
+            store,
+            Register(store, settings.folder.nodes),
+            clock,
+            max_concurrent_runs=settings.max_concurrent_runs,
+            find_agent=find_agent,
         ),
         changes=store,
         close=store.close,
     )
+
+
+def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
+    """Record the runs that ended while no node lived; how many. One pass, no threads.
+
+    What still runs goes on, watched by nobody until the next node.
+    """
+    from claude_tasks.domain.node import Role  # noqa: PLC0415 (see `build_node`)
+    from claude_tasks.scheduling.leadership import Standing  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import LifetimeLock  # noqa: PLC0415
+
+    clock = clock or SystemClock()
+    node = new_node(settings, Role.CLI, schedules=False, at=clock.now())
+    store = open_data(settings, clock=clock)
+    lock = LifetimeLock(settings.folder.nodes, node.id)
+    lock.acquire()
+    try:
+        engine, _ = _build_engine(settings, node, store, Standing(clock), clock)
+        before = len(store.running_elsewhere(node.id))
+        engine.run_pass()
+        return before - len(store.running_of(node.id))
+    finally:
+        lock.release(tidy=True)
+        store.close()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from support.installation import SOURCE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.installation import Installation
 
 
@@ -24,6 +26,7 @@ class Program:
             **installation.environment,
             "PYTHONPATH": str(SOURCE),
             "TZ": "UTC",
+            "PATH": os.pathsep.join((str(_on_path(installation.folder)), os.environ["PATH"])),
         }
 
     def __call__(
@@ -70,6 +73,16 @@ class Program:
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
+
+
+def _on_path(folder: Path) -> Path:
+    """A folder with a ``claude-tasks``, as an installation leaves it: hints name just that."""
+    binaries = folder / "path"
+    binaries.mkdir()
+    started = binaries / "claude-tasks"
+    started.write_text(f'#!/bin/sh\nexec {sys.executable} -m claude_tasks "$@"\n')
+    started.chmod(0o755)
+    return binaries
 
 
 def _as_in_a_terminal() -> None:

@@ -11,9 +11,10 @@ from claude_tasks.domain.errors import (
     LeadershipLostError,
     NotFoundError,
     StorageError,
+    StorageValueError,
 )
 from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
-from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
+from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap
 from support.builders import add_task, completed, lead
 from support.clock import START
@@ -106,11 +107,78 @@ def test_one_tasks_long_queue_does_not_hold_up_another(store: Store) -> None:
     assert other.id in [entry.run.id for entry in claim(store, limit=2)]
 
 
+def test_plain_ticks_do_not_starve_a_run_that_had_to_wait(store: Store) -> None:
+    waiting = queue(store, add_task(store, at=START).id, node=None)
+    term = lead(store, at=START)
+    claim(store, term=term)
+    store.requeue_run(waiting.id, claim=1, attempt=2, not_before=START + 500, spent=None, at=START)
+    for _ in range(3):
+        queue(store, add_task(store, at=START).id, node=None)
+    [first] = claim(store, term=term, limit=1, at=START + 500)
+    assert first.run.id == waiting.id
+
+
+def test_a_queue_does_not_grow_without_end(store: Store) -> None:
+    task = add_task(store, at=START, overlap=Overlap.QUEUE)
+    runs = [queue(store, task.id) for _ in range(110)]
+    skipped = [run for run in runs if run.state is State.SKIPPED]
+    assert len(skipped) == 110 - 101
+    assert {run.reason for run in skipped} == {Reason.OVERLAP}
+    assert skipped[0].error is not None
+    assert "101 runs of this task" in skipped[0].error
+
+
+def test_a_deleted_tasks_queued_runs_do_not_start(store: Store) -> None:
+    task = add_task(store, at=START)
+    run = queue(store, task.id)
+    edit = TaskEdit(
+        task.id,
+        task.revision,
+        task.cursor_at,
+        task.next_run_at,
+        {"deleted_at": START, "next_run_at": None},
+        drop_queued=(State.SKIPPED, Reason.DELETED),
+    )
+    assert store.edit_task(edit, at=START)
+    assert claim(store) == []
+    assert store.get_run(run.id).reason is Reason.DELETED
+
+
+def test_what_earlier_attempts_cost_stays_when_no_other_follows(store: Store) -> None:
+    task = add_task(store, at=START)
+    run = queue(store, task.id)
+    claim(store)
+    spent = completed(at=START, cost_usd=0.5, input_tokens=7, error="attempt 1 failed: overload")
+    store.requeue_run(run.id, claim=1, attempt=2, not_before=START, spent=spent, at=START)
+    edit = TaskEdit(
+        task.id,
+        task.revision,
+        task.cursor_at,
+        task.next_run_at,
+        {"deleted_at": START, "next_run_at": None},
+        drop_queued=(State.SKIPPED, Reason.DELETED),
+    )
+    assert store.edit_task(edit, at=START)
+    ended = store.get_run(run.id)
+    assert (ended.state, ended.cost_usd, ended.input_tokens) == (State.CANCELLED, 0.5, 7)
+    assert ended.error is not None
+    assert ended.error.startswith("attempt 1 failed: overload; no further attempt")
+
+
+def test_a_value_no_column_takes_is_an_error_and_nothing_is_written(store: Store) -> None:
+    run = queue(store, add_task(store, at=START).id)
+    claim(store)
+    absurd = completed(at=START, num_turns=10**30)
+    with pytest.raises(StorageValueError):
+        store.finish_runs([Finish(run.id, 1, absurd, None)], at=START)
+    assert store.get_run(run.id).state is State.RUNNING
+
+
 def test_a_run_waits_for_its_time(store: Store) -> None:
     run = queue(store, add_task(store, at=START).id)
     claim(store)
     assert store.requeue_run(
-        run.id, claim=1, attempt=2, not_before=START + 500, error="x", at=START
+        run.id, claim=1, attempt=2, not_before=START + 500, spent=None, at=START
     )
     term = lead(store, at=START)
     assert claim(store, term=term, at=START + 499) == []
@@ -154,7 +222,7 @@ def test_a_run_that_ended_is_never_rewritten(store: Store) -> None:
     store.finish_runs([Finish(run.id, 1, first, None)], at=START)
     late = first._replace(state=State.FAILED, reason=Reason.LOST, output="late")
     assert store.finish_runs([Finish(run.id, 1, late, None)], at=START) == [False]
-    assert not store.requeue_run(run.id, claim=1, attempt=2, not_before=START, error=None, at=START)
+    assert not store.requeue_run(run.id, claim=1, attempt=2, not_before=START, spent=None, at=START)
     assert store.get_run(run.id).output == "first"
     with pytest.raises(ConflictError, match="ended already"):
         store.request_cancel(run.id, at=START)
@@ -172,7 +240,7 @@ def test_the_database_itself_refuses_to_rewrite_an_ended_run(store: Store) -> No
 def test_an_older_claim_cannot_end_a_newer_one(store: Store) -> None:
     run = queue(store, add_task(store, at=START).id)
     claim(store)
-    store.requeue_run(run.id, claim=1, attempt=1, not_before=START, error=None, at=START)
+    store.requeue_run(run.id, claim=1, attempt=1, not_before=START, spent=None, at=START)
     claim(store, term=lead(store, at=START))
     late = Finish(run.id, 1, completed(at=START), None)
     assert store.finish_runs([late], at=START) == [False]

@@ -101,19 +101,21 @@ class ModelExecution:
             self._agents.living.discard(claim)
             self._agents.cancelled.add(claim)
 
+    def tidy(self) -> None: ...
+
     def settle(self, *, at: int) -> int:
         over = [claim for claim in self._watched if claim not in self._agents.living]
         for claim in over:
             run = self._watched.pop(claim)
             if self._agents.starts[claim] == 0:
                 self._store.requeue_run(
-                    run.id, claim=run.claim, attempt=run.attempt, not_before=0, error=None, at=at
+                    run.id, claim=run.claim, attempt=run.attempt, not_before=0, spent=None, at=at
                 )
                 continue
             outcome = completed(at=at)
             if claim in self._agents.cancelled:
                 outcome = outcome._replace(state=State.CANCELLED, reason=Reason.CANCELLED)
-            self._store.finish_runs([Finish(run.id, run.claim, outcome, None)], at=at)
+            self._store.finish_runs([Finish(run.id, run.claim, outcome, "its log")], at=at)
         return len(over)
 
 
@@ -131,7 +133,7 @@ class ModelNode:
         self.standing = Standing(clock)
         self.execution = ModelExecution(self.store, agents)
         register = Register(self.store, settings.folder.nodes)
-        self.ticker = Ticker(self.store)
+        self.ticker = Ticker(self.store, clock)
         self.engine = Engine(
             clock=clock,
             ticker=self.ticker,
@@ -198,7 +200,7 @@ class Scheduler(RuleBasedStateMachine):
         self.agents = Agents()
         self.owner = open_store(self.settings.folder.database, at=0)
         self.task_operations = TaskOperations(self.owner, self.clock)
-        self.run_operations = RunOperations(self.owner, self.clock)
+        self.run_operations = RunOperations(self.owner, self.clock, ask_to_end=lambda _: False)
         self.births = 0
         self.nodes = [self.new_node(), self.new_node()]
         self.task_operations.add(spec(cron_expr="* * * * * *"))

@@ -34,6 +34,7 @@ def node(node_id: str = "node-a", **fields: Any) -> Node:
         "version": "1.0.0",
         "scheduler": True,
         "started_at": 0,
+        "max_concurrent_runs": 8,
         **fields,
     }
     return Node(**values)

@@ -49,6 +49,9 @@ def _check_rows(runs: list[Any], *, settled: bool) -> None:
             raise AssertionError(f"left in progress: {where}")
         if run["state"] in ("failed", "cancelled", "skipped"):
             assert run["reason"], f"{where} gives no reason"
+        if run["state"] in ("completed", "failed"):
+            noted = "run log could not be written" in (run["error"] or "")
+            assert run["log_path"] or noted, f"{where} has no run log"
         if run["state"] == "skipped":
             assert run["started_at"] is None, f"{where} was started"
     keys = Counter(
@@ -87,10 +90,14 @@ def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
 
 
 def _check_starts(starts: Path, runs: list[Any]) -> None:
-    """No claim started two agents, and no skipped or queued row started any."""
+    """No claim started two agents, no row more than its attempts, and no skipped row any."""
     lines = starts.read_text().split() if starts.exists() else []
     doubled = [line for line, count in Counter(lines).items() if count > 1]
     assert not doubled, f"started twice: {doubled}"
+    attempts = {str(run["id"]): run["attempt"] for run in runs}
+    per_run = Counter(line.partition(".")[0] for line in lines)
+    often = {run_id: count for run_id, count in per_run.items() if count > attempts[run_id]}
+    assert not often, f"started more often than there were attempts: {often}"
     states = {str(run["id"]): run["state"] for run in runs}
     for line in lines:
         run_id = line.partition(".")[0]

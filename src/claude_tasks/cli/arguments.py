@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _HELP_WIDTH = 96
+_EXAMPLES = "examples:"
 
 # Argparse looks for a translated catalogue at every word of its own: 1.5 ms a command, for texts
 # that exist in English only.
@@ -21,10 +22,16 @@ setattr(argparse, "_", str)  # noqa: B010 (no public way)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Of a fixed width: asking the terminal loads shutil with all its compressors, 2 ms."""
+    """Of a given width: left to argparse it loads shutil with all its compressors, 2 ms."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26, width=_HELP_WIDTH)
+    def __init__(self, prog: str, width: int = _HELP_WIDTH) -> None:
+        super().__init__(prog, max_help_position=26, width=width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Examples stay as they are, to be copied."""
+        if text.startswith(_EXAMPLES):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)  # noqa: SLF001 (its base)
 
 
 class HelpAsked(Exception):  # noqa: N818 (it is an answer, no error)
@@ -39,13 +46,14 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=f"claude-tasks {command}",
             description=description,
-            epilog=f"examples:\n{_indented(examples)}" if examples else None,
+            epilog=f"{_EXAMPLES}\n{_indented(examples)}" if examples else None,
             formatter_class=_Formatter,
             allow_abbrev=False,
             add_help=False,
             usage="",
         )
         self.command = command
+        self._width = _HELP_WIDTH
         self.takes_extra = False
         """Whether words after ``--`` go to the agent, as ``extra_args``."""
 
@@ -62,10 +70,14 @@ class Parser(argparse.ArgumentParser):
         extra = ["[-- agent flags]"] if self.takes_extra else []
         self.usage = " ".join([self.prog, *words, "[flags]", *extra])
 
-    def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The arguments. Errors: `HelpAsked`; `InvalidInputError` for whatever is wrong."""
+    def read(self, argv: Sequence[str], *, width: int | None = None) -> argparse.Namespace:
+        """The arguments. Errors: `HelpAsked`; `InvalidInputError` for whatever is wrong.
+
+        ``width`` is that of the terminal, for help.
+        """
         words, extra = self._split(list(argv))
         if "-h" in words or "--help" in words:
+            self._width = min(width or _HELP_WIDTH, _HELP_WIDTH)
             raise HelpAsked(self.format_help())
         arguments, unknown = self.parse_known_intermixed_args(words)
         if unknown:
@@ -78,6 +90,9 @@ class Parser(argparse.ArgumentParser):
         """Argparse's own complaints, as our error."""
         text = message.removeprefix("argument ")
         raise InvalidInputError(text, hint=f"claude-tasks {self.command} --help", code="usage")
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return _Formatter(self.prog, self._width)
 
     def flags(self) -> dict[str, str | None]:
         """Every flag with its help; for completion."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.catalog import COMMANDS
 from claude_tasks.cli.main import load_command
-from claude_tasks.cli.task_flags import CHOICES
+from claude_tasks.cli.task_flags import CHOICES, FIELD_OF
 from claude_tasks.domain.run import State
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "--log-format": ("text", "json"),
     "--log-level": ("debug", "info", "warning", "error"),
     "--agent": ("simulated", "claude"),
+    "--clear": tuple(FIELD_OF),
 }
 _FILES = ("--data", "--dir", "--prompt-file", "--output")
 
@@ -67,6 +68,8 @@ def fish() -> str:
     seen = f"__fish_seen_subcommand_from {' '.join(_TAKES_TASK)}"
     ask = "(claude-tasks completion --task-names 2>/dev/null)"
     lines.append(f"complete -c claude-tasks -n '{seen}' -a '{ask}'")
+    ask = "(claude-tasks completion --run-ids 2>/dev/null)"
+    lines.append(f"complete -c claude-tasks -n '__fish_seen_subcommand_from cancel' -a '{ask}'")
     return "\n".join(lines) + "\n"
 
 
@@ -87,6 +90,8 @@ def _words(command: str) -> str:
 def _fish_flag(command: str, flag: str, text: str | None) -> str:
     kind = f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}"
     words = _VALUES.get(flag)
+    if flag == "--tz":
+        words = ("(claude-tasks completion --zones 2>/dev/null)",)
     value = f" -x -a '{' '.join(words)}'" if words else " -r -F" if flag in _FILES else ""
     about = f" -d {_quoted(text)}" if text else ""
     return (
@@ -115,6 +120,7 @@ _claude_tasks() {{
   COMPREPLY=()
   case "$before" in
 {values}
+    --tz) values="$(claude-tasks completion --zones 2>/dev/null)" ;;
     {files}) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   if [[ -n "$values" ]]; then
@@ -134,6 +140,9 @@ _claude_tasks() {{
       local IFS=$'\\n'
       COMPREPLY=($(compgen -W "$(claude-tasks completion --task-names 2>/dev/null)" -- "$word"))
       COMPREPLY=("${{COMPREPLY[@]// /\\\\ }}") ;;
+    cancel)
+      values="$(claude-tasks completion --run-ids 2>/dev/null)"
+      COMPREPLY=($(compgen -W "$values" -- "$word")) ;;
     help) COMPREPLY=($(compgen -W "$commands" -- "$word")) ;;
     completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
     import) COMPREPLY=($(compgen -f -- "$word")) ;;
@@ -159,6 +168,7 @@ _claude_tasks() {{
   done
   case $before in
 {values}
+    --tz) compadd -- ${{(f)"$(claude-tasks completion --zones 2>/dev/null)"}}; return ;;
     {files}) _files; return ;;
   esac
   if [[ -z $command ]]; then
@@ -177,6 +187,7 @@ _claude_tasks() {{
     {tasks})
       names=(${{(f)"$(claude-tasks completion --task-names 2>/dev/null)"}})
       compadd -- $names ;;
+    cancel) compadd -- ${{(f)"$(claude-tasks completion --run-ids 2>/dev/null)"}} ;;
     help) _describe command commands ;;
     completion) compadd -- bash zsh fish ;;
     import) _files ;;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from claude_tasks.domain.errors import InvalidInputError, NotFoundError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.render import Printer
     from claude_tasks.domain.node import Role
     from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
     from claude_tasks.operations.lookup import TaskLookup
     from claude_tasks.scheduling.node import RunningNode
@@ -37,10 +40,13 @@ class Context:
         self._settings: Settings | None = None
         self._operations: Operations | None = None
         self._store: Store | None = None
+        self._zone: str | None = None
 
     @property
     def settings(self) -> Settings:
         """The settings in force. Errors: `ConfigurationError`."""
+        if self._data is not None and not self._data.strip():
+            raise InvalidInputError("--data: it is empty", hint="name a folder", code="usage")
         if self._settings is None:
             from claude_tasks.settings import load_settings  # noqa: PLC0415 (when needed)
 
@@ -65,6 +71,45 @@ class Context:
         if self._store is None:
             self._store = open_data(self.settings)
         return TaskLookup(self._store)
+
+    @property
+    def zone(self) -> str:
+        """This machine's time zone. Says so, once, where TZ names none that is known."""
+        if self._zone is None:
+            from claude_tasks.cli.local_zone import local_zone  # noqa: PLC0415 (when needed)
+
+            self._zone = local_zone(self.environment, warn=self.printer.note)
+        return self._zone
+
+    def find_task(self, reference: str) -> Task:
+        """A task that lives. Errors: `NotFoundError`, which says so where it was deleted."""
+        try:
+            return self.operations.tasks.get(reference)
+        except NotFoundError:
+            deleted = self._deleted(reference)
+            if deleted is None:
+                raise
+        raise NotFoundError(
+            f'Task {deleted.id} "{deleted.name}" was deleted',
+            hint=f"bring it back with: claude-tasks restore {deleted.id}",
+        )
+
+    def _deleted(self, reference: str) -> Task | None:
+        from claude_tasks.domain.errors import ClaudeTasksError  # noqa: PLC0415 (rarely needed)
+
+        try:
+            return self.operations.tasks.get(reference, include_deleted=True)
+        except ClaudeTasksError:  # none, or several of that name: then it is just not found
+            return None
+
+    def settle(self) -> None:
+        """Record what ended while no node lived, so that nothing reads as running that is not."""
+        status = self.operations.status
+        if not status.has_leftovers() or status.living_nodes():
+            return
+        from claude_tasks.wiring import settle_leftovers  # noqa: PLC0415 (rarely needed)
+
+        settle_leftovers(self.settings)
 
     def use_settings(self, settings: Settings) -> None:
         """Work with these settings from now on."""

@@ -19,6 +19,7 @@ CONFLICT = 4
 STORAGE = 5
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+TERMINATED = 143
 
 MEANINGS = {
     DONE: "done",
@@ -29,6 +30,7 @@ MEANINGS = {
     STORAGE: "the database cannot be used",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "nobody read the output any more",
+    TERMINATED: "told to end (SIGTERM) while it waited for a run; the run goes on",
 }
 
 _BY_CLASS: tuple[tuple[type[ClaudeTasksError], int], ...] = (
@@ -38,6 +40,10 @@ _BY_CLASS: tuple[tuple[type[ClaudeTasksError], int], ...] = (
     (ConflictError, CONFLICT),
     (StorageError, STORAGE),
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM while a run was waited for. As with Ctrl-C, what catches errors lets it pass."""
 
 
 def exit_code_of(error: ClaudeTasksError) -> int:

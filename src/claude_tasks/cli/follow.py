@@ -6,14 +6,16 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from claude_tasks.cli.context import Context
     from claude_tasks.domain.run import Run
 
 _LOOK_SECONDS = 0.05
+_LOOKS_BETWEEN_SETTLINGS = 10
 _LOOKS_BETWEEN_CHECKS = 40
 _BLOCK = 1 << 16
+UNWATCHED = "running under its supervisor; no daemon to record it"
 
 
 class EventTail:
@@ -51,12 +53,18 @@ class EventTail:
 
 
 def follow(
-    context: Context, run_id: int, *, show: Callable[[bytes], None] | None = None, own: bool = False
+    context: Context,
+    run_id: int,
+    *,
+    show: Callable[[bytes], None] | None = None,
+    own: bool = False,
+    leave: Callable[[float], bool] | None = None,
 ) -> Run:
     """Wait until a run ended; ``show`` gets each line of its event stream meanwhile.
 
-    Says so on standard error when nobody is there who could carry it out, unless the run is this
-    process's ``own``.
+    Unless the run is this process's ``own``, its end is recorded here where no node lives, and it
+    is said on standard error when nobody is there who could carry it out. ``leave`` waits so many
+    seconds at most and tells whether to stop following, ended or not.
     """
     operations = context.operations
     operations.changes.changed()  # what comes after this look counts
@@ -65,14 +73,39 @@ def follow(
     looks, warned = 0, own
     while not run.state.is_terminal:
         _show(tail.lines(), show)
-        context.sleep(_LOOK_SECONDS)
+        if leave is None:
+            context.sleep(_LOOK_SECONDS)
+        elif leave(_LOOK_SECONDS):
+            run = operations.runs.get(run_id)
+            break
         looks += 1
+        if not own and looks % _LOOKS_BETWEEN_SETTLINGS == 0:
+            context.settle()
         if operations.changes.changed():
             run = operations.runs.get(run_id)
         elif not warned and looks % _LOOKS_BETWEEN_CHECKS == 0:
             warned = _warn_if_alone(context, run)
     _show(tail.close(), show)
     return run
+
+
+def is_alone(context: Context, run: Run) -> bool:
+    """Whether no living node watches a run or could take it."""
+    status = context.operations.status
+    living = {node.id for node in status.living_nodes()}
+    return run.claimed_by not in living and not status.scheduler_lives()
+
+
+def unwatched_notes(context: Context, runs: Iterable[Run]) -> list[str]:
+    """Which of these run on although no node lives that would record their end."""
+    running = [run for run in runs if run.state.value == "running"]
+    if not running or not is_alone(context, running[0]):
+        return []
+    if len(running) == 1:
+        return [f"Run {running[0].id} is {UNWATCHED}. Start one with: claude-tasks daemon"]
+    ids = ", ".join(str(run.id) for run in running)
+    unwatched = f"Runs {ids} are running under their supervisors; no daemon to record them."
+    return [f"{unwatched} Start one with: claude-tasks daemon"]
 
 
 def _show(lines: Iterator[bytes], show: Callable[[bytes], None] | None) -> None:
@@ -82,9 +115,11 @@ def _show(lines: Iterator[bytes], show: Callable[[bytes], None] | None) -> None:
 
 
 def _warn_if_alone(context: Context, run: Run) -> bool:
-    living = {node.id for node in context.operations.status.living_nodes()}
-    if run.claimed_by in living or context.operations.status.scheduler_lives():
+    if not is_alone(context, run):
         return False
+    if run.state.value == "running":
+        context.printer.note(f"Run {run.id} is {UNWATCHED}.")
+        return True
     context.printer.note(
         f"Run {run.id} is {run.state}, and no scheduler lives: start one with: claude-tasks daemon"
     )

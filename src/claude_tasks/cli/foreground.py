@@ -1,10 +1,18 @@
-"""Run a task in this process, where no scheduler lives: a node of its own, for this one run."""
+"""Run a task in this process, where no scheduler lives: a node of its own, for this one run.
+
+Signals are collected, not raised: whatever the instant at which one arrives, it is answered here.
+"""
 
 from __future__ import annotations
 
+import signal
+
+from claude_tasks.cli.exit_codes import Terminated
 from claude_tasks.cli.follow import follow
+from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.run import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,50 +20,105 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def run_here(context: Context, task: Task) -> Run:
     """Run it and wait for its end. Ctrl-C cancels; a second one leaves it to its supervisor.
 
     Raises:
         KeyboardInterrupt: after the second; or after the first, once the run has ended.
+        Terminated: after SIGTERM, which leaves it at once.
     """
-    node = context.build_node(Role.CLI, schedules=False)
-    node.start()
+    pipe = SignalPipe(_SIGNALS)
     try:
-        run = context.operations.runs.start(task.id, assigned_to=node.node.id)
-        if run.state.is_terminal:  # skipped: overlap
-            return run
-        node.wake()
-        context.printer.note(
-            f'No scheduler lives: running task {task.id} "{task.name}" here, as run {run.id}.'
-        )
-        return _stay(context, run)
+        node = context.build_node(Role.CLI, schedules=False)
+        try:
+            node.start()
+            run = context.operations.runs.start(task.id, assigned_to=node.node.id)
+            if run.state.is_terminal:  # skipped: overlap
+                return run
+            node.wake()
+            context.printer.note(
+                f'No scheduler lives: running task {task.id} "{task.name}" here, as run {run.id}.'
+            )
+            return _Attendance(context, run, pipe).stay()
+        finally:
+            node.stop()
     finally:
-        node.stop()
+        pipe.close()
 
 
-def _stay(context: Context, run: Run) -> Run:
+def wait_or_leave(context: Context, run: Run) -> Run:
+    """Wait for a run of another node's. Ctrl-C and SIGTERM leave it.
+
+    Raises:
+        KeyboardInterrupt: it was left (`Terminated` for SIGTERM).
+    """
+    pipe = SignalPipe(_SIGNALS)
+    got: list[signal.Signals] = []
+
+    def leave(seconds: float) -> bool:
+        got.extend(pipe.wait(seconds))
+        return bool(got)
+
     try:
-        return follow(context, run.id, own=True)
-    except KeyboardInterrupt:
-        if not _cancel(context, run):
-            return context.operations.runs.get(run.id)
-    try:
-        ended = follow(context, run.id, own=True)
-    except KeyboardInterrupt:
-        context.printer.note(
-            f"Run {run.id} ends under its supervisor; see later: claude-tasks logs {run.id}"
+        seen = follow(context, run.id, leave=leave)
+    finally:
+        pipe.close()
+    if seen.state.is_terminal:
+        return seen
+    context.printer.note(f"Run {run.id} goes on; end it with: claude-tasks cancel {run.id}")
+    raise Terminated if signal.SIGTERM in got else KeyboardInterrupt
+
+
+class _Attendance:
+    """Staying with a run of this process's own, and what Ctrl-C and SIGTERM do meanwhile."""
+
+    def __init__(self, context: Context, run: Run, pipe: SignalPipe) -> None:
+        self._context = context
+        self._run = run
+        self._pipe = pipe
+        self._interrupts = 0
+        self._terminated = False
+
+    def stay(self) -> Run:
+        """The run as it ended. Raises: see `run_here`."""
+        seen = follow(self._context, self._run.id, own=True, leave=self._leave)
+        if not seen.state.is_terminal:
+            self._context.printer.note(_left(seen))
+        elif self._interrupts:
+            self._context.printer.note(f"Run {seen.id} {seen.state}.")
+        else:
+            return seen
+        raise Terminated if self._terminated else KeyboardInterrupt
+
+    def _leave(self, seconds: float) -> bool:
+        """Answer what came within so many seconds; whether to leave the run behind."""
+        for number in self._pipe.wait(seconds):
+            if number is signal.SIGTERM:
+                self._terminated = True
+            elif self._interrupts or self._cancels():
+                self._interrupts += 1
+        return self._terminated or self._interrupts > 1
+
+    def _cancels(self) -> bool:
+        """Ask for the end; False when it had ended already, and there is nothing to interrupt."""
+        try:
+            self._context.operations.runs.cancel(self._run.id)
+        except ConflictError:
+            return False
+        self._context.printer.note(
+            f"Cancelling run {self._run.id}; Ctrl-C again to leave it behind."
         )
-        raise
-    context.printer.note(f"Run {ended.id} {ended.state}.")
-    raise KeyboardInterrupt
+        return True
 
 
-def _cancel(context: Context, run: Run) -> bool:
-    """Ask for the end; False when it had ended already."""
-    try:
-        context.operations.runs.cancel(run.id)
-    except ConflictError:
-        return False
-    context.printer.note(f"Cancelling run {run.id}; Ctrl-C again to leave it behind.")
-    return True
+def _left(run: Run) -> str:
+    if run.state is State.QUEUED:
+        return f"Run {run.id} has not begun; the next daemon takes it: claude-tasks daemon"
+    if run.cancel_requested_at is not None:
+        goes_on = "ends under its supervisor"
+    else:
+        goes_on = "goes on under its supervisor"
+    return f"Run {run.id} {goes_on}; see later: claude-tasks logs {run.id}"

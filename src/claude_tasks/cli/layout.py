@@ -55,12 +55,13 @@ def cut(text: str, width: int) -> str:
 def table_lines(table: Table, width: int | None, paint: Paint) -> list[str]:
     """A table as lines of at most ``width`` columns, however long without one."""
     columns = list(table.columns)
-    rows = [[_cell(cell) for cell in row] for row in table.rows]
-    widths = _natural_widths(columns, rows)
+    head: list[str] = [Toned(column.title, "dim", short=column.short) for column in columns]
+    rows = [head, *([_cell(cell) for cell in row] for row in table.rows)]
+    widths = _natural_widths(rows)
+    if width is not None:
+        _shorten(rows, widths, width)
     kept = _fit(columns, widths, width)
-    lines = [_row([Toned(column.title, "dim") for column in columns], columns, widths, kept, paint)]
-    lines += [_row(row, columns, widths, kept, paint) for row in rows]
-    return lines
+    return [_row(row, columns, widths, kept, paint) for row in rows]
 
 
 def pair_lines(pairs: Pairs, paint: Paint) -> list[str]:
@@ -78,14 +79,23 @@ def pair_lines(pairs: Pairs, paint: Paint) -> list[str]:
 
 def _cell(cell: str) -> str:
     text = one_line(cell)
-    return Toned(text, cell.tone) if isinstance(cell, Toned) else text
+    return Toned(text, cell.tone, short=cell.short) if isinstance(cell, Toned) else text
 
 
-def _natural_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [
-        max([len(column.title), *(text_width(row[place]) for row in rows)])
-        for place, column in enumerate(columns)
-    ]
+def _natural_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(text_width, cells)) for cells in zip(*rows, strict=True)]
+
+
+def _shorten(rows: list[list[str]], widths: list[int], limit: int) -> None:
+    """Where it is too wide give up what says a thing twice, column by column from the left."""
+    for place in range(len(widths)):
+        if _total(widths, range(len(widths))) <= limit:
+            return
+        for row in rows:
+            cell = row[place]
+            if isinstance(cell, Toned) and cell.short is not None:
+                row[place] = Toned(cell.short, cell.tone)
+        widths[place] = max(text_width(row[place]) for row in rows)
 
 
 def _fit(columns: Sequence[Column], widths: list[int], limit: int | None) -> list[int]:
@@ -96,7 +106,7 @@ def _fit(columns: Sequence[Column], widths: list[int], limit: int | None) -> lis
         droppable = [i for i in kept if columns[i].droppable]
         spare = sum(widths[i] - _NARROWEST for i in wide)
         if droppable and spare < _total(widths, kept) - limit:
-            kept.remove(droppable[-1])
+            kept.remove(droppable[0])
         elif wide:
             widths[max(wide, key=lambda i: (columns[i].flexible, widths[i]))] -= 1
         else:

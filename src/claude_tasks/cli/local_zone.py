@@ -8,7 +8,7 @@ from claude_tasks.domain.errors import InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _FALLBACK = "UTC"
 _MARK = "zoneinfo/"
@@ -19,10 +19,20 @@ def local_zone(
     *,
     timezone_file: str = "/etc/timezone",
     localtime_link: str = "/etc/localtime",
+    warn: Callable[[str], None] | None = None,
 ) -> str:
-    """From TZ, then /etc/timezone, then where /etc/localtime points; else UTC."""
+    """From TZ, then /etc/timezone, then where /etc/localtime points; else UTC.
+
+    ``warn`` hears of a TZ that names no zone.
+    """
     if environment.get("TZ"):
-        return _known(environment["TZ"].removeprefix(":")) or _FALLBACK
+        known = _known(environment["TZ"].removeprefix(":"))
+        if known is None and warn is not None:
+            warn(
+                f"Note: TZ={environment['TZ']} is no IANA time zone known here; taking UTC."
+                " Name one such as Europe/Berlin, or give --tz."
+            )
+        return known or _FALLBACK
     for name in _configured(timezone_file, localtime_link):
         known = _known(name)
         if known:
@@ -41,11 +51,11 @@ def _configured(timezone_file: str, localtime_link: str) -> Iterator[str]:
 
 def _known(name: str) -> str | None:
     """The name if it is a zone's. ``Etc/UTC`` and the like are written UTC."""
-    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (when needed)
-
     name = name.rpartition(_MARK)[2]
-    if name in ("Etc/UTC", "Etc/UCT", "Zulu", "Universal"):
+    if name in ("UTC", "Etc/UTC", "Etc/UCT", "Zulu", "Universal"):
         return _FALLBACK
+    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (3 ms with zoneinfo)
+
     try:
         find_zone(name)
     except InvalidInputError:

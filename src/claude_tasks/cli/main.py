@@ -5,6 +5,7 @@ from __future__ import annotations
 from claude_tasks.cli import exit_codes
 from claude_tasks.cli.catalog import COMMANDS, PLAIN, STAYING
 from claude_tasks.cli.render import Printer
+from claude_tasks.cli.typable import PROGRAM
 from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
 
 TYPE_CHECKING = False
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 _FLAGS_WITH_VALUE = ("--data",)
 _GLOBAL_FLAGS = ("--data", "--json")
+_OTHER_WORDS = {
+    "del": "rm", "delete": "rm", "remove": "rm", "undelete": "restore",
+    "ls": "list", "tasks": "list", "ps": "status", "kill": "cancel", "stop": "cancel",
+    "start": "run", "log": "logs", "history": "runs", "new": "add", "create": "add",
+    "info": "show", "update": "edit", "serve": "daemon",
+}  # fmt: skip
+"""What other programs call it."""
 
 
 class Invocation:
@@ -40,15 +48,18 @@ class Invocation:
         self.help = help_text
 
 
-def parse(argv: Sequence[str]) -> Invocation:
-    """Read the command line; nothing is done yet. Errors: `InvalidInputError`."""
+def parse(argv: Sequence[str], *, width: int | None = None) -> Invocation:
+    """Read the command line; nothing is done yet. Errors: `InvalidInputError`.
+
+    ``width`` is that of the terminal, for a text to show.
+    """
     given, rest = _leading_flags(list(argv))
     if not rest or rest[0] in ("-h", "--help"):
-        return _help(rest[1:])
+        return _help(rest[1:], width)
     if rest[0] == "help":
-        return _help([word for word in rest[1:] if word not in ("-h", "--help")])
+        return _help([word for word in rest[1:] if word not in ("-h", "--help")], width)
     command = "version" if rest[0] in ("-V", "--version") else rest[0]
-    return _command(command, [*given, *rest[1:]])
+    return _command(command, [*given, *rest[1:]], width)
 
 
 def run(
@@ -58,17 +69,23 @@ def run(
     stdin: TextIO,
     stdout: TextIO,
     stderr: TextIO,
+    program: str = PROGRAM,
 ) -> int:
-    """Do what ``argv`` asks for; the exit code. Raises `BrokenPipeError` when nobody reads."""
-    printer = Printer(stdout, stderr, environment, as_json=_wants_json(argv))
+    """Do what ``argv`` asks for; the exit code. Raises `BrokenPipeError` when nobody reads.
+
+    ``program`` is how it was started, for hints.
+    """
+    printer = Printer(stdout, stderr, environment, as_json=_wants_json(argv), program=program)
     try:
-        return _execute(parse(argv), environment, printer, stdin)
+        return _execute(parse(argv, width=printer.width), environment, printer, stdin)
     except ClaudeTasksError as error:
         return _refused(printer, error)
     except BrokenPipeError:
         raise
     except OSError as error:
         return _refused(printer, _as_ours(error))
+    except exit_codes.Terminated:
+        return exit_codes.TERMINATED
     except KeyboardInterrupt:
         printer.note("interrupted")
         return exit_codes.INTERRUPTED
@@ -103,7 +120,7 @@ def load_command(command: str) -> tuple[Parser, ModuleType]:
     return parser, module
 
 
-def _command(command: str, words: Sequence[str]) -> Invocation:
+def _command(command: str, words: Sequence[str], width: int | None) -> Invocation:
     plain = _plain_command(command, list(words)) if command in PLAIN else None
     if plain is not None:
         return plain
@@ -111,7 +128,7 @@ def _command(command: str, words: Sequence[str]) -> Invocation:
     from claude_tasks.cli.arguments import HelpAsked  # noqa: PLC0415 (loaded by now)
 
     try:
-        return Invocation(command, module=module, arguments=parser.read(words))
+        return Invocation(command, module=module, arguments=parser.read(words, width=width))
     except HelpAsked as asked:
         return Invocation(command, help_text=str(asked))
 
@@ -141,9 +158,9 @@ def _module(command: str) -> ModuleType:
     return module
 
 
-def _help(words: Sequence[str]) -> Invocation:
+def _help(words: Sequence[str], width: int | None) -> Invocation:
     if words and words[0] in COMMANDS and words[0] != "help":
-        return _command(words[0], ["--help"])
+        return _command(words[0], ["--help"], width)
     if words and not words[0].startswith("-") and words[0] != "help":
         raise _unknown_command(words[0])
     from claude_tasks.cli.overview import overview  # noqa: PLC0415 (only whoever asks)
@@ -194,7 +211,7 @@ def _unknown_command(word: str) -> InvalidInputError:
     from claude_tasks.cli.suggest import did_you_mean  # noqa: PLC0415 (only who mistypes)
 
     known = [*COMMANDS] if not word.startswith("-") else ["--data", "--json", "--help", "--version"]
-    near = did_you_mean(word, known)
+    near = did_you_mean(word, known, also=_OTHER_WORDS)
     kind = "flag" if word.startswith("-") else "command"
     hint = f"{near} See claude-tasks --help" if near else "claude-tasks --help lists them"
     return InvalidInputError(f"there is no {kind} {word}", hint=hint, code="usage")

@@ -8,6 +8,7 @@ import sys
 
 from claude_tasks.cli import exit_codes
 from claude_tasks.cli.main import run
+from claude_tasks.cli.typable import program_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,14 @@ def run_process(argv: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         _take_any_text(stream)
     try:
-        code = run(argv, os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
+        code = run(
+            argv,
+            os.environ,
+            stdin=sys.stdin,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            program=program_name(sys.argv, sys.executable),
+        )
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:

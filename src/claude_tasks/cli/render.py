@@ -9,6 +9,7 @@ import os
 
 from claude_tasks.cli.layout import clean, pair_lines, table_lines
 from claude_tasks.cli.results import Pairs, Raw, Table
+from claude_tasks.cli.typable import PROGRAM, typable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,13 +27,25 @@ class Printer:
     """Prints onto two streams, in text or in JSON."""
 
     def __init__(
-        self, stdout: TextIO, stderr: TextIO, environment: Mapping[str, str], *, as_json: bool
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        environment: Mapping[str, str],
+        *,
+        as_json: bool,
+        program: str = PROGRAM,
     ) -> None:
-        """``environment`` says about colour (NO_COLOR, TERM) and width (COLUMNS)."""
+        """``environment`` says about colour (NO_COLOR, TERM), width (COLUMNS) and PATH.
+
+        ``program`` is how this program was started.
+        """
         self.as_json = as_json
         self._stdout = stdout
         self.stderr = stderr
-        self._width = _width(stdout, environment)
+        self._program = program
+        self._environment = environment
+        self.width = _width(stdout, environment)
+        """Columns of the terminal; None where there is none."""
         self._colour = _has_colour(stdout, environment)
         self._error_colour = _has_colour(stderr, environment)
 
@@ -68,8 +81,12 @@ class Printer:
 
     def note(self, text: str) -> None:
         """Something to know, beside the data."""
-        self.stderr.write(clean(text) + "\n")
+        self.stderr.write(clean(self.typable(text)) + "\n")
         self.stderr.flush()
+
+    def typable(self, text: str) -> str:
+        """A hint of ours whose commands can be typed as they stand, also where PATH lacks us."""
+        return typable(text, self._program, self._environment)
 
     def error(self, error: ClaudeTasksError) -> None:
         """Why the command failed, and what helps."""
@@ -79,19 +96,21 @@ class Printer:
         label = "\x1b[31merror:\x1b[0m" if self._error_colour else "error:"
         self.stderr.write(f"{label} {clean(error.message)}\n")
         if error.hint:
-            self.stderr.write(f"  {clean(error.hint)}\n")
+            self.stderr.write(f"  {clean(self.typable(error.hint))}\n")
 
     def _error_object(self, error: ClaudeTasksError) -> None:
         import json  # noqa: PLC0415 (see `value`)
 
-        value = {"error": error.message, "code": error.code, "hint": error.hint}
+        hint = None if error.hint is None else self.typable(error.hint)
+        value = {"error": error.message, "code": error.code, "hint": hint}
         self.stderr.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def _block(self, block: Block) -> None:
         if isinstance(block, Raw):
             self._stdout.write(block.text if block.text.endswith("\n") else block.text + "\n")
         elif isinstance(block, Table):
-            lines = table_lines(block, self._width, self._paint) if block.rows else [block.empty]
+            empty = [self.typable(block.empty)]
+            lines = table_lines(block, self.width, self._paint) if block.rows else empty
             self._stdout.writelines(f"{line}\n" for line in lines if line)
         elif isinstance(block, Pairs):
             self._stdout.writelines(f"{line}\n" for line in pair_lines(block, self._paint))

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 class Toned(str):
     """Text with a tone (``good``, ``bad``, ``warn``, ``dim``, ``bold``), shown as colour at most.
 
-    The words must say it without the colour.
+    The words must say it without the colour. A cell with a ``short`` form takes it where room is
+    scarce.
     """
 
-    __slots__ = ("tone",)
+    __slots__ = ("short", "tone")
+    short: str | None
     tone: str
 
-    def __new__(cls, text: str, tone: str) -> Self:
+    def __new__(cls, text: str, tone: str = "", *, short: str | None = None) -> Self:
         """``text`` in ``tone``."""
         toned = super().__new__(cls, text)
         toned.tone = tone
+        toned.short = short
         return toned
 
 
@@ -31,10 +34,10 @@ class Column:
     """A column of a table.
 
     ``flexible`` columns are cut to fit, those of a higher number first; 0 never is. ``droppable``
-    may go altogether.
+    may go altogether. ``short`` is the title beside shortened cells.
     """
 
-    __slots__ = ("droppable", "flexible", "right", "title")
+    __slots__ = ("droppable", "flexible", "right", "short", "title")
 
     def __init__(
         self,
@@ -43,9 +46,11 @@ class Column:
         flexible: int = 0,
         droppable: bool = False,
         right: bool = False,
+        short: str | None = None,
     ) -> None:
         """``right`` aligns the cells to the right."""
         self.title = title
+        self.short = short
         self.flexible = flexible
         self.droppable = droppable
         self.right = right

@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
+from claude_tasks.cli.layout import cut
 from claude_tasks.cli.results import Column, Pairs, Raw, Table, Toned
 from claude_tasks.cli.run_words import outcome_word
-from claude_tasks.cli.times import clock_time, coarse, relative, table_time
+from claude_tasks.cli.times import clock_time, coarse, relative, table_time, zone_titles
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.run import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
 
-    ZoneOf = Callable[[int], str]
-
-_COLUMNS = (
-    Column("RUN", right=True),
-    Column("TASK", flexible=2),
-    Column("OUTCOME", flexible=1),
-    Column("WHEN", flexible=1),
-    Column("TOOK", right=True),
-    Column("COST", right=True, droppable=True),
-    Column("NOTE", flexible=3, droppable=True),
-)
-_NOTE_WIDTH = 60
+_NOTE_WIDTH = 200
+"""Where no terminal's width cuts it."""
 
 
-def run_table(runs: Sequence[Run], zone_of: ZoneOf, *, now: int, empty: str) -> Table:
-    """Runs, a line each. ``zone_of`` gives the time zone of a task id."""
-    return Table(_COLUMNS, [_row(run, zone_of, now) for run in runs], empty=empty)
+def run_table(runs: Sequence[Run], zone: str, *, now: int, empty: str) -> Table:
+    """Runs, a line each, all times in ``zone``."""
+    return Table(_columns(zone, now), [_row(run, zone, now) for run in runs], empty=empty)
 
 
-def zones(context: Context) -> ZoneOf:
-    """Each task's time zone, looked up once."""
-    known: dict[int, str] = {}
-
-    def zone_of(task_id: int) -> str:
-        if task_id not in known:
-            try:
-                task = context.operations.tasks.get(task_id, include_deleted=True)
-            except NotFoundError:
-                known[task_id] = "UTC"  # shown all the same
-            else:
-                known[task_id] = task.timezone
-        return known[task_id]
-
-    return zone_of
+def zone_of(context: Context, run: Run) -> str:
+    """The time zone of a run's task."""
+    try:
+        return context.operations.tasks.get(run.task_id, include_deleted=True).timezone
+    except NotFoundError:
+        return "UTC"  # shown all the same
 
 
 def ending(run: Run) -> str:
@@ -59,7 +41,9 @@ def ending(run: Run) -> str:
     cost = "" if run.cost_usd is None else f", {money(run.cost_usd)}"
     denied = f", {_denials(run)}" if run.permission_denials else ""
     reason = f": {run.error}" if run.error and run.state is not State.COMPLETED else ""
-    return f"Run {run.id} {outcome_word(run.state, run.reason)}{took}{cost}{denied}{reason}"
+    tried = f", attempt {run.attempt}" if run.attempt > 1 else ""
+    word = outcome_word(run.state, run.reason)
+    return f"Run {run.id} {word}{took}{tried}{cost}{denied}{reason}"
 
 
 def record(run: Run, timezone: str, *, now: int) -> list[Block]:
@@ -84,9 +68,22 @@ def first_line(text: str | None) -> str:
     return next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
 
 
-def _row(run: Run, zone_of: ZoneOf, now: int) -> tuple[str, ...]:
+def _columns(zone: str, now: int) -> tuple[Column, ...]:
+    title, short = zone_titles("WHEN", zone, now=now)
+    return (
+        Column("RUN", right=True),
+        Column("TASK", flexible=3),
+        Column("OUTCOME", flexible=2),
+        Column(title, short=short, flexible=1),
+        Column("TOOK", right=True),
+        Column("COST", right=True, droppable=True),
+        Column("NOTE", flexible=4, droppable=True),
+    )
+
+
+def _row(run: Run, zone: str, now: int) -> tuple[str, ...]:
     at = run.started_at or run.scheduled_for or run.queued_at
-    shown = table_time(at, zone_of(run.task_id), now=now, exact=True)
+    shown = table_time(at, zone, now=now, exact=True)
     took = "" if run.duration_ms is None else human_duration(run.duration_ms)
     if run.state is State.RUNNING and run.started_at is not None:
         took = f"{coarse(max(0, now - run.started_at))} so far"
@@ -94,10 +91,10 @@ def _row(run: Run, zone_of: ZoneOf, now: int) -> tuple[str, ...]:
         str(run.id),
         run.task_name,
         outcome_word(run.state, run.reason),
-        f"{shown} ({relative(at, now=now)})",
+        Toned(f"{shown} ({relative(at, now=now)})", short=shown),
         took,
         "" if run.cost_usd is None else money(run.cost_usd),
-        _note(run)[:_NOTE_WIDTH],
+        cut(_note(run), _NOTE_WIDTH),
     )
 
 
@@ -127,7 +124,7 @@ def _facts(run: Run, timezone: str, *, now: int) -> list[tuple[str, str]]:
         ("started", time(run.started_at)),
         ("ended", time(run.ended_at)),
         ("took", took),
-        ("attempt", str(run.attempt) if run.attempt > 1 else ""),
+        ("attempts", f"{run.attempt}, this is the last" if run.attempt > 1 else ""),
         ("agent", _agent(run)),
         ("tokens", _tokens(run)),
         ("denied", "\n".join(run.permission_denials)),
@@ -157,4 +154,5 @@ def _tokens(run: Run) -> str:
 def _skipped(run: Run, until: str) -> str:
     if not run.skipped_count:
         return ""
-    return f"{run.skipped_count} tick{'' if run.skipped_count == 1 else 's'}, until {until}"
+    ticks = f"{run.skipped_count} tick{'' if run.skipped_count == 1 else 's'}"
+    return f"{ticks}, until {until}" if until else ticks

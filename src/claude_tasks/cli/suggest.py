@@ -4,11 +4,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """``did you mean 'list'?``, None when nothing is near."""
+def did_you_mean(
+    word: str, known: Iterable[str], *, also: Mapping[str, str] | None = None
+) -> str | None:
+    """``did you mean list?``, None when nothing is near. ``also`` has words for what is meant."""
+    meant = (also or {}).get(word.lower())
+    if meant is not None:
+        return f"did you mean {meant}?"
     from difflib import get_close_matches  # noqa: PLC0415 (only who mistypes pays for it)
 
     near = get_close_matches(word.lower(), list(known), n=2, cutoff=0.6)

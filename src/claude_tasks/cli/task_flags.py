@@ -6,15 +6,18 @@ import os
 
 from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.schedule.duration import parse_duration
-from claude_tasks.domain.task import ONE_OFF, PERMISSION_MODES, Catchup, OnUsageLimit, Overlap
+from claude_tasks.domain.task import ONE_OFF, PERMISSION_MODES, Catchup, Overlap, TaskSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
     from typing import Any
 
     from claude_tasks.cli.context import Context
+    from claude_tasks.domain.task import Task
 
 _CONFLICTING = ("cron", "every", "at", "now")
 
@@ -24,8 +27,6 @@ _TEXTS = (
     ("--append-system-prompt", "append_system_prompt", "TEXT", "added to the system prompt"),
     ("--overlap", "overlap", "RULE", "while it still runs: " + " | ".join(Overlap)),
     ("--catchup", "catchup", "RULE", "missed ticks: " + " | ".join(Catchup)),
-    ("--on-usage-limit", "on_usage_limit", "RULE", " | ".join(OnUsageLimit)),
-    ("--notify-on", "notify_on", "WHEN", "failure | always | change"),
 )
 _DURATIONS = (
     ("--timeout", "timeout_seconds", "end a run after this long, such as 30m"),
@@ -49,10 +50,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "--permission-mode": PERMISSION_MODES,
     "--overlap": tuple(Overlap),
     "--catchup": tuple(Catchup),
-    "--on-usage-limit": tuple(OnUsageLimit),
-    "--notify-on": ("failure", "always", "change"),
 }
 """For completion; whether a word is one of them, operations decide."""
+
+FIELD_OF = {
+    row[0].removeprefix("--"): row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS)
+} | {"extra-args": "extra_args"}
+"""What can be cleared, by the name of its flag."""
 
 
 def add_task_flags(parser: Parser) -> None:
@@ -69,14 +73,38 @@ def add_task_flags(parser: Parser) -> None:
     what.add_argument("--dir", metavar="DIR", help="where the agent works (default: here)")
     how = parser.add_argument_group("how")
     for flag, field, metavar, text in _TEXTS:
-        how.add_argument(flag, dest=field, metavar=metavar, help=text)
+        help_ = f"{text}{_default(field)}"
+        how.add_argument(flag, dest=field, metavar=metavar, help=help_)
     for flag, field, text in _DURATIONS:
-        convert = typed(flag, parse_duration)
-        how.add_argument(flag, dest=field, metavar="SPAN", type=convert, help=text)
+        convert, help_ = typed(flag, parse_duration), f"{text}{_default(field)}"
+        how.add_argument(flag, dest=field, metavar="SPAN", type=convert, help=help_)
     for flag, field, kind, text in _NUMBERS:
-        how.add_argument(flag, dest=field, metavar="N", type=typed(flag, kind), help=text)
+        convert, help_ = typed(flag, kind), f"{text}{_default(field)}"
+        how.add_argument(flag, dest=field, metavar="N", type=convert, help=help_)
     for flag, field, metavar, text in _LISTS:
         how.add_argument(flag, dest=field, metavar=metavar, action="append", help=text)
+
+
+def _default(field: str) -> str:
+    value = TaskSpec._field_defaults[field]
+    if value is None:
+        return ""
+    shown = human_duration(value * 1000) if field.endswith("_seconds") and value else value
+    return f" (default: {shown})"
+
+
+def naming_flags(change: Callable[[], Task]) -> Task:
+    """What ``change`` gives, its refusals in the words of the command line: flags, not fields."""
+    try:
+        return change()
+    except InvalidInputError as error:
+        for flag, field in FIELD_OF.items():
+            rest = error.message.removeprefix(field)
+            if rest != error.message and rest.startswith((" must", ":")):
+                unit = " seconds" if field.endswith("_seconds") else ""
+                message = f"--{flag}{rest}{unit}"
+                raise InvalidInputError(message, hint=error.hint, code=error.code) from error
+        raise
 
 
 def named_fields(arguments: Namespace) -> dict[str, Any]:

@@ -18,10 +18,10 @@ def switch_word(task: Task) -> str:
     return "on" if task.enabled else "off"
 
 
-def schedule_word(task: Task, *, now: int) -> str:
-    """The schedule, short enough for a table."""
+def schedule_word(task: Task, zone: str, *, now: int) -> str:
+    """The schedule, short enough for a table whose times are in ``zone``."""
     if not task.is_one_off:
         return task.cron_expr
     if task.scheduled_at is None:
         return "once"
-    return f"once, {table_time(task.scheduled_at, task.timezone, now=now)}"
+    return f"once, {table_time(task.scheduled_at, zone, now=now)}"

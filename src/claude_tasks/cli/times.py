@@ -35,6 +35,11 @@ def table_time(at: int, timezone: str, *, now: int, exact: bool = False) -> str:
     return time if local.date() == today.date() else f"{_day(local, today)} {time}"
 
 
+def zone_titles(title: str, timezone: str, *, now: int) -> tuple[str, str]:
+    """A column's title with the zone its times are in, and a shorter one: (CET) for its name."""
+    return f"{title} ({timezone})", f"{title} ({_local(now, timezone).tzname()})"
+
+
 def relative(at: int, *, now: int) -> str:
     """``in 3h 5m``, ``12s ago``, ``now``: two units at most."""
     span = at - now

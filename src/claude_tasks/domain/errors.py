@@ -50,6 +50,12 @@ class StorageBusyError(StorageError):
     code = "storage_busy"
 
 
+class StorageValueError(StorageError):
+    """A value no database column takes. Nothing was written."""
+
+    code = "storage_value"
+
+
 class LeadershipLostError(ClaudeTasksError):
     """The lease moved to another epoch: this node must write nothing more as leader."""
 

@@ -15,7 +15,10 @@ class Role(StrEnum):
 
 
 class Node(NamedTuple):
-    """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all."""
+    """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all.
+
+    ``max_concurrent_runs`` is the limit it works with: settings differ from process to process.
+    """
 
     id: str
     role: Role
@@ -24,3 +27,4 @@ class Node(NamedTuple):
     version: str
     scheduler: bool
     started_at: int
+    max_concurrent_runs: int

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.planned import TickPlan
-    from claude_tasks.domain.run import Run, Trigger
+    from claude_tasks.domain.run import Outcome, Run, Trigger
     from claude_tasks.domain.store_records import (
         ArmedSpec,
         Change,
@@ -60,6 +60,10 @@ class TaskStore(Protocol):
 
     def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
         """All tasks, newest first, each with its last run, from one query."""
+        ...
+
+    def tick_is_taken(self, task_id: int, scheduled_for: int) -> bool:
+        """Whether a tick of the task has its row already: it can never have another."""
         ...
 
     def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
@@ -106,9 +110,20 @@ class RunStore(Protocol):
         ...
 
     def requeue_run(
-        self, run_id: int, *, claim: int, attempt: int, not_before: int, error: str | None, at: int
+        self,
+        run_id: int,
+        *,
+        claim: int,
+        attempt: int,
+        not_before: int,
+        spent: Outcome | None,
+        at: int,
     ) -> bool:
-        """Put a running run back into the queue (retry, or never started)."""
+        """Put a running run back into the queue: for another attempt, or as never started (None).
+
+        ``spent`` is the outcome so far, summed over attempts: its cost, tokens, session and error
+        stay on the row.
+        """
         ...
 
     def request_cancel(self, run_id: int, *, at: int) -> Run:
@@ -178,6 +193,10 @@ class Execution(Protocol):
 
     def cancel(self, run_id: int) -> None:
         """End a run. May be repeated until it has ended."""
+        ...
+
+    def tidy(self) -> None:
+        """Remove what claims that are over left behind."""
         ...
 
     def settle(self, *, at: int) -> int:

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     AGENT_ERROR = "agent_error"
     TIMEOUT = "timeout"
     LOST = "lost"
+    TERMINATED = "terminated"
     USAGE_LIMIT = "usage_limit"
     # cancelled
     CANCELLED = "cancelled"

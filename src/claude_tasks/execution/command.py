@@ -36,6 +36,14 @@ def agent_argv(binary: str, task: Task, *, resume_session: str | None = None) ->
 def _valued(flag: str, value: object) -> list[str]:
     if value is None or value == "":
         return []
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = _decimal(value) if isinstance(value, float) else str(value)
     # A value that starts with a dash would be read as the next flag.
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def _decimal(value: float) -> str:
+    """A number as it was typed: it caps what is spent, so it is neither rounded nor 1.9e-06."""
+    text = repr(value)
+    if "e" in text:
+        text = f"{value:.12f}"
+    return text.rstrip("0").rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.execution.executor import Executor
 from claude_tasks.execution.recorder import Recorder
 
@@ -20,6 +21,7 @@ class SupervisedExecution:
 
     def __init__(self, *, store: RunStore, settings: Settings) -> None:
         """``store`` belongs to the thread that uses this."""
+        self._store = store
         self._executor = Executor(settings)
         self._recorder = Recorder(store, settings)
 
@@ -56,6 +58,17 @@ class SupervisedExecution:
     def cancel(self, run_id: int) -> None:
         """End a run."""
         self._executor.cancel(run_id)
+
+    def tidy(self) -> None:
+        """Remove what claims that are over left behind."""
+        self._executor.tidy(self._is_open)
+
+    def _is_open(self, run_id: int, claim: int) -> bool:
+        try:
+            run = self._store.get_run(run_id)
+        except NotFoundError:
+            return True  # not ours to judge
+        return not run.state.is_terminal and run.claim == claim
 
     def settle(self, *, at: int) -> int:
         """Record what ended; how many runs."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.agent_binary import find_agent_binary
 from claude_tasks.execution.command import agent_argv
-from claude_tasks.execution.process_tree import end_marked
+from claude_tasks.execution.process_tree import end_strays
 from claude_tasks.execution.run_folder import Condition, RunFolder
 from claude_tasks.execution.run_log import events_path, snapshot_of
 from claude_tasks.execution.spawner import Spawner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
@@ -47,6 +49,7 @@ class _Watched:
         self.snapshot = snapshot
         self.told = told
         self.cancel_sent = False
+        self.orphaned = False
 
 
 class Executor:
@@ -84,12 +87,19 @@ class Executor:
         folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
         snapshot = snapshot_of(task)
         try:
-            folder.create(self._spec(claimed, folder, snapshot), task.prompt)
-            self._spawner.request(folder.path)
-        except (SpawnError, OSError) as error:
+            spec = self._spec(claimed, folder, snapshot)
+        except SpawnError as error:
             self._failed.append(Ended(run, _spawn_failure(error), snapshot, folder))
-        else:
-            self._watched[folder.path] = _Watched(run, folder, snapshot, told=True)
+            return
+        watched = self._watched[folder.path] = _Watched(run, folder, snapshot, told=True)
+        try:
+            folder.create(spec, task.prompt)
+            self._request(folder)
+        except (
+            OSError
+        ) as error:  # the disk is full, there is no process left, …: no fault of the run
+            log.warning("run %d could not be launched, it is queued again: %s", run.id, error)
+            watched.told = False
 
     def adopt(self, run: Run, task: Task) -> None:
         """Watch a run whose node died. The task serves where the folder has no snapshot."""
@@ -97,6 +107,16 @@ class Executor:
         spec = folder.task()
         snapshot = spec["task"] if spec else snapshot_of(task)
         self._watched[folder.path] = _Watched(run, folder, snapshot, told=False)
+
+    def tidy(self, is_open: Callable[[int, int], bool]) -> None:
+        """Remove the folders of claims that are over: a crash may have come before their removal.
+
+        ``is_open`` says whether a claim of a run, by their numbers, is still under way.
+        """
+        for name in os.listdir(self._settings.folder.runs):
+            run_id, _, claim = name.partition(".")
+            if run_id.isdecimal() and claim.isdecimal() and not is_open(int(run_id), int(claim)):
+                RunFolder.of(self._settings.folder.runs, int(run_id), int(claim)).remove()
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is under watch here, or its end not yet collected."""
@@ -108,31 +128,45 @@ class Executor:
         """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
         for watched in self._watched.values():
             if watched.run.id == run_id and not watched.cancel_sent:
-                pid = watched.folder.supervisor_pid()
-                if pid is not None:
-                    os.kill(pid, 15)
-                    watched.cancel_sent = True
+                watched.cancel_sent = watched.folder.ask_to_end()
 
     def collect(self) -> list[Ended]:
-        """The claims that ended since the last call."""
+        """The claims that ended since the last call. One that cannot be looked at stays watched."""
         ended, self._failed = self._failed, []
         for watched in self._candidates():
-            found = self._look(watched)
+            try:
+                found = self._look(watched)
+            except OSError as error:
+                log.warning("run %d cannot be looked at just now: %s", watched.run.id, error)
+                continue
             if found is not None:
                 ended.append(found)
                 del self._watched[watched.folder.path]
         return ended
 
+    def _request(self, folder: RunFolder) -> None:
+        """Ask the spawner; a new one when it has died unnoticed. Errors: `OSError`."""
+        try:
+            self._spawner.request(folder.path)
+        except BrokenPipeError:
+            log.warning("the spawner died; starting another")
+            self._spawner.stop()
+            self._nobody_will_say()
+            self._spawner.request(folder.path)
+            self._watched[folder.path].told = True
+
+    def _nobody_will_say(self) -> None:
+        for watched in self._watched.values():
+            watched.told = False
+
     def _candidates(self) -> list[_Watched]:
         """Those the spawner spoke of, and those about whom nobody will."""
-        answers, alive = self._spawner.answers()
-        for answer in answers:
-            watched = self._watched.get(answer.folder)
-            if watched is not None:
-                watched.told = False
+        released, alive = self._spawner.released()
+        for path in released:
+            if path in self._watched:
+                self._watched[path].told = False
         if not alive:
-            for watched in self._watched.values():
-                watched.told = False
+            self._nobody_will_say()
         return [watched for watched in self._watched.values() if not watched.told]
 
     def _look(self, watched: _Watched) -> Ended | None:
@@ -140,8 +174,10 @@ class Executor:
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:
-            killed = end_marked(watched.folder.path)
-            log.warning("run %d: supervisor died, ended %d orphans", watched.run.id, killed)
+            killed = end_strays(watched.folder.path, watched.folder.prompt)
+            if not watched.orphaned:
+                log.warning("run %d: its supervisor died, ended %d orphans", watched.run.id, killed)
+            watched.orphaned = True
             return None
         facts = watched.folder.ended()
         assert facts is not None  # every other condition leaves an exit.json
@@ -165,11 +201,8 @@ class Executor:
         }
 
 
-def _spawn_failure(error: SpawnError | OSError) -> dict[str, Any]:
-    if isinstance(error, SpawnError):
-        text = f"{error.message}; {error.hint}" if error.hint else error.message
-    else:
-        text = f"{error.strerror}: {error.filename}"
+def _spawn_failure(error: SpawnError) -> dict[str, Any]:
+    text = f"{error.message}; {error.hint}" if error.hint else error.message
     return {"ended_by": "spawn", "error": text}
 
 
@@ -185,8 +218,10 @@ def _working_folder(task: Task) -> str:
 
 def _refuse_bypass_as_root(task: Task) -> None:
     """The CLI refuses this itself, but only after it has started, and less clearly."""
-    flags = ("--dangerously-skip-permissions", "--permission-mode=bypassPermissions")
-    asked = task.permission_mode == "bypassPermissions" or any(f in task.extra_args for f in flags)
+    words = ("--dangerously-skip-permissions", "bypassPermissions")
+    asked = task.permission_mode == "bypassPermissions" or any(
+        argument.endswith(words) for argument in task.extra_args
+    )
     if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
         raise SpawnError(
             "claude refuses to bypass permissions as root",

@@ -53,18 +53,22 @@ def end_leftovers(marker: str) -> None:
             return
 
 
-def end_marked(marker: str) -> int:
-    """KILL every process that carries the marker, wherever it hangs; returns how many."""
-    strays = _marked(marker)
-    for stray in strays:
-        _signal(stray.pid, signal.SIGKILL)
+def end_strays(marker: str, held: str) -> int:
+    """KILL what is left of an agent whose supervisor is gone; how many processes.
+
+    They are known by the marker in their environment or, where they scrubbed that, by the file
+    ``held`` that they keep open.
+    """
+    strays = {process.pid for process in _marked(marker)} | set(_holders(held))
+    for pid in strays:
+        _signal(pid, signal.SIGKILL)
     return len(strays)
 
 
-def has_children() -> bool:
-    """Whether anything below this process is left, once the agent was reaped.
+def reap_and_ask() -> bool:
+    """Reap what has ended below this process; whether anything is left, the agent being reaped.
 
-    Reaps the zombies of adopted orphans. A system call, where the walk would import psutil.
+    A system call, where the walk over processes would import psutil.
     """
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -78,7 +82,7 @@ def _members(marker: str) -> list[psutil.Process]:
     """Every living process below this one."""
     import psutil  # noqa: PLC0415 (20 ms, and most runs end with nothing to kill)
 
-    has_children()  # reaps
+    reap_and_ask()
     found = psutil.Process().children(recursive=True)
     if sys.platform != "linux":
         found += [process for process in _marked(marker) if process not in found]
@@ -95,6 +99,20 @@ def _marked(marker: str) -> list[psutil.Process]:
             if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
                 found.append(process)
     return found
+
+
+def _holders(path: str) -> list[int]:
+    """The processes that keep a file open, by proc(5); none are known where there is no /proc."""
+    holders = []
+    for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        folder = f"/proc/{name}/fd"
+        # A process of another user, or one just gone, is none of ours.
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(folder):
+                if os.readlink(f"{folder}/{descriptor}") == path and int(name) != os.getpid():
+                    holders.append(int(name))
+                    break
+    return holders
 
 
 def _is_zombie(process: psutil.Process) -> bool:

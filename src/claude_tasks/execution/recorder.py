@@ -6,9 +6,10 @@ A crash between the two repeats both: the log of the same outcome has the same n
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from claude_tasks.domain.run import AT_ONCE
+from claude_tasks.domain.errors import StorageError, StorageValueError
+from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State
 from claude_tasks.domain.store_records import Finish
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.ports import RunStore
-    from claude_tasks.domain.run import Outcome, Run
+    from claude_tasks.domain.run import Run
     from claude_tasks.execution.executor import Ended
     from claude_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_creation_tokens",
+    "num_turns",
+)
 _LONGEST_BACKOFF_MS = 15 * 60 * 1000
 
 
@@ -52,19 +60,32 @@ class Recorder:
         settled = [self._settle(end, at=at) for end in self._waiting]
         finishes = [finish for finish in settled if finish is not None]
         if finishes:
-            self._store.finish_runs(finishes, at=at)
+            self._store_ends(finishes, at=at)
         done, self._waiting = self._waiting, []
         for end in done:
             end.folder.remove()
         return len(done)
 
+    def _store_ends(self, finishes: list[Finish], *, at: int) -> None:
+        try:
+            self._store.finish_runs(finishes, at=at)
+        except StorageValueError as error:
+            for finish in finishes:
+                try:
+                    self._store.finish_runs([finish], at=at)
+                except StorageValueError:
+                    log.exception("run %d: its end cannot be stored as it is", finish.run_id)
+                    self._store.finish_runs([_unstorable(finish, error)], at=at)
+
     def _settle(self, end: Ended, *, at: int) -> Finish | None:
         """The end of one claim; None when the run went back into the queue."""
         run = self._store.get_run(end.run.id)
-        if run.state.is_terminal or run.claim != end.run.claim:
+        if run.state is not State.RUNNING or run.claim != end.run.claim:
             return None  # settled before a crash, or by another node
         if end.facts["ended_by"] == "unstarted":
-            self._requeue(run, attempt=run.attempt, not_before=AT_ONCE, error=run.error, at=at)
+            self._store.requeue_run(
+                run.id, claim=run.claim, attempt=run.attempt, not_before=AT_ONCE, spent=None, at=at
+            )
             return None
         outcome = judge(
             end.facts,
@@ -72,6 +93,7 @@ class Recorder:
             timeout_seconds=end.snapshot["timeout_seconds"],
             cancel_reason=run.cancel_reason,
         )
+        outcome = _with_earlier_attempts(run, outcome)
         if self._may_retry(run, outcome, end):
             self._retry(run, outcome, at=at)
             return None
@@ -87,7 +109,7 @@ class Recorder:
             log.warning("run %d: %s", run.id, note)
             said = f"{outcome.error}\n{note}" if outcome.error else note
             outcome, path = outcome._replace(error=said), None
-        log.info("run %d of task %d: %s", run.id, run.task_id, outcome.reason or outcome.state)
+        _log_end(run, outcome)
         return Finish(run.id, run.claim, outcome, path)
 
     @staticmethod
@@ -105,11 +127,41 @@ class Recorder:
         )
         log.info("run %d: attempt %d failed, again in %d ms", run.id, run.attempt, delay)
         error = f"attempt {run.attempt} failed: {outcome.error}"
-        self._requeue(run, attempt=run.attempt + 1, not_before=at + delay, error=error, at=at)
-
-    def _requeue(
-        self, run: Run, *, attempt: int, not_before: int, error: str | None, at: int
-    ) -> None:
         self._store.requeue_run(
-            run.id, claim=run.claim, attempt=attempt, not_before=not_before, error=error, at=at
+            run.id,
+            claim=run.claim,
+            attempt=run.attempt + 1,
+            not_before=at + delay,
+            spent=outcome._replace(error=error),
+            at=at,
         )
+
+
+def _log_end(run: Run, outcome: Outcome) -> None:
+    name = f'run {run.id} of task {run.task_id} "{run.task_name}"'
+    if outcome.state is State.COMPLETED:
+        log.info("%s completed", name)
+    else:
+        detail = (outcome.error or "").split("\n", 1)[0]
+        log.warning("%s %s (%s): %s", name, outcome.state, outcome.reason, detail)
+
+
+def _with_earlier_attempts(run: Run, outcome: Outcome) -> Outcome:
+    """What a run cost is what all its attempts cost."""
+    sums: dict[str, Any] = {}
+    for name in ("cost_usd", *_COUNTS):
+        spent, now = getattr(run, name), getattr(outcome, name)
+        sums[name] = now if spent is None else spent if now is None else spent + now
+    return outcome._replace(**sums)
+
+
+def _unstorable(finish: Finish, error: StorageError) -> Finish:
+    """A record that no database takes must not keep the run open for ever: only its end is kept."""
+    outcome = Outcome(
+        state=State.FAILED,
+        reason=Reason.AGENT_ERROR,
+        started_at=finish.outcome.started_at,
+        ended_at=finish.outcome.ended_at,
+        error=f"what the agent reported could not be stored ({error}); the run log has it",
+    )
+    return finish._replace(outcome=outcome)

@@ -10,10 +10,12 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from claude_tasks.durable import write_atomically, write_private
+from claude_tasks.execution.process_tree import end_strays
 
 
 class Condition(Enum):
@@ -119,6 +121,15 @@ class RunFolder(NamedTuple):
             return None
         return int(facts["supervisor_pid"])
 
+    def ask_to_end(self) -> bool:
+        """Have the supervisor end the agent; False when none could be told (yet, or any more)."""
+        pid = self.supervisor_pid()
+        if pid is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):  # it ended this very moment
+            os.kill(pid, signal.SIGTERM)
+        return True
+
     def look(self) -> Condition:
         """How the claim stands; a claim without any life left is closed for good.
 
@@ -139,9 +150,10 @@ class RunFolder(NamedTuple):
     def _close_if_dead(self) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
-        if is_locked(self.prompt):
-            return Condition.ORPHANED
         started = _read(self.started)
+        # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
+        if is_locked(self.prompt) or (started and end_strays(self.path, self.prompt)):
+            return Condition.ORPHANED
         condition = Condition.LOST if started else Condition.UNSTARTED
         facts = {"ended_by": condition.name.lower(), **(started or {})}
         self.close(facts)

@@ -5,24 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from enum import Enum
-from typing import NamedTuple
-
-
-class Word(Enum):
-    """What the spawner says of a folder."""
-
-    REFUSED = "refused"
-    """Somebody else holds the lock, or the folder is gone."""
-    ENDED = "ended"
-    """The supervisor has exited."""
-
-
-class Answer(NamedTuple):
-    """One message of the spawner."""
-
-    word: Word
-    folder: str
 
 
 class Spawner:
@@ -59,23 +41,18 @@ class Spawner:
         self.start()
         assert self._process is not None
         assert self._process.stdin is not None
+        self._read()  # or both could wait for the other to empty a full pipe
         self._process.stdin.write(f"{folder}\n".encode())
 
-    def answers(self) -> tuple[list[Answer], bool]:
-        """What it said since the last call, and whether it still runs."""
+    def released(self) -> tuple[list[str], bool]:
+        """The folders it has no supervisor for (any more), and whether it still runs."""
         if self._process is None:
             return [], False
-        assert self._process.stdout is not None
-        alive = True
-        while (chunk := self._process.stdout.read(65536)) is not None:
-            if chunk == b"":
-                alive = False
-                break
-            self._pending += chunk
+        alive = self._read()
         *lines, self._pending = self._pending.split(b"\n")
         if not alive:
             self.stop()
-        return [_parse(line.decode()) for line in lines], alive
+        return [line.decode() for line in lines], alive
 
     def stop(self) -> None:
         """End the spawner, not its supervisors. Safe to repeat."""
@@ -89,7 +66,12 @@ class Spawner:
         process.stdout.close()
         process.wait()
 
-
-def _parse(line: str) -> Answer:
-    word, _, folder = line.partition(" ")
-    return Answer(Word(word), folder)
+    def _read(self) -> bool:
+        """Take in what it said; whether it still runs."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while (chunk := self._process.stdout.read(65536)) is not None:
+            if chunk == b"":
+                return False
+            self._pending += chunk
+        return True

@@ -2,7 +2,7 @@
 
 It is single-threaded and has everything a supervisor needs imported already; a fork then shares
 all of that. Requests come in on standard input, one folder a line; answers go out on standard
-output, once for each: ``ended`` or ``refused``, and the folder. At the end of input it exits; the
+output: the folder again, once it has no supervisor (any more). At the end of input it exits; the
 supervisors stay.
 """
 
@@ -68,7 +68,7 @@ class Spawner:
         folder = RunFolder(path)
         lock = _lock_of(folder)
         if lock is None:
-            self._answer("refused", path)
+            self._release(path)
             return
         pid = os.fork()
         if pid == 0:
@@ -99,12 +99,12 @@ class Spawner:
                 return
             if pid == 0:
                 return
-            self._answer("ended", self._folders.pop(pid))
+            self._release(self._folders.pop(pid))
 
     @staticmethod
-    def _answer(word: str, path: str) -> None:
+    def _release(path: str) -> None:
         try:
-            os.write(_ANSWERS, f"{word} {path}\n".encode())
+            os.write(_ANSWERS, f"{path}\n".encode())
         except BrokenPipeError:
             sys.exit(0)  # the daemon is gone; its successor reads the folders
 

@@ -13,11 +13,14 @@ room) and a deleted log folder.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
+import termios
 import time
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.execution.agent_process import AgentProcess
@@ -27,7 +30,7 @@ from claude_tasks.execution.process_tree import (
     MARKER,
     become_subreaper,
     end_leftovers,
-    has_children,
+    reap_and_ask,
 )
 from claude_tasks.execution.run_folder import try_lock
 from claude_tasks.execution.transcript import Transcript
@@ -60,7 +63,8 @@ def supervise(folder: RunFolder) -> None:
     wakeup = _signal_pipe()  # before anyone can learn our pid and send a cancel
     with open(folder.spec, "rb") as file:
         spec: dict[str, Any] = json.load(file)
-    _persist(folder, lambda: folder.mark_started(os.getpid(), at=_now()))
+    if not _persist(folder, lambda: folder.mark_started(os.getpid(), at=_now())):
+        return  # nothing would tell a successor that the agent was started: so it is not
     facts = _carry_out(folder, spec, wakeup)
     _persist(folder, lambda: folder.close(facts))
 
@@ -114,7 +118,7 @@ class _Supervision:
         os.nice(_TIDYING_NICENESS)  # runs that are still to start go first
         self._transcript.close()
         events.close()
-        if has_children():
+        if reap_and_ask():
             end_leftovers(self._spec["marker"])
         return {
             "ended_by": self._ended_by,
@@ -160,8 +164,7 @@ class _Supervision:
                     poller.unregister(descriptor)
             self._end_when_due(agent)
         for descriptor, sinks in streams.items():
-            while _drain_once(descriptor, sinks):
-                pass
+            _drain_rest(descriptor, sinks)
 
     def _end_when_due(self, agent: AgentProcess) -> None:
         if self._ended_by == "exit" and time.monotonic() >= self._deadline:
@@ -188,6 +191,17 @@ def _drain_once(descriptor: int, sinks: tuple[Any, ...]) -> bool:
     return bool(chunk)
 
 
+def _drain_rest(descriptor: int, sinks: tuple[Any, ...]) -> None:
+    """Read what the agent left in the pipe, no more: a child of it may go on writing for ever."""
+    waiting = array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+    left = waiting[0]
+    while left > 0 and (chunk := os.read(descriptor, min(left, _CHUNK))):
+        left -= len(chunk)
+        for sink in sinks:
+            sink(chunk)
+
+
 def _signal_pipe() -> int:
     """A descriptor that becomes readable when a child ends or a cancel arrives.
 
@@ -212,21 +226,23 @@ def prepare_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _persist(folder: RunFolder, write: Callable[[], None]) -> None:
+def _persist(folder: RunFolder, write: Callable[[], None]) -> bool:
     """Write one of the folder's files, waiting for room on a full disk.
 
-    Gives up only when the data folder itself is gone: then nobody is left to read it.
+    False when the folder it belongs to is gone for good: then nobody is left to read it.
     """
     data_folder = os.path.dirname(os.path.dirname(folder.path))
     while True:
         try:
             write()
+        except FileNotFoundError:
+            return False
         except OSError:
             if not os.path.isdir(data_folder):
-                return
+                return False
             time.sleep(_RETRY_SECONDS)
         else:
-            return
+            return True
 
 
 def _now() -> int:

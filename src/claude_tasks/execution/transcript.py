@@ -17,6 +17,9 @@ LINE_LIMIT = 1024 * 1024
 OUTPUT_HEAD = 96 * 1024
 OUTPUT_TAIL = 160 * 1024
 
+_LARGEST = 2**53
+"""Counts beyond this are nonsense, and beyond 2**63 no database takes them."""
+
 _DELTA = b'{"type":"stream_event"'
 
 
@@ -167,8 +170,11 @@ def _text(value: Any) -> str | None:
 
 
 def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and abs(value) <= _LARGEST else None
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # NaN and the infinities are no JSON, but Python reads them; a database takes neither.
+    return float(value) if number and abs(value) <= _LARGEST else None

@@ -57,19 +57,24 @@ def _ending(
     facts: dict[str, Any], said: dict[str, Any], timeout_seconds: int, cancel_reason: Reason | None
 ) -> tuple[State, Reason | None, str | None]:
     ended_by = facts["ended_by"]
-    if ended_by == "spawn":
-        return State.FAILED, Reason.SPAWN, f"the agent could not be started: {facts['error']}"
-    if ended_by == "internal":
-        return State.FAILED, Reason.LOST, f"the supervisor failed:\n{facts['error']}"
-    if ended_by == "lost":
-        return State.FAILED, Reason.LOST, "the supervisor died and nobody saw how the run ended"
-    if ended_by == "timeout":
-        limit = f"the run was stopped at its time limit of {timeout_seconds} s"
-        return State.FAILED, Reason.TIMEOUT, limit
-    if ended_by == "cancel":
-        reason = cancel_reason or Reason.CANCELLED
-        return State.CANCELLED, reason, _CANCELLED[reason]
-    return _judge_exit(facts, said)
+    if ended_by == "exit":
+        return _judge_exit(facts, said)
+    if ended_by == "cancel" and cancel_reason is not None:
+        return State.CANCELLED, cancel_reason, _CANCELLED[cancel_reason]
+    reason, text = {
+        "spawn": (Reason.SPAWN, f"the agent could not be started: {facts.get('error')}"),
+        "internal": (Reason.LOST, f"the supervisor failed:\n{facts.get('error')}"),
+        "lost": (Reason.LOST, "the supervisor died and nobody saw how the run ended"),
+        "timeout": (
+            Reason.TIMEOUT,
+            f"the run was stopped at its time limit of {timeout_seconds} s",
+        ),
+        "cancel": (
+            Reason.TERMINATED,
+            "the run was told to stop from outside, as by a shutdown: nobody had cancelled it",
+        ),
+    }[ended_by]
+    return State.FAILED, reason, text
 
 
 _CANCELLED = {

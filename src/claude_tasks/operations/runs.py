@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.run import Trigger
+from claude_tasks.domain.run import State, Trigger
 from claude_tasks.domain.store_records import RunFilter, TaskSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.ports import Clock, RunStore
     from claude_tasks.domain.run import Run
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class RunOperations:
     """What can be done with runs."""
 
-    def __init__(self, store: RunStore, clock: Clock) -> None:
-        """Work on this store."""
+    def __init__(self, store: RunStore, clock: Clock, *, ask_to_end: Callable[[Run], bool]) -> None:
+        """``ask_to_end`` reaches the supervisor of a running run, whoever watches it."""
         self._store = store
         self._clock = clock
+        self._ask_to_end = ask_to_end
 
     def start(self, task_id: int, *, assigned_to: str | None = None) -> Run:
         """Queue a run by hand: for the leader, or for the node named.
@@ -61,5 +62,11 @@ class RunOperations:
         return TaskSummary(task, run.started_at, run.state, run.reason)
 
     def cancel(self, run_id: int) -> Run:
-        """Cancel a queued run, ask a running one to end. Errors: `ConflictError` when it ended."""
-        return self._store.request_cancel(run_id, at=self._clock.now())
+        """Cancel a queued run, ask a running one to end. Errors: `ConflictError` when it ended.
+
+        The request is kept, and the supervisor told at once: it works without any living node.
+        """
+        run = self._store.request_cancel(run_id, at=self._clock.now())
+        if run.state is State.RUNNING:
+            self._ask_to_end(run)
+        return run

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.errors import SpawnError
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock, NodeRegister, Store
@@ -27,7 +30,11 @@ class NodeStatus(NamedTuple):
 
 
 class Status(NamedTuple):
-    """One look at everything. ``at`` is when."""
+    """One look at everything. ``at`` is when.
+
+    ``max_concurrent_runs`` is the leader's where one lives. ``agent`` is where the binary stands,
+    or ``agent_problem`` says why there is none.
+    """
 
     at: int
     nodes: list[NodeStatus]
@@ -36,6 +43,8 @@ class Status(NamedTuple):
     running: list[Run]
     next_tick_at: int | None
     max_concurrent_runs: int
+    agent: str | None
+    agent_problem: str | None
 
     @property
     def leader(self) -> Node | None:
@@ -63,13 +72,20 @@ class StatusOperations:
     """Looks, and changes nothing."""
 
     def __init__(
-        self, store: Store, register: NodeRegister, clock: Clock, *, max_concurrent_runs: int
+        self,
+        store: Store,
+        register: NodeRegister,
+        clock: Clock,
+        *,
+        max_concurrent_runs: int,
+        find_agent: Callable[[], str],
     ) -> None:
-        """``register`` knows which nodes live."""
+        """``register`` knows which nodes live; ``find_agent`` raises `SpawnError` without one."""
         self._store = store
         self._register = register
         self._clock = clock
         self._limit = max_concurrent_runs
+        self._find_agent = find_agent
 
     def status(self) -> Status:
         """Everything at one look."""
@@ -78,6 +94,8 @@ class StatusOperations:
             NodeStatus(node, not self._register.is_dead(node.id), node.id == lease.holder)
             for node in self._store.list_nodes()
         ]
+        limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
+        agent, problem = self._agent()
         return Status(
             at=self._clock.now(),
             nodes=nodes,
@@ -85,8 +103,21 @@ class StatusOperations:
             queued=self._active(State.QUEUED),
             running=self._active(State.RUNNING),
             next_tick_at=self._store.next_tick_at(),
-            max_concurrent_runs=self._limit,
+            max_concurrent_runs=limits[0] if limits else self._limit,
+            agent=agent,
+            agent_problem=problem,
         )
+
+    def has_leftovers(self) -> bool:
+        """Whether a run reads as running although the node that watched it is dead."""
+        watchers = {run.claimed_by for run in self._active(State.RUNNING)}
+        return any(self._register.is_dead(node_id) for node_id in watchers if node_id)
+
+    def _agent(self) -> tuple[str | None, str | None]:
+        try:
+            return self._find_agent(), None
+        except SpawnError as error:
+            return None, f"{error.message}; {error.hint}"
 
     def living_nodes(self) -> list[Node]:
         """The nodes that can execute something now."""
@@ -105,6 +136,7 @@ class StatusOperations:
             self._switch(task),
             self._next(task, status),
             self._leader(status),
+            self._agent_finding(status),
             *self._queue(task, status),
         ]
         last = self._store.list_runs(RunFilter(task_id=task_id, limit=_LAST_TICKS))
@@ -156,6 +188,13 @@ class StatusOperations:
             return Finding("leader", text, stands_in_the_way=True)
         text = f"{leader.role} pid {leader.pid} on {leader.host}, epoch {status.lease.epoch}"
         return Finding("leader", text)
+
+    @staticmethod
+    def _agent_finding(status: Status) -> Finding:
+        problem = status.agent_problem
+        return Finding(
+            "agent", problem or status.agent or "", stands_in_the_way=problem is not None
+        )
 
     @staticmethod
     def _queue(task: Task, status: Status) -> list[Finding]:

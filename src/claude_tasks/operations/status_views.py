@@ -24,6 +24,8 @@ def status_view(status: Status) -> dict[str, Any]:
         "running": [run_view(run) for run in status.running],
         "next_tick_at": _time(status.next_tick_at),
         "max_concurrent_runs": status.max_concurrent_runs,
+        "agent": status.agent,
+        "agent_problem": status.agent_problem,
     }
 
 
@@ -38,6 +40,7 @@ def node_view(entry: NodeStatus) -> dict[str, Any]:
         "version": node.version,
         "scheduler": node.scheduler,
         "started_at": to_rfc3339(node.started_at),
+        "max_concurrent_runs": node.max_concurrent_runs,
         "alive": entry.alive,
         "leads": entry.leads,
     }

@@ -67,6 +67,7 @@ class TaskOperations(TaskLookup):
             edit = _edit_of(task, changes, at=at)
             if edit is None:
                 return task
+            self._refuse_taken_tick(task, edit)
             if self._store.edit_task(edit, at=at):
                 return self._store.get_task(task_id)
         raise ConflictError(f"Task {task_id} is being changed by others all the time")
@@ -115,6 +116,16 @@ class TaskOperations(TaskLookup):
 
     def _armed(self, specs: Sequence[TaskSpec], at: int) -> list[ArmedSpec]:
         return [self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)]
+
+    def _refuse_taken_tick(self, task: Task, edit: TaskEdit) -> None:
+        """A one-off moved onto an instant that had its run would be used up without another."""
+        one_off = edit.columns.get("cron_expr", task.cron_expr) == ONE_OFF
+        tick = edit.columns.get("next_run_at")
+        if one_off and isinstance(tick, int) and self._store.tick_is_taken(task.id, tick):
+            raise ConflictError(
+                f"Task {task.id} had its run for that time already",
+                hint=f"choose another time, or run it now: claude-tasks run {task.id}",
+            )
 
     @staticmethod
     def _arm_numbered(spec: TaskSpec, place: int, total: int, at: int) -> ArmedSpec:
@@ -167,13 +178,12 @@ def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at:
         scheduled_at=wanted.scheduled_at,
         enabled=wanted.enabled,
     )
-    if wanted.enabled and "enabled" in columns and len(columns) == 1 and _is_spent(task):
-        raise ConflictError(
-            f"Task {task.id} has fired already: it runs once",
-            hint=f"give it a new time: claude-tasks edit {task.id} --at 'tomorrow 9am', "
-            f"or run it now: claude-tasks run {task.id}",
-        )
-    if wanted.enabled or any(name in columns for name in _SCHEDULE):
+    # The instant of a one-off does not depend on its zone.
+    decides = ("cron_expr", "scheduled_at") if wanted.cron_expr == ONE_OFF else _SCHEDULE
+    moved = any(name in columns for name in decides)
+    if wanted.enabled and not moved and _is_spent(task):
+        raise _spent(task)
+    if moved or ("enabled" in columns and wanted.enabled):
         columns.update(_armed_columns(revised, at=at))
     else:
         columns.update(cursor_at=_cursor_after_withdrawal(task, at=at))
@@ -185,6 +195,14 @@ def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at:
         columns,
         withdrawn=plan_withdrawal(task, at=at, reason=reason),
         drop_queued=(State.SKIPPED, reason) if drop else None,
+    )
+
+
+def _spent(task: Task) -> ConflictError:
+    return ConflictError(
+        f"The time of task {task.id} has passed: it runs once",
+        hint=f"give it a new time: claude-tasks edit {task.id} --at 'tomorrow 9am', "
+        f"or run it now: claude-tasks run {task.id}",
     )
 
 

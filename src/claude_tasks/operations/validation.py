@@ -19,6 +19,9 @@ NAME_LIMIT = 200
 PROMPT_LIMIT_BYTES = 10_000_000
 """What the agent takes on its standard input."""
 
+_OUR_FLAGS = ("-p", "--print", "--output-format", "--input-format", "--verbose")
+"""Without these as we set them there is no result, cost or session to record."""
+
 NOTIFY_ON = ("failure", "always", "change")
 
 
@@ -51,6 +54,7 @@ def checked(spec: TaskSpec) -> TaskSpec:
     spec = spec._replace(name=spec.name.strip())
     _check_text(spec)
     _check_numbers(spec)
+    _check_extra_args(spec.extra_args)
     _check_permission_mode(spec.permission_mode)
     if spec.notify_on is not None:
         _choose("notify_on", spec.notify_on, NOTIFY_ON)
@@ -75,6 +79,8 @@ def _check_text(spec: TaskSpec) -> None:
         raise InvalidInputError("Name is required")
     if len(spec.name) > NAME_LIMIT:
         raise InvalidInputError(f"Name is too long: at most {NAME_LIMIT} characters")
+    if any(not character.isprintable() for character in spec.name):
+        raise InvalidInputError("Name must be one line without control characters")
     if not spec.prompt.strip():
         raise InvalidInputError("Prompt is required")
     for name, value in spec._asdict().items():
@@ -93,6 +99,15 @@ def _check_characters(name: str, text: str) -> None:
         raise InvalidInputError(f"{name}: not valid Unicode (half a surrogate pair)") from None
     if "\0" in text:
         raise InvalidInputError(f"{name}: a NUL character cannot be part of it")
+
+
+def _check_extra_args(arguments: tuple[str, ...]) -> None:
+    for argument in arguments:
+        if argument.partition("=")[0] in _OUR_FLAGS:
+            raise InvalidInputError(
+                f"extra_args: {argument} is what runs depend on",
+                hint=f"leave out: {', '.join(_OUR_FLAGS)}",
+            )
 
 
 def _check_numbers(spec: TaskSpec) -> None:

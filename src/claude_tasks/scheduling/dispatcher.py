@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Execution, RunStore
+
+log = logging.getLogger(__name__)
 
 
 class Dispatcher:
@@ -34,6 +37,8 @@ class Dispatcher:
             self._node_id, term=term, limit=self._limit, per_node=self._per_node, at=at
         )
         for entry in claimed:
+            run = entry.run
+            log.info('run %d of task %d "%s" starts', run.id, run.task_id, run.task_name)
             self._execution.launch(entry)
         return len(claimed)
 

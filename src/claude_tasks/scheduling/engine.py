@@ -83,13 +83,13 @@ class Engine:
         return 0.0 if more else self._sleep_for(term, at=at)
 
     def try_pass(self) -> float:
-        """A pass that survives what may go wrong with the database; seconds to wait."""
+        """A pass that survives what may go wrong with database and disk; seconds to wait."""
         try:
             return self.run_pass()
         except LeadershipLostError as error:
             log.info("%s", error)
             return 0.0
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             log.warning("this pass could not be completed: %s", error)
             return _AFTER_FAILURE_SECONDS
 
@@ -101,6 +101,8 @@ class Engine:
         monotonic = self._clock.monotonic()
         if term == self._rescued_in and monotonic < self._rescue_after:
             return
+        if term != self._rescued_in and term is not None:
+            self._execution.tidy()
         self._rescuer.resume_own()
         if term is not None or self._rescues:
             self._rescuer.take_over(term, at=at)

@@ -109,6 +109,8 @@ class LeaseKeeper:
             log.warning("the lease of epoch %d could not be released: %s", term.epoch, error)
 
     def _follow(self) -> float:
+        if self._is_stuck():
+            return self._short_wait  # a node that cannot schedule must not keep others from it
         try:
             lease = self._store.read_lease()
             ground = self._ground(lease)
@@ -140,7 +142,7 @@ class LeaseKeeper:
         if asked >= trusted_until:
             self._step_down(term, "it could not be renewed in time")
             return 0.0
-        if asked - self._progress() > self._trust_span:
+        if self._is_stuck():
             log.warning("the scheduling loop makes no progress: the lease is not renewed")
             wait = self._short_wait
         else:
@@ -159,6 +161,10 @@ class LeaseKeeper:
             return 0.0
         self._trust(term, since=asked)
         return self._settings.lease_renew
+
+    def _is_stuck(self) -> bool:
+        """Whether the scheduling loop has not completed a pass for as long as trust lasts."""
+        return self._clock.monotonic() - self._progress() > self._trust_span
 
     def _trust(self, term: Term, *, since: float) -> None:
         self._standing.grant(term, until=since + self._trust_span)

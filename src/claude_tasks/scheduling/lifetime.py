@@ -67,10 +67,12 @@ def probe(folder: str, node_id: str) -> Sign:
         descriptor = os.open(lock_path(folder, node_id), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return Sign.NONE
+    except OSError:  # no descriptors left, …: what cannot be looked at is not proven dead
+        return Sign.ALIVE
     try:
         # Shared, so that two who look at once do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return Sign.ALIVE
     else:
         return Sign.DEAD

@@ -17,7 +17,7 @@ from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.ports import TickStore
+    from claude_tasks.domain.ports import Clock, TickStore
     from claude_tasks.domain.task import Task
 
 log = logging.getLogger(__name__)
@@ -25,13 +25,16 @@ log = logging.getLogger(__name__)
 TASKS_A_PASS = 500
 """Enough for any herd; a bounded transaction keeps other writers waiting for milliseconds only."""
 
+PLANNING_SECONDS = 0.2
+
 
 class Ticker:
     """Takes what is due."""
 
-    def __init__(self, store: TickStore) -> None:
-        """Work on the engine's store."""
+    def __init__(self, store: TickStore, clock: Clock) -> None:
+        """Work on the engine's store; the clock only limits how long a pass plans."""
         self._store = store
+        self._clock = clock
 
     def take_due(self, term: Term, *, at: int) -> bool:
         """Take the due ticks of up to `TASKS_A_PASS` tasks; whether there may be more.
@@ -42,10 +45,23 @@ class Ticker:
         tasks = self._store.due_tasks(at=at, limit=TASKS_A_PASS)
         if not tasks:
             return False
-        plans = [_plan(task, at=at) for task in tasks]
+        plans = self._plan_for_a_while(tasks, at=at)
         outcome = self._store.record_ticks(term, plans, at=at)
         log.debug("took ticks of %d tasks: %s", len(plans), outcome)
-        return len(tasks) == TASKS_A_PASS or outcome.edited_meanwhile > 0
+        return len(plans) < len(tasks) or len(tasks) == TASKS_A_PASS or outcome.edited_meanwhile > 0
+
+    def _plan_for_a_while(self, tasks: list[Task], *, at: int) -> list[TickPlan]:
+        """The plans of as many tasks as the pass has time for, at least one.
+
+        Counting the ticks missed in a long gap takes its time, and nothing starts meanwhile.
+        """
+        until = self._clock.monotonic() + PLANNING_SECONDS
+        plans = []
+        for task in tasks:
+            plans.append(_plan(task, at=at))
+            if self._clock.monotonic() >= until:
+                break
+        return plans
 
     def next_at(self) -> int | None:
         """When the next tick is due."""

@@ -36,7 +36,7 @@ def test_add_says_all_it_was_told(cli: CommandLine, tmp_path: Path) -> None:
         *("--max-turns", "7", "--max-budget", "0.5", "--append-system-prompt", "be brief"),
         *("--timeout", "1h30m", "--overlap", "queue", "--catchup", "all", "--jitter", "30s"),
         *("--catchup-window", "2d", "--retries", "2", "--max-concurrency", "3"),
-        *("--on-usage-limit", "defer", "--tag", "a", "--tag", "b", "--disabled"),
+        *("--tag", "a", "--tag", "b", "--disabled"),
         *("--", "--add-dir", "/x"),
     ).json
     expected = {
@@ -57,7 +57,6 @@ def test_add_says_all_it_was_told(cli: CommandLine, tmp_path: Path) -> None:
         "catchup_window_seconds": 172_800,
         "max_retries": 2,
         "max_concurrency": 3,
-        "on_usage_limit": "defer",
         "tags": ["a", "b"],
         "enabled": False,
         "extra_args": ["--add-dir", "/x"],
@@ -186,7 +185,9 @@ def test_list_shows_a_line_a_task_and_filters_by_tag(cli: CommandLine) -> None:
     _add(cli, "a", "--cron", "0 2 * * *", "--tag", "x")
     _add(cli, "b", "--every", "1h", "--disabled")
     lines = cli.good("list").out.splitlines()
-    assert lines[0].split() == ["ID", "NAME", "SCHEDULE", "ON", "NEXT", "RUN", "LAST", "RUN"]
+    titles = [title for title in lines[0].split("  ") if title]
+    zone = "NEXT RUN (Europe/Berlin)"
+    assert [title.strip() for title in titles] == ["ID", "NAME", "SCHEDULE", "ON", zone, "LAST RUN"]
     assert lines[1].split()[:5] == ["2", "b", "@every", "1h", "off"]
     tagged = cli.good("list", "--tag", "x", "--json").json
     assert [task["name"] for task in tagged["tasks"]] == ["a"]

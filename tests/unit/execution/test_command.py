@@ -70,6 +70,16 @@ def test_a_value_that_looks_like_a_flag_stays_a_value(argv: Any) -> None:
     assert "--append-system-prompt=--model evil" in argv(append_system_prompt="--model evil")
 
 
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [(12.345678, "12.345678"), (123456.78, "123456.78"), (0.0000019, "0.0000019"), (2.0, "2")],
+)
+def test_a_budget_is_neither_rounded_nor_written_in_powers_of_ten(
+    argv: Any, budget: float, text: str
+) -> None:
+    assert argv(max_budget_usd=budget)[-1] == text
+
+
 def test_a_session_is_resumed_by_its_id(store: Store) -> None:
     task = add_task(store, at=START)
     assert agent_argv("claude", task, resume_session="s")[5:7] == ["--resume", "s"]

@@ -7,14 +7,17 @@ import os
 import shutil
 import signal
 import stat
+import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.run import Outcome, Reason, State, Trigger
 from claude_tasks.execution.run_folder import Condition, RunFolder
-from claude_tasks.execution.spawner import Spawner, Word
+from claude_tasks.execution.spawner import Spawner
+from claude_tasks.execution.verdict import judge
 from support.waiting import wait_until
 from support.workshop import Workshop
 
@@ -309,6 +312,10 @@ def test_a_transient_failure_is_tried_again_in_the_same_row(workshop: Workshop) 
         3,
     )
     assert workshop.started() == [f"{run.id}.1", f"{run.id}.2", f"{run.id}.3"]
+    once = workshop.run("[case:api_error status=529]")
+    assert last.num_turns is not None
+    assert once.num_turns is not None
+    assert last.num_turns == 3 * once.num_turns, "what a run took is what its attempts took"
 
 
 def test_a_lasting_failure_is_not_tried_again(workshop: Workshop) -> None:
@@ -336,6 +343,142 @@ def test_a_supervisor_killed_with_its_agent_is_lost_and_nothing_lives_on(
     assert (ended.state, ended.reason) == (State.FAILED, Reason.LOST)
     wait_until(lambda: gone(pid), what="the tool of the orphaned agent is gone")
     assert workshop.started() == [f"{run.id}.1"]
+
+
+def write_agent(workshop: Workshop, program: str) -> None:
+    """An agent of the test's own, in Python; it says that it started like the others."""
+    mark = f'echo "${{CLAUDE_TASKS_RUN##*/}}" >> {workshop.starts}'
+    (workshop.folder / "agent.py").write_text(program)
+    (workshop.folder / "claude").write_text(
+        f"#!/bin/sh\n{mark}\nexec {sys.executable} {workshop.folder}/agent.py\n"
+    )
+
+
+def test_a_child_that_floods_standard_output_does_not_keep_the_run(workshop: Workshop) -> None:
+    write_agent(
+        workshop,
+        "import subprocess\n"
+        "subprocess.Popen(['yes', 'x' * 1000], start_new_session=True)\n"
+        "print('done', flush=True)\n",
+    )
+    run = workshop.run("flood", timeout_seconds=20)
+    assert run.state is State.COMPLETED
+    assert run.duration_ms is not None
+    assert run.duration_ms < 10_000
+
+
+@pytest.mark.parametrize("disguise", [["sleep"], ["env", "-i", "setsid", "sleep"]])
+def test_nothing_is_lost_while_a_tool_of_its_agent_lives(
+    workshop: Workshop, tmp_path: Path, disguise: list[str]
+) -> None:
+    """A tool that closed what it inherited holds no lock; one that scrubbed its environment has
+    no marker. Each is ended before the run is called lost.
+    """
+    close = disguise == ["sleep"]
+    pids = tmp_path / "pids"
+    write_agent(
+        workshop,
+        "import os, subprocess, time\n"
+        f"tool = subprocess.Popen({[*disguise, '300']!r}, close_fds={close},"
+        " start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{tool.pid}}')\n"
+        "time.sleep(300)\n",
+    )
+    run = workshop.launch("hello")
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    agent, tool = (int(pid) for pid in pids.read_text().split())
+    os.kill(workshop.supervisor_pid(run), signal.SIGKILL)
+    os.kill(agent, signal.SIGKILL)
+    assert workshop.finish(run).reason is Reason.LOST
+    assert gone(tool)
+
+
+def test_a_supervisor_told_to_stop_by_a_stranger_is_no_cancel(workshop: Workshop) -> None:
+    run = workshop.launch("[case:slow seconds=60]")
+    os.kill(workshop.supervisor_pid(run), signal.SIGTERM)
+    ended = workshop.finish(run)
+    assert (ended.state, ended.reason) == (State.FAILED, Reason.TERMINATED)
+
+
+def test_a_spawner_that_died_unnoticed_costs_no_run(workshop: Workshop) -> None:
+    workshop.run("first")
+    spawner = workshop.execution._executor._spawner._process
+    assert spawner is not None
+    spawner.kill()
+    spawner.wait()
+    run = workshop.launch("second")  # nobody has looked since
+
+    def ended() -> bool:
+        workshop.execution.settle(at=workshop.clock.now())
+        workshop.claim()  # a claim that never started is queued again
+        return workshop.store.get_run(run.id).state.is_terminal
+
+    wait_until(ended)
+    assert workshop.store.get_run(run.id).state is State.COMPLETED
+    assert len(workshop.started()) == 2
+
+
+def test_a_run_that_cannot_be_looked_at_stays_watched(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = workshop.launch("hello")
+    workshop.wait_for_start(run)
+    looks: list[bool] = []
+    look = RunFolder.look
+
+    def fail_once(self: RunFolder) -> Condition:
+        looks.append(True)
+        if len(looks) == 1:
+            raise OSError(28, "No space left on device")
+        return look(self)
+
+    monkeypatch.setattr(RunFolder, "look", fail_once)
+    assert workshop.finish(run).state is State.COMPLETED
+    assert len(looks) > 1
+
+
+def test_a_full_disk_at_launch_queues_the_run_again(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = RunFolder.create
+    fails = [True]
+
+    def fail_once(self: RunFolder, spec: dict[str, object], prompt: str) -> None:
+        if fails and fails.pop():
+            raise OSError(28, "No space left on device")
+        create(self, spec, prompt)
+
+    monkeypatch.setattr(RunFolder, "create", fail_once)
+    run = workshop.launch("hello")
+    wait_until(lambda: workshop.execution.settle(at=workshop.clock.now()) == 1)
+    assert workshop.store.get_run(run.id).state is State.QUEUED
+    workshop.claim()
+    assert workshop.finish(workshop.store.get_run(run.id)).state is State.COMPLETED
+    assert workshop.started() == [f"{run.id}.2"]
+
+
+def test_what_claims_that_are_over_left_behind_is_removed(workshop: Workshop) -> None:
+    over = workshop.run("hello")
+    open_run = workshop.launch("[case:slow seconds=1]")
+    runs = Path(workshop.settings.folder.runs)
+    leftover = RunFolder.of(str(runs), over.id, over.claim)
+    leftover.create({"argv": []}, "a prompt that should not lie about")
+    workshop.execution.tidy()
+    assert [path.name for path in runs.iterdir()] == [f"{open_run.id}.1"]
+    assert workshop.finish(open_run).state is State.COMPLETED
+
+
+def test_an_end_that_cannot_be_stored_ends_the_run_all_the_same(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absurd(facts: dict[str, Any], **more: Any) -> Outcome:
+        return judge(facts, **more)._replace(num_turns=10**30)
+
+    monkeypatch.setattr("claude_tasks.execution.recorder.judge", absurd)
+    run = workshop.run("hello")
+    assert (run.state, run.reason) == (State.FAILED, Reason.AGENT_ERROR)
+    assert run.error is not None
+    assert "could not be stored" in run.error
 
 
 def test_orphans_of_another_data_folder_are_left_alone(workshop: Workshop, tmp_path: Path) -> None:
@@ -395,13 +538,7 @@ def test_a_supervisor_that_comes_after_the_verdict_starts_nothing(workshop: Work
     assert folder.look() is Condition.UNSTARTED
     spawner = Spawner()
     spawner.request(folder.path)
-    words: list[Word] = []
-
-    def heard() -> bool:
-        words.extend(answer.word for answer in spawner.answers()[0])
-        return Word.ENDED in words
-
-    wait_until(heard)
+    wait_until(lambda: folder.path in spawner.released()[0])
     spawner.stop()
     assert workshop.started() == [f"{first.id}.1"]
     assert folder.look() is Condition.ENDED

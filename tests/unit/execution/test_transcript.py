@@ -119,6 +119,11 @@ def test_a_result_line_larger_than_any_pipe_buffer_is_read() -> None:
     assert len(summary["output"]) <= OUTPUT_HEAD + OUTPUT_TAIL + 100
 
 
+def test_numbers_beyond_all_reason_are_unknown() -> None:
+    summary = read(line({**RESULT, "num_turns": 10**30, "total_cost_usd": float("inf")}))
+    assert (summary["num_turns"], summary["cost_usd"]) == (None, None)
+
+
 def test_half_a_surrogate_pair_can_be_stored() -> None:
     summary = read(b'{"type":"result","result":"a\\ud800b"}\n')
     assert summary["output"].encode() == b"a?b"

@@ -47,6 +47,9 @@ def fire(store: Store, at: int) -> None:
         ({"tags": ("\ud800",)}, "Unicode"),
         ({"notify_on": "never"}, "notify_on"),
         ({"max_turns": True}, "must be a number"),
+        ({"name": "two\nlines"}, "one line"),
+        ({"name": "\x1b[31mred"}, "one line"),
+        ({"extra_args": ("--output-format=text",)}, "what runs depend on"),
     ],
 )
 def test_nonsense_is_refused_by_field(
@@ -150,7 +153,7 @@ def test_a_one_off_that_has_fired_is_not_armed_again_by_enabling_it(
 ) -> None:
     task = tasks.add(spec())
     fire(store, clock.now())
-    with pytest.raises(ConflictError, match="has fired already") as caught:
+    with pytest.raises(ConflictError, match="has passed") as caught:
         tasks.enable(task.id)
     assert "--at" in (caught.value.hint or "")
 
@@ -173,6 +176,26 @@ def test_moving_a_one_off_takes_its_queued_run_along(
     tasks.edit(task.id, {"scheduled_at": clock.now() + 60_000})
     [row] = store.list_runs(RunFilter())
     assert (row.state, row.reason) == (State.SKIPPED, Reason.RESCHEDULED)
+
+
+def test_a_one_off_is_not_moved_back_onto_a_time_that_had_its_run(
+    tasks: TaskOperations, store: Store, clock: FakeClock
+) -> None:
+    task = tasks.add(spec())
+    fired_at = clock.now()
+    fire(store, fired_at)
+    tasks.edit(task.id, {"scheduled_at": fired_at + 60_000})
+    with pytest.raises(ConflictError, match="had its run for that time already"):
+        tasks.edit(task.id, {"scheduled_at": fired_at})
+
+
+def test_another_zone_does_not_arm_a_spent_one_off(tasks: TaskOperations, clock: FakeClock) -> None:
+    task = tasks.add(spec())
+    clock.advance(1)
+    tasks.disable(task.id)
+    tasks.edit(task.id, {"timezone": "Asia/Tokyo"})
+    with pytest.raises(ConflictError, match="has passed"):
+        tasks.enable(task.id)
 
 
 def test_a_disabled_one_off_that_was_never_due_can_be_enabled(

@@ -218,6 +218,19 @@ def test_a_leader_whose_loop_is_stuck_stops_renewing(
     assert [a.epoch, b.epoch] == [None, 2]
 
 
+def test_a_node_that_cannot_schedule_does_not_stand_for_the_lease(
+    candidate: Callable[[str], Candidate], clock: FakeClock
+) -> None:
+    a = candidate("a")
+    a.stuck = True
+    clock.advance(TTL)
+    a.keeper.step()
+    assert a.epoch is None
+    a.stuck = False
+    a.keeper.step()
+    assert a.epoch == 1
+
+
 def test_a_robbed_leader_notices_at_its_next_renewal(
     candidate: Callable[[str], Candidate], clock: FakeClock
 ) -> None:

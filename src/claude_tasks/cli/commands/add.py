@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.local_zone import local_zone
 from claude_tasks.cli.results import Result
 from claude_tasks.cli.task_flags import (
     add_task_flags,
@@ -10,8 +9,9 @@ from claude_tasks.cli.task_flags import (
     given_prompt,
     given_schedule,
     named_fields,
+    naming_flags,
 )
-from claude_tasks.domain.errors import ConflictError, InvalidInputError
+from claude_tasks.domain.errors import InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.operations.views import task_view  # noqa: PLC0415 (the same)
 
     spec = _spec(context, arguments)
-    task = context.operations.tasks.add(spec)
+    task = naming_flags(lambda: context.operations.tasks.add(spec))
     summary = context.operations.runs.summary(task)
     return Result(
         data=lambda: task_view(summary),
@@ -66,7 +66,9 @@ def _spec(context: Context, arguments: Namespace) -> TaskSpec:
     from claude_tasks.domain.task import TaskSpec  # noqa: PLC0415 (not for --help)
 
     fields = named_fields(arguments)
-    timezone = fields.setdefault("timezone", local_zone(context.environment))
+    timezone = fields.get("timezone")
+    if timezone is None:  # asked for only then: it may have to complain of TZ
+        timezone = fields["timezone"] = context.zone
     schedule = given_schedule(context, arguments, timezone)
     if not schedule:
         raise InvalidInputError(
@@ -87,8 +89,9 @@ def _spec(context: Context, arguments: Namespace) -> TaskSpec:
 
 
 def _namesakes(context: Context, task: Task) -> list[str]:
-    try:
-        context.operations.tasks.get(task.name)
-    except ConflictError:
+    """Where the name does not lead to it. Never looked up by that name: digits are an id."""
+    if task.name.isdecimal():
+        return [f"Note: a number means an id; refer to this one as {task.id}."]
+    if sum(entry.task.name == task.name for entry in context.operations.tasks.list()) > 1:
         return [f"Note: other tasks have this name too; refer to this one as {task.id}."]
     return []

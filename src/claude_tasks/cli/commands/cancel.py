@@ -29,6 +29,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     """Cancel it."""
     from claude_tasks.operations.views import run_view  # noqa: PLC0415 (not for --help)
 
+    context.settle()
     asked = context.operations.runs.cancel(arguments.run)
     if arguments.wait and not asked.state.is_terminal:
         from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
@@ -48,7 +49,10 @@ def _said(run: Run) -> str:
 def _notes(context: Context, run: Run) -> list[str]:
     if run.state.is_terminal:
         return []
-    living = {node.id for node in context.operations.status.living_nodes()}
-    if run.claimed_by in living or context.operations.status.scheduler_lives():
+    from claude_tasks.cli.follow import is_alone  # noqa: PLC0415 (not for --help)
+
+    if not is_alone(context, run):
         return []
-    return ["No node lives to end it; the next one will: claude-tasks daemon"]
+    return [
+        f"Its supervisor was told; no daemon to record it. See how it went: claude-tasks logs {run.id}"
+    ]

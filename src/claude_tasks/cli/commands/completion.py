@@ -24,13 +24,15 @@ def configure(parser: Parser) -> None:
     """Flags."""
     parser.add_argument("shell", metavar="SHELL", nargs="?", help="bash, zsh or fish")
     parser.add_argument("--task-names", action="store_true", help="what the scripts ask for")
+    parser.add_argument("--run-ids", action="store_true", help="the same: what can be cancelled")
+    parser.add_argument("--zones", action="store_true", help="the same: time zones")
 
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Write the script."""
-    if arguments.task_names:
-        names = [summary.task.name for summary in context.tasks.list()]
-        return Result(data=lambda: names, text=lambda: names)
+    words = _words(context, arguments)
+    if words is not None:
+        return Result(data=lambda: words, text=lambda: words)
     from claude_tasks.cli.completion_scripts import SCRIPTS  # noqa: PLC0415 (loads every command)
 
     make = SCRIPTS.get((arguments.shell or "").lower())
@@ -42,3 +44,20 @@ def run(context: Context, arguments: Namespace) -> Result:
         )
     script = make()
     return Result(data=lambda: {"script": script}, text=lambda: [Raw(script)])
+
+
+def _words(context: Context, arguments: Namespace) -> list[str] | None:
+    """What a script asks for while its user presses TAB; None for the script itself."""
+    if arguments.task_names:
+        return [summary.task.name for summary in context.tasks.list()]
+    if arguments.run_ids:
+        from claude_tasks.domain.run import State  # noqa: PLC0415 (only here)
+        from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (only here)
+
+        active = RunFilter(states=(State.RUNNING, State.QUEUED), limit=100)
+        return [str(run.id) for run in context.operations.runs.list(active)]
+    if arguments.zones:
+        from zoneinfo import available_timezones  # noqa: PLC0415 (only here)
+
+        return sorted(available_timezones())
+    return None

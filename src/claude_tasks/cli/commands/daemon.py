@@ -60,6 +60,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     _say(context, schedules=schedules, leader=None)
     level = arguments.log_level or context.settings.log_level
     start_logging(context.printer.stderr, level=level, log_format=arguments.log_format)
+    _log_start(context)
     pipe = SignalPipe(_SIGNALS)
     node = context.build_node(Role.DAEMON, schedules=schedules)
     try:
@@ -69,6 +70,25 @@ def run(context: Context, arguments: Namespace) -> Result:
         node.stop()
         pipe.close()
     return Result(data=lambda: None, text=list, notes=_left_running(context, node), streamed=True)
+
+
+def _log_start(context: Context) -> None:
+    """What a look into the log needs first; and the missing agent before the first run fails."""
+    import logging  # noqa: PLC0415 (loaded by now)
+
+    from claude_tasks import __version__  # noqa: PLC0415 (loaded by now)
+
+    log = logging.getLogger(__name__)
+    status = context.operations.status.status()
+    log.info(
+        "claude-tasks %s, data folder %s, agent %s, at most %d runs at once",
+        __version__,
+        context.settings.data,
+        status.agent or "none",
+        context.settings.max_concurrent_runs,
+    )
+    if status.agent_problem is not None:
+        log.warning("no agent, every run will fail: %s", status.agent_problem)
 
 
 def _serve(context: Context, node: RunningNode, pipe: SignalPipe, *, schedules: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.results import Pairs, Result
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.cli.typable import quoted
+from claude_tasks.domain.errors import InvalidInputError, SpawnError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def configure(parser: Parser) -> None:
 def run(context: Context, arguments: Namespace) -> Result:
     """Show it."""
     agent = _agent(context, arguments.agent)
+    if agent == "claude":
+        _check_agent(context)
     root = _prepare(context, agent)
     _introduce(context, agent)
     task = context.operations.tasks.add(_spec(root))
@@ -59,6 +62,17 @@ def _agent(context: Context, flag: str | None) -> str:
             raise InvalidInputError(f"--agent: {flag!r}", hint=f"one of: {', '.join(_AGENTS)}")
         return flag.lower()
     return "claude" if context.environment.get("AGENT", "").lower() == "claude" else "simulated"
+
+
+def _check_agent(context: Context) -> None:
+    """Once and at the start, not as three failed runs. Errors: `SpawnError`, `ConfigurationError`."""
+    from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415 (only here)
+
+    try:
+        find_agent_binary(context.settings.claude_bin)
+    except SpawnError as error:
+        hint = f"{error.hint}; or see it simulated: claude-tasks demo --agent simulated"
+        raise SpawnError(error.message, hint=hint) from error
 
 
 def _prepare(context: Context, agent: str) -> str:
@@ -163,16 +177,17 @@ def _text(context: Context, runs: list[Run], agent: str) -> list[Block]:
 
     data = context.settings.data
     latest = next((run for run in runs if run.log_path), None)
-    again = f"claude-tasks --data {data}"
+    again = f"claude-tasks --data {quoted(data)}"
+    say = context.printer.typable
     steps = [
         ("log", latest.log_path or "" if latest else ""),
-        ("look", f"{again} logs {latest.id}" if latest else ""),
-        ("go on", f"{again} enable hello && {again} daemon"),
-        ("tidy up", f"rm -r {os.path.dirname(data)}"),
-        ("yours", 'claude-tasks add NAME "PROMPT" --every 1h && claude-tasks daemon'),
+        ("look", say(f"{again} logs {latest.id}") if latest else ""),
+        ("go on", say(f"{again} enable hello && {again} daemon")),
+        ("tidy up", f"rm -r {quoted(os.path.dirname(data))}"),
+        ("yours", say('claude-tasks add NAME "PROMPT" --every 1h && claude-tasks daemon')),
     ]
     said = "The answers above are simulated." if agent == "simulated" else ""
-    table = run_table(runs, lambda _: "UTC", now=context.now(), empty="no runs")
+    table = run_table(runs, context.zone, now=context.now(), empty="no runs")
     return ["", "Run history", table, *([said] if said else []), "", Pairs(steps)]
 
 

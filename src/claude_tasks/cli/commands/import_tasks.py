@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
+    from claude_tasks.domain.task import Task, TaskSpec
 
 DESCRIPTION = (
     'The document is {"tasks": [{"name": …, "prompt": …, "cron_expr": …}]}, with the fields of the'
@@ -19,7 +20,7 @@ DESCRIPTION = (
 )
 EXAMPLES = """
 claude-tasks import tasks.json --dry-run
-claude-tasks import tasks.json
+claude-tasks import tasks.json --skip-existing
 claude-tasks export --data ~/old | claude-tasks import -
 """
 
@@ -28,22 +29,63 @@ def configure(parser: Parser) -> None:
     """Flags."""
     parser.add_argument("file", metavar="FILE", help="- reads stdin")
     parser.add_argument("--dry-run", action="store_true", help="check all, add nothing")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="leave out those whose name a task has already"
+    )
 
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Add them."""
     from claude_tasks.operations.exchange import parse_tasks  # noqa: PLC0415 (not for --help)
 
-    specs = parse_tasks(_document(context, arguments.file))
-    ids: list[int] = []
-    if arguments.dry_run:
-        context.operations.tasks.check_all(specs)
-    else:
-        ids = context.operations.tasks.add_all(specs)
+    given = parse_tasks(_document(context, arguments.file))
+    tasks = context.operations.tasks
+    existing = [summary.task for summary in tasks.list()]
+    tasks.check_all(given)
+    names = {task.name for task in existing} if arguments.skip_existing else set()
+    specs = [spec for spec in given if spec.name.strip() not in names]
+    skipped = len(given) - len(specs)
+    ids = [] if arguments.dry_run or not specs else tasks.add_all(specs)
     return Result(
-        data=lambda: {"imported": len(ids), "valid": len(specs), "ids": ids},
+        data=lambda: {
+            "imported": len(ids), "valid": len(given), "skipped": skipped, "ids": ids
+        },
         text=lambda: [_said(len(specs), ids, dry_run=arguments.dry_run)],
+        notes=[*_skipped(skipped), *_duplicates(specs, existing), *_late(specs, context.now())],
+    )  # fmt: skip
+
+
+def _skipped(amount: int) -> list[str]:
+    if not amount:
+        return []
+    tasks = "1 task was" if amount == 1 else f"{amount} tasks were"
+    return [f"{tasks} left out: the name exists already (--skip-existing)."]
+
+
+def _duplicates(specs: list[TaskSpec], existing: list[Task]) -> list[str]:
+    """A second import of the same file doubles every run, and looks like a success."""
+    known = {(task.name, task.cron_expr, task.scheduled_at) for task in existing}
+    amount = sum(
+        (spec.name.strip(), spec.cron_expr.strip(), spec.scheduled_at) in known for spec in specs
     )
+    if not amount:
+        return []
+    looks = "1 looks like a duplicate" if amount == 1 else f"{amount} look like duplicates"
+    return [f"Note: {looks} of a task with the same name and schedule; see --skip-existing."]
+
+
+def _late(specs: list[TaskSpec], now: int) -> list[str]:
+    """One-offs whose time has passed are due at once, or missed: which one may not expect."""
+    past = [
+        spec.name
+        for spec in specs
+        if not spec.cron_expr.strip() and spec.enabled and (spec.scheduled_at or now) < now
+    ]
+    if not past:
+        return []
+    more = f" and {len(past) - 1} more" if len(past) > 1 else ""
+    passed = f"Note: the time of {past[0]!r}{more} has passed"
+    return [f"{passed}: it runs at once where its catchup rule allows that, else it is missed."]
 
 
 def _said(total: int, ids: list[int], *, dry_run: bool) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from claude_tasks.cli.context import Context
 from claude_tasks.cli.results import Result
+from claude_tasks.domain.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from claude_tasks.cli.arguments import Parser
-    from claude_tasks.cli.context import Context
     from claude_tasks.domain.task import Task
 
 DESCRIPTION = ""
@@ -35,11 +36,26 @@ def run(context: Context, arguments: Namespace) -> Result:
     """Make the change."""
     tasks = context.operations.tasks
     command = arguments.command
-    task = tasks.get(arguments.task, include_deleted=command == "restore")
+    task = (_deleted if command == "restore" else Context.find_task)(context, arguments.task)
     if command == "rm":
         return _removed(tasks.remove(task.id))
     change = {"enable": tasks.enable, "disable": tasks.disable, "restore": tasks.restore}[command]
     return _changed(context, _DONE[command], change(task.id))
+
+
+def _deleted(context: Context, reference: str) -> Task:
+    """The deleted task that is meant, also where a live one has taken its name."""
+    found = context.operations.tasks.list(include_deleted=True)
+    name = reference.strip()
+    named = [s.task for s in found if s.task.name == name and s.task.deleted_at is not None]
+    if name.isdecimal() or not named:
+        return context.operations.tasks.get(reference, include_deleted=True)
+    if len(named) > 1:
+        ids = ", ".join(str(task.id) for task in named)
+        raise ConflictError(
+            f"{len(named)} deleted tasks are named {name!r}", hint=f"use an id: {ids}"
+        )
+    return named[0]
 
 
 def _changed(context: Context, done: str, task: Task) -> Result:

@@ -23,14 +23,6 @@ claude-tasks list --all --json | jq '.tasks[].name'
 """
 _EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
 _NONE_TAGGED = "No task has that tag."
-_COLUMNS = (
-    Column("ID", right=True),
-    Column("NAME", flexible=2),
-    Column("SCHEDULE", flexible=2),
-    Column("ON"),
-    Column("NEXT RUN", flexible=1),
-    Column("LAST RUN", flexible=1),
-)
 
 
 def configure(parser: Parser) -> None:
@@ -45,9 +37,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
-    return Result(
-        data=lambda: _data(found), text=lambda: _text(found, now=context.now(), empty=empty)
-    )
+    return Result(data=lambda: _data(found), text=lambda: _text(context, found, empty=empty))
 
 
 def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
@@ -56,11 +46,28 @@ def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
     return {"tasks": [task_view(summary) for summary in found], "total": len(found)}
 
 
-def _text(found: Sequence[TaskSummary], *, now: int, empty: str) -> list[Block]:
-    return [Table(_COLUMNS, [_row(summary, now) for summary in found], empty=empty)]
+def _text(context: Context, found: Sequence[TaskSummary], *, empty: str) -> list[Block]:
+    if not found:
+        return [Table((), (), empty=empty)]
+    now, zone = context.now(), context.zone
+    return [Table(_columns(zone, now), [_row(summary, zone, now) for summary in found])]
 
 
-def _row(summary: TaskSummary, now: int) -> tuple[str, ...]:
+def _columns(zone: str, now: int) -> tuple[Column, ...]:
+    from claude_tasks.cli.times import zone_titles  # noqa: PLC0415 (only text)
+
+    title, short = zone_titles("NEXT RUN", zone, now=now)
+    return (
+        Column("ID", right=True),
+        Column("NAME", flexible=4),
+        Column("SCHEDULE", flexible=2),
+        Column("ON"),
+        Column(title, short=short, flexible=1),
+        Column("LAST RUN", flexible=3, droppable=True),
+    )
+
+
+def _row(summary: TaskSummary, zone: str, now: int) -> tuple[str, ...]:
     from claude_tasks.cli.task_words import schedule_word, switch_word  # noqa: PLC0415 (only text)
 
     task = summary.task
@@ -68,22 +75,22 @@ def _row(summary: TaskSummary, now: int) -> tuple[str, ...]:
     return (
         str(task.id),
         Toned(task.name, "bold"),
-        schedule_word(task, now=now),
+        schedule_word(task, zone, now=now),
         switch if switch == "on" else Toned(switch, "dim"),
-        _next(task, now),
+        _next(task, zone, now),
         _last(summary, now),
     )
 
 
-def _next(task: Task, now: int) -> str:
+def _next(task: Task, zone: str, now: int) -> str:
     from claude_tasks.cli.times import relative, table_time  # noqa: PLC0415 (only text)
 
     if task.next_run_at is None:
         return "-"
     if task.next_run_at <= now:
-        return Toned(f"due {relative(task.next_run_at, now=now)}", "warn")
-    shown = table_time(task.next_run_at, task.timezone, now=now)
-    return f"{shown} ({relative(task.next_run_at, now=now)})"
+        return Toned(f"due {relative(task.next_run_at, now=now)}", "warn", short="due")
+    shown = table_time(task.next_run_at, zone, now=now)
+    return Toned(f"{shown} ({relative(task.next_run_at, now=now)})", short=shown)
 
 
 def _last(summary: TaskSummary, now: int) -> str:
@@ -95,4 +102,4 @@ def _last(summary: TaskSummary, now: int) -> str:
         return "-"
     word = outcome_word(state, summary.last_run_reason)
     began = "" if summary.last_run_at is None else f", {relative(summary.last_run_at, now=now)}"
-    return Toned(f"{word}{began}", word.tone)
+    return Toned(f"{word}{began}", word.tone, short=str(word))

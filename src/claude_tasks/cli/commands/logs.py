@@ -8,13 +8,15 @@ from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
     from claude_tasks.domain.run import Run
 
-DESCRIPTION = "A number is a run; a name is a task, and means its latest run."
+DESCRIPTION = (
+    "A number is a run; a name is a task, and means the latest run of it that really began."
+)
 EXAMPLES = """
 claude-tasks logs 128
 claude-tasks logs nightly
@@ -34,6 +36,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Show it."""
+    context.settle()
     wanted = _find(context, arguments)
     if arguments.follow:
         return _follow(context, wanted, arguments)
@@ -50,6 +53,9 @@ def _find(context: Context, arguments: Namespace) -> Run:
     reference = arguments.run if arguments.task is None else arguments.task
     task = context.operations.tasks.get(reference, include_deleted=True)
     latest = context.operations.runs.latest(task.id)
+    waits = latest is not None and arguments.follow and not latest.state.is_terminal
+    if task.last_run_id is not None and not waits:
+        return context.operations.runs.get(task.last_run_id)
     if latest is None:
         raise NotFoundError(
             f'Task {task.id} "{task.name}" has no runs yet', hint=f"claude-tasks why {task.id}"
@@ -58,13 +64,15 @@ def _find(context: Context, arguments: Namespace) -> Run:
 
 
 def _record(context: Context, run: Run, *, exit_code: int) -> Result:
-    from claude_tasks.cli.run_text import record, zones  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.run_text import record, zone_of  # noqa: PLC0415 (the same)
     from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
 
     notes = []
     if not run.state.is_terminal:
         notes = [f"Run {run.id} is {run.state}; follow it with: claude-tasks logs -f {run.id}"]
-    zone = zones(context)(run.task_id)
+    notes += unwatched_notes(context, [run])
+    zone = zone_of(context, run)
     return Result(
         data=lambda: run_view(run),
         text=lambda: record(run, zone, now=context.now()),
@@ -77,9 +85,18 @@ def _events(context: Context, run: Run) -> Result:
     from claude_tasks.cli.follow import EventTail  # noqa: PLC0415 (only here)
 
     tail = EventTail(context.events_path(run.task_id, run.id))
+    amount = 0
     for line in tail.close():
         _raw(context)(line)
-    return _nothing_more(0)
+        amount += 1
+    return _nothing_more(0, notes=[] if amount else [_no_events(run)])
+
+
+def _no_events(run: Run) -> str:
+    began = (
+        f"it is {run.state}" if run.started_at is None else "its agent wrote none, or they are gone"
+    )
+    return f"Run {run.id} has no events: {began}. Its record: claude-tasks logs {run.id}"
 
 
 def _follow(context: Context, run: Run, arguments: Namespace) -> Result:
@@ -113,6 +130,6 @@ def _raw(context: Context) -> Callable[[bytes], None]:
     return lambda line: context.printer.line(line.decode("utf-8", "replace")) if line else None
 
 
-def _nothing_more(exit_code: int) -> Result:
+def _nothing_more(exit_code: int, *, notes: Sequence[str] = ()) -> Result:
     """All has been printed line by line."""
-    return Result(data=lambda: None, text=list, exit_code=exit_code, streamed=True)
+    return Result(data=lambda: None, text=list, notes=notes, exit_code=exit_code, streamed=True)

@@ -48,18 +48,17 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview, str]:
-    from claude_tasks.cli.local_zone import local_zone  # noqa: PLC0415 (not for --help)
-    from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (not for --help)
     from claude_tasks.operations.preview import (  # noqa: PLC0415 (the same)
         preview_expression,
         preview_task,
     )
 
     if arguments.task is None:
-        zone = arguments.tz or local_zone(context.environment)
+        zone = arguments.tz or context.zone
         cron = arguments.cron
         return preview_expression(cron, timezone=zone, at=now, count=arguments.n), "never"
-    task = context.operations.tasks.get(arguments.task)
+    task = context.find_task(arguments.task)
     why_none = f"no next tick: the task is {switch_word(task)}"
     return preview_task(task, count=arguments.n), why_none
 

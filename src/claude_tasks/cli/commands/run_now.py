@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "A living scheduler gets it into its queue; without one it runs here, in the foreground, and"
-    " Ctrl-C cancels it. The overlap rule of the task holds."
+    " Ctrl-C cancels it; a second one, or SIGTERM, leaves it behind. The task's overlap rule holds."
 )
 EXAMPLES = """
 claude-tasks run nightly
@@ -32,7 +32,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Run it."""
-    task = context.operations.tasks.get(arguments.task)
+    task = context.find_task(arguments.task)
+    context.settle()
     if not context.operations.status.scheduler_lives():
         from claude_tasks.cli.foreground import run_here  # noqa: PLC0415 (threads and all)
 
@@ -60,14 +61,10 @@ def ended_result(run: Run) -> Result:
 
 
 def _wait(context: Context, run: Run) -> Result:
-    from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
+    from claude_tasks.cli.foreground import wait_or_leave  # noqa: PLC0415 (only here)
 
     context.printer.note(f"Run {run.id} of task {run.task_id} is queued.")
-    try:
-        return ended_result(follow(context, run.id))
-    except KeyboardInterrupt:
-        context.printer.note(f"Run {run.id} goes on; end it with: claude-tasks cancel {run.id}")
-        raise
+    return ended_result(wait_or_leave(context, run))
 
 
 def _queued(run: Run) -> Result:

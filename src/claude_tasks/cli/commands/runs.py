@@ -40,10 +40,12 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
-    from claude_tasks.cli.run_text import run_table, zones  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (the same)
     from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
 
     wanted = _filter(context, arguments)
+    context.settle()
     runs = context.operations.runs.list(wanted)
     total = context.operations.runs.count(wanted._replace(before_id=None))
     notes = []
@@ -51,8 +53,8 @@ def run(context: Context, arguments: Namespace) -> Result:
         notes = [f"{len(runs)} of {total}; older ones: add --before {runs[-1].id}"]
     return Result(
         data=lambda: {"runs": [run_view(run) for run in runs], "total": total},
-        text=lambda: [run_table(runs, zones(context), now=context.now(), empty="No runs.")],
-        notes=notes,
+        text=lambda: [run_table(runs, context.zone, now=context.now(), empty="No runs.")],
+        notes=[*notes, *unwatched_notes(context, runs)],
     )
 
 

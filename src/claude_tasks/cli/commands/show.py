@@ -33,6 +33,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.operations.preview import preview_task, preview_view  # noqa: PLC0415
     from claude_tasks.operations.views import run_view, task_view  # noqa: PLC0415
 
+    context.settle()
     operations = context.operations
     task = operations.tasks.get(arguments.task, include_deleted=True)
     runs = operations.runs.list(RunFilter(task_id=task.id, limit=_RUNS))
@@ -69,5 +70,5 @@ def _text(task: Task, runs: list[Run], *, now: int) -> list[Block]:
         ("added", changed_times(task, now=now)),
         ("prompt", task.prompt.strip()),
     ]
-    table = run_table(runs, lambda _: task.timezone, now=now, empty="  no runs yet")
+    table = run_table(runs, task.timezone, now=now, empty="  no runs yet")
     return [Toned(f'Task {task.id} "{task.name}"', "bold"), Pairs(facts), "", "Last runs", table]

@@ -40,20 +40,19 @@ def run(context: Context, _arguments: Namespace) -> Result:
     """Look."""
     from claude_tasks.operations.status_views import status_view  # noqa: PLC0415 (not for --help)
 
+    context.settle()
     status = context.operations.status.status()
     return Result(data=lambda: status_view(status), text=lambda: _text(context, status))
 
 
 def _text(context: Context, status: Status) -> list[Block]:
-    from claude_tasks.cli.local_zone import local_zone  # noqa: PLC0415 (only text)
-
-    zone = local_zone(context.environment)
-    counts = f"{len(status.running)} of {status.max_concurrent_runs} running"
+    say = context.printer.typable
     pairs = [
-        ("scheduler", _scheduler(status)),
+        ("scheduler", Toned(say(text := _scheduler(status)), text.tone)),
         ("lease", _lease(status)),
-        ("runs", f"{counts}, {len(status.queued)} queued"),
-        ("next tick", _next(status, zone)),
+        ("agent", Toned(say(text := _agent(status)), text.tone)),
+        ("runs", _runs(status)),
+        ("next tick", _next(status, context.zone)),
         ("data", context.settings.data),
     ]
     blocks: list[Block] = [Pairs(pairs)]
@@ -66,7 +65,23 @@ def _text(context: Context, status: Status) -> list[Block]:
     return blocks
 
 
-def _scheduler(status: Status) -> str:
+def _agent(status: Status) -> Toned:
+    if status.agent_problem is not None:
+        return Toned(f"! {status.agent_problem}", "bad")
+    return Toned(status.agent or "")
+
+
+def _runs(status: Status) -> str:
+    from claude_tasks.cli.follow import UNWATCHED  # noqa: PLC0415 (only text)
+
+    counts = f"{len(status.running)} of {status.max_concurrent_runs} running"
+    text = f"{counts}, {len(status.queued)} queued"
+    if status.running and not any(entry.alive for entry in status.nodes):
+        return Toned(f"{text}; {UNWATCHED}", "warn")
+    return text
+
+
+def _scheduler(status: Status) -> Toned:
     leader = status.leader
     if leader is not None:
         return Toned(f"{leader.role} {leader.pid} on {leader.host} leads", "good")

@@ -30,21 +30,22 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.operations.status_views import explanation_view  # noqa: PLC0415
 
     task = context.operations.tasks.get(arguments.task, include_deleted=True)
+    context.settle()
     found = context.operations.status.why(task.id)
-    return Result(
-        data=lambda: explanation_view(found), text=lambda: _text(found, now=context.now())
-    )
+    return Result(data=lambda: explanation_view(found), text=lambda: _text(context, found))
 
 
-def _text(found: Explanation, *, now: int) -> list[Block]:
+def _text(context: Context, found: Explanation) -> list[Block]:
     from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
 
     task = found.task
     pairs = [
         (f"{'!' if finding.stands_in_the_way else ' '} {finding.topic}",
-         Toned(finding.text, "warn") if finding.stands_in_the_way else finding.text)
+         Toned(context.printer.typable(finding.text),
+               "warn" if finding.stands_in_the_way else ""))
         for finding in found.findings
     ]  # fmt: skip
-    table = run_table(found.last_runs, lambda _: task.timezone, now=now, empty="  none yet")
+    now = context.now()
+    table = run_table(found.last_runs, task.timezone, now=now, empty="  none yet")
     head = Toned(f'Task {task.id} "{task.name}"', "bold")
     return [head, Pairs(pairs), "", "Last ticks and runs", table]

@@ -1,13 +1,14 @@
 -- name: register_node
 -- A node says hello.
-INSERT INTO nodes (id, role, host, pid, version, scheduler, started_at)
-VALUES (:id, :role, :host, :pid, :version, :scheduler, :started_at)
+INSERT INTO nodes (id, role, host, pid, version, scheduler, started_at, max_concurrent_runs)
+VALUES (:id, :role, :host, :pid, :version, :scheduler, :started_at, :max_concurrent_runs)
 ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid,
-    version = excluded.version, scheduler = excluded.scheduler, started_at = excluded.started_at
+    version = excluded.version, scheduler = excluded.scheduler,
+    started_at = excluded.started_at, max_concurrent_runs = excluded.max_concurrent_runs
 
 -- name: list_nodes
 -- Nodes that have not said goodbye. Whether they live, their lifetime locks say.
-SELECT id, role, host, pid, version, scheduler, started_at FROM nodes
+SELECT id, role, host, pid, version, scheduler, started_at, max_concurrent_runs FROM nodes
 ORDER BY started_at, id
 
 -- name: remove_node

@@ -21,19 +21,23 @@ ORDER BY r.id DESC LIMIT :limit
 SELECT COUNT(*) FROM task_runs r WHERE {conditions}
 
 -- name: startable
--- Queued runs this node may start, at most as many of each task as its limit leaves room for.
-WITH waiting AS (
-    SELECT r.id, r.not_before,
-           ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.not_before, r.id) AS place,
-           (SELECT COUNT(*) FROM task_runs a
-             WHERE a.task_id = r.task_id AND a.state = 'running') AS active,
-           CASE t.overlap WHEN 'allow' THEN COALESCE(t.max_concurrency, 1000000)
-                          ELSE COALESCE(t.max_concurrency, 1) END AS room
-    FROM task_runs r JOIN tasks t ON t.id = r.task_id
+-- Queued runs this node may start, at most as many of each task as its limit leaves room for. Oldest
+-- first, whatever a run had to wait for: jitter and retries must not starve behind plain ticks.
+WITH busy AS (
+    SELECT task_id, COUNT(*) AS running FROM task_runs WHERE state = 'running' GROUP BY task_id
+), waiting AS (
+    SELECT r.id, r.task_id, ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.id) AS place
+    FROM task_runs r
     WHERE r.state = 'queued' AND r.not_before <= :at
       AND (r.assigned_to = :node_id OR (:leading = 1 AND r.assigned_to IS NULL))
 )
-SELECT id FROM waiting WHERE active + place <= room ORDER BY not_before, id LIMIT :limit
+SELECT w.id
+FROM waiting w JOIN tasks t ON t.id = w.task_id LEFT JOIN busy b ON b.task_id = w.task_id
+WHERE t.deleted_at IS NULL
+  AND COALESCE(b.running, 0) + w.place <=
+      CASE t.overlap WHEN 'allow' THEN COALESCE(t.max_concurrency, 1000000)
+                     ELSE COALESCE(t.max_concurrency, 1) END
+ORDER BY w.id LIMIT :limit
 
 -- name: claim_run
 -- queued -> running, by exactly one node.
@@ -67,10 +71,19 @@ UPDATE task_runs SET state = :state, reason = :reason, started_at = COALESCE(:st
     permission_denials = :permission_denials, log_path = :log_path
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
--- name: requeue_run
--- running -> queued, to be claimed anew.
-UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before, error = :error,
+-- name: requeue_unstarted
+-- running -> queued: the agent was never started.
+UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before,
     claimed_by = NULL, started_at = NULL
+WHERE id = :run_id AND claim = :claim AND state = 'running'
+
+-- name: requeue_run
+-- running -> queued, for another attempt; what the earlier ones cost stays on the row.
+UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before, error = :error,
+    claimed_by = NULL, started_at = NULL, session_id = :session_id, model = :model,
+    cost_usd = :cost_usd, input_tokens = :input_tokens, output_tokens = :output_tokens,
+    cache_read_tokens = :cache_read_tokens, cache_creation_tokens = :cache_creation_tokens,
+    num_turns = :num_turns
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
 -- name: cancel_queued_run

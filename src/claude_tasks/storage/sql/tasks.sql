@@ -46,8 +46,16 @@ WHERE id = :task_id AND revision = :expected_revision AND cursor_at = :expected_
   AND (next_run_at = :expected_next_run_at
        OR (next_run_at IS NULL AND :expected_next_run_at IS NULL))
 
+-- name: tick_is_taken
+-- Whether a tick of a task has its row already.
+SELECT 1 FROM task_runs WHERE task_id = :task_id AND scheduled_for = :scheduled_for
+
 -- name: drop_queued
--- End the queued scheduled runs of a task whose owner took them away.
-UPDATE task_runs SET state = :state, reason = :reason, error = :error, ended_at = :at
-WHERE task_id = :task_id AND state = 'queued' AND trigger = 'schedule'
+-- End the queued runs of a task whose owner took them away: those asked for by hand stay, unless
+-- the task itself goes. One that waits for another attempt did begin: it is cancelled, not skipped.
+UPDATE task_runs SET reason = :reason, ended_at = :at,
+    state = CASE WHEN attempt > 1 THEN 'cancelled' ELSE :state END,
+    error = CASE WHEN attempt > 1 THEN error || '; no further attempt: ' ELSE '' END || :error
+WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued'
+  AND (trigger = 'schedule' OR :reason = 'deleted')
 RETURNING id

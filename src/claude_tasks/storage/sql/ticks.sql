@@ -37,11 +37,12 @@ RETURNING id
 -- name: cancel_running_for_next
 -- `cancel_other`: ask the running runs of a task to make way.
 UPDATE task_runs SET cancel_requested_at = :at, cancel_reason = 'cancelled_by_next'
-WHERE task_id = :task_id AND state = 'running' AND cancel_requested_at IS NULL
+WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'running'
+  AND cancel_requested_at IS NULL AND id <> :keep
 
 -- name: cancel_queued_for_next
 -- `cancel_other`: drop the runs of a task that have not begun.
 UPDATE task_runs SET state = 'cancelled', reason = 'cancelled_by_next', ended_at = :at,
     error = 'a later tick took its place'
-WHERE task_id = :task_id AND state = 'queued'
+WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued' AND id <> :keep
 RETURNING id

@@ -16,7 +16,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import StorageError, StorageValueError
 from claude_tasks.storage.sqlite.errors import translate
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ class Connection:
             return self._raw.execute(sql, parameters or {})
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
+        except (OverflowError, ValueError) as error:
+            raise StorageValueError(
+                f"{self.path}: a value that cannot be stored: {error}"
+            ) from error
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement and fetch all it returns."""

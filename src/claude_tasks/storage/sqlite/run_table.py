@@ -11,20 +11,20 @@ from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import outcome_values, run_from_row, task_from_row
-from claude_tasks.storage.sqlite.tables import Tables
-from claude_tasks.storage.sqlite.task_table import select as select_task
-from claude_tasks.storage.sqlite.tick_table import (
+from claude_tasks.storage.sqlite.queue_rules import (
     insert_planned,
     make_way,
     require_term,
     settle_overlap,
 )
+from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.task_table import select as select_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.run import Run, Trigger
+    from claude_tasks.domain.run import Outcome, Run, Trigger
 
 
 class RunTable(Tables):
@@ -36,8 +36,6 @@ class RunTable(Tables):
             task = self._task(task_id)
             row = PlannedRow(at, AT_ONCE, yields=task.overlap is Overlap.SKIP)
             row = settle_overlap(self._connection, task, row)
-            if task.overlap is Overlap.CANCEL_OTHER:
-                make_way(self._connection, task_id, at=at)
             run_id = insert_planned(
                 self._connection,
                 task,
@@ -48,6 +46,8 @@ class RunTable(Tables):
                 assigned_to=assigned_to,
             )
             assert run_id is not None  # without a tick there is nothing to conflict with
+            if task.overlap is Overlap.CANCEL_OTHER:
+                make_way(self._connection, task_id, keep=run_id, at=at)
             self._note("run", run_id, at)
             return self.get_run(run_id)
 
@@ -111,16 +111,25 @@ class RunTable(Tables):
             return [self._finish(finish, at=at) for finish in finished]
 
     def requeue_run(
-        self, run_id: int, *, claim: int, attempt: int, not_before: int, error: str | None, at: int
+        self,
+        run_id: int,
+        *,
+        claim: int,
+        attempt: int,
+        not_before: int,
+        spent: Outcome | None,
+        at: int,
     ) -> bool:
         """Put a running run back into the queue."""
-        parameters = {
+        parameters: dict[str, Any] = {
             "run_id": run_id,
             "claim": claim,
             "attempt": attempt,
             "not_before": not_before,
-            "error": error,
         }
+        if spent is None:
+            return self._swap("requeue_unstarted", parameters, run_id=run_id, at=at)
+        parameters.update(outcome_values(spent))
         return self._swap("requeue_run", parameters, run_id=run_id, at=at)
 
     def request_cancel(self, run_id: int, *, at: int) -> Run:

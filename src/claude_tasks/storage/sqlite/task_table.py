@@ -10,8 +10,8 @@ from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import column_values, task_from_row
+from claude_tasks.storage.sqlite.queue_rules import insert_planned
 from claude_tasks.storage.sqlite.tables import Tables
-from claude_tasks.storage.sqlite.tick_table import insert_planned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,11 @@ class TaskTable(Tables):
             select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
         )
         return [_summary(row) for row in rows]
+
+    def tick_is_taken(self, task_id: int, scheduled_for: int) -> bool:
+        """Whether a tick has its row already."""
+        parameters = {"task_id": task_id, "scheduled_for": scheduled_for}
+        return self._connection.value(load("tasks")["tick_is_taken"], parameters) is not None
 
     def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
         """Write an edit if the task still stands where it was read."""

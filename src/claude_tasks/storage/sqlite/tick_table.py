@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import LeadershipLostError
-from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import TickOutcome
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import task_from_row
+from claude_tasks.storage.sqlite.queue_rules import (
+    insert_planned,
+    make_way,
+    require_term,
+    settle_overlap,
+)
 from claude_tasks.storage.sqlite.tables import Tables
 
 if TYPE_CHECKING:
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.planned import PlannedRow, TickPlan
-    from claude_tasks.storage.sqlite.connection import Connection
 
 
 class TickTable(Tables):
@@ -69,71 +72,10 @@ class TickTable(Tables):
     def _record(self, task: Task, row: PlannedRow, *, term: Term, at: int) -> bool:
         """Write one row; True when it is a run to start."""
         row = settle_overlap(self._connection, task, row)
-        if row.reason is None and task.overlap is Overlap.CANCEL_OTHER:
-            self._make_way(task, at=at)
         run_id = insert_planned(self._connection, task, row, epoch=term.epoch, at=at)
         if run_id is None:
             return False  # this tick had its row already
+        if row.reason is None and task.overlap is Overlap.CANCEL_OTHER:
+            make_way(self._connection, task.id, keep=run_id, at=at)
         self._note("run", run_id, at)
         return row.reason is None
-
-    def _make_way(self, task: Task, *, at: int) -> None:
-        make_way(self._connection, task.id, at=at)
-
-
-def require_term(connection: Connection, term: Term) -> None:
-    """Raise `LeadershipLostError` unless the term stands, as read by this transaction."""
-    if connection.value(load("ticks")["term_stands"], term._asdict()) is None:
-        raise LeadershipLostError(f"the lease left epoch {term.epoch}")
-
-
-def settle_overlap(connection: Connection, task: Task, row: PlannedRow) -> PlannedRow:
-    """Turn a run that must yield into a skip when the task has no room for it."""
-    if not row.yields:
-        return row
-    active = connection.value(load("ticks")["count_active"], {"task_id": task.id})
-    if active < (task.max_concurrency or 1):
-        return row
-    return row._replace(
-        reason=Reason.OVERLAP, error="an earlier run of this task had not ended", skipped_count=1
-    )
-
-
-def make_way(connection: Connection, task_id: int, *, at: int) -> None:
-    """`cancel_other`: the newest run replaces those before it."""
-    sql = load("ticks")
-    connection.execute(sql["cancel_running_for_next"], {"task_id": task_id, "at": at})
-    connection.rows(sql["cancel_queued_for_next"], {"task_id": task_id, "at": at})
-
-
-def insert_planned(
-    connection: Connection,
-    task: Task,
-    row: PlannedRow,
-    *,
-    epoch: int | None,
-    at: int,
-    trigger: Trigger = Trigger.SCHEDULE,
-    assigned_to: str | None = None,
-) -> int | None:
-    """Insert one row; its id, or None when the tick had one already."""
-    skipped = row.reason is not None
-    inserted: int | None = connection.value(
-        load("ticks")["insert_run"],
-        {
-            "task_id": task.id,
-            "trigger": trigger,
-            "scheduled_for": row.scheduled_for if trigger is Trigger.SCHEDULE else None,
-            "state": State.SKIPPED if skipped else State.QUEUED,
-            "reason": row.reason,
-            "error": row.error,
-            "epoch": epoch,
-            "assigned_to": assigned_to,
-            "not_before": row.not_before,
-            "at": at,
-            "ended_at": at if skipped else None,
-            "skipped_count": row.skipped_count,
-            "skipped_until": row.skipped_until,
-        },
-    )
-    return inserted

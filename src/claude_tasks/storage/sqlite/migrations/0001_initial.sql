@@ -82,9 +82,10 @@ CREATE TABLE task_runs (
 );
 
 CREATE INDEX task_runs_by_task ON task_runs (task_id, id);
-CREATE INDEX task_runs_queued ON task_runs (not_before, id) WHERE state = 'queued';
+CREATE INDEX task_runs_by_state ON task_runs (state, id);
+-- These stay small whatever the history: what is in progress is found without walking it.
 CREATE INDEX task_runs_active ON task_runs (task_id) WHERE state IN ('queued', 'running');
-CREATE INDEX task_runs_running ON task_runs (claimed_by) WHERE state = 'running';
+CREATE INDEX task_runs_running ON task_runs (task_id) WHERE state = 'running';
 
 -- What ended stays as it ended, whatever a late writer believes.
 CREATE TRIGGER task_runs_terminal_is_final
@@ -125,7 +126,8 @@ CREATE TABLE nodes (
     pid                     INTEGER NOT NULL,
     version                 TEXT    NOT NULL,
     scheduler               INTEGER NOT NULL CHECK (scheduler IN (0, 1)),
-    started_at              INTEGER NOT NULL
+    started_at              INTEGER NOT NULL,
+    max_concurrent_runs     INTEGER NOT NULL
 );
 
 CREATE TABLE settings (

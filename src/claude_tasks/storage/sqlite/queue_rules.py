@@ -1,0 +1,81 @@
+"""The rules that hold inside a transaction: the term stands, who yields, who makes way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import LeadershipLostError
+from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.task import Overlap
+from claude_tasks.storage.named_sql import load
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.lease import Term
+    from claude_tasks.domain.planned import PlannedRow
+    from claude_tasks.domain.task import Task
+    from claude_tasks.storage.sqlite.connection import Connection
+
+LONGEST_QUEUE = 100
+"""Runs of one task that may wait: a task that never keeps up must not grow without end."""
+
+
+def require_term(connection: Connection, term: Term) -> None:
+    """Raise `LeadershipLostError` unless the term stands, as read by this transaction."""
+    if connection.value(load("ticks")["term_stands"], term._asdict()) is None:
+        raise LeadershipLostError(f"the lease left epoch {term.epoch}")
+
+
+def settle_overlap(connection: Connection, task: Task, row: PlannedRow) -> PlannedRow:
+    """Turn a run that must yield, or that would make the queue endless, into a skip."""
+    if row.reason is not None:
+        return row
+    active = connection.value(load("ticks")["count_active"], {"task_id": task.id})
+    room = task.max_concurrency or 1
+    if row.yields and active >= room:
+        why = "an earlier run of this task had not ended"
+    elif active >= room + LONGEST_QUEUE and task.overlap is not Overlap.CANCEL_OTHER:
+        why = f"{active} runs of this task wait or run already"
+    else:
+        return row
+    return row._replace(reason=Reason.OVERLAP, error=why, skipped_count=1)
+
+
+def make_way(connection: Connection, task_id: int, *, keep: int, at: int) -> None:
+    """`cancel_other`: the run ``keep`` replaces those before it."""
+    sql = load("ticks")
+    parameters = {"task_id": task_id, "keep": keep, "at": at}
+    connection.execute(sql["cancel_running_for_next"], parameters)
+    connection.rows(sql["cancel_queued_for_next"], parameters)
+
+
+def insert_planned(
+    connection: Connection,
+    task: Task,
+    row: PlannedRow,
+    *,
+    epoch: int | None,
+    at: int,
+    trigger: Trigger = Trigger.SCHEDULE,
+    assigned_to: str | None = None,
+) -> int | None:
+    """Insert one row; its id, or None when the tick had one already."""
+    skipped = row.reason is not None
+    inserted: int | None = connection.value(
+        load("ticks")["insert_run"],
+        {
+            "task_id": task.id,
+            "trigger": trigger,
+            "scheduled_for": row.scheduled_for if trigger is Trigger.SCHEDULE else None,
+            "state": State.SKIPPED if skipped else State.QUEUED,
+            "reason": row.reason,
+            "error": row.error,
+            "epoch": epoch,
+            "assigned_to": assigned_to,
+            "not_before": row.not_before,
+            "at": at,
+            "ended_at": at if skipped else None,
+            "skipped_count": row.skipped_count,
+            "skipped_until": row.skipped_until,
+        },
+    )
+    return inserted

@@ -1,0 +1,74 @@
+"""Statements that run at every pass must not walk the history of runs, however long it is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.sqlite.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ALLOWED = {
+    "task_runs_active",
+    "task_runs_running",
+    "task_runs_by_state",
+    "tasks_agenda",
+    "INTEGER PRIMARY KEY",
+    "sqlite_autoindex_task_runs_1",
+    "sqlite_autoindex_scheduler_leases_1",
+}
+HOT = [
+    ("ticks", "due_tasks"),
+    ("ticks", "next_tick_at"),
+    ("ticks", "term_stands"),
+    ("ticks", "advance_cursor"),
+    ("ticks", "count_active"),
+    ("ticks", "cancel_running_for_next"),
+    ("ticks", "cancel_queued_for_next"),
+    ("tasks", "drop_queued"),
+    ("runs", "startable"),
+    ("runs", "claim_run"),
+    ("runs", "count_running"),
+    ("runs", "next_start_at"),
+    ("runs", "finish_run"),
+    ("runs", "requeue_run"),
+    ("runs", "running_of"),
+    ("runs", "running_elsewhere"),
+    ("runs", "cancel_requests"),
+    ("runs", "assigned_nodes"),
+]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Iterator[Any]:
+    store = open_store(str(tmp_path / "tasks.db"), at=0)
+    connection = store._connection  # type: ignore[attr-defined]
+
+    def explain(room: str, name: str) -> list[str]:
+        sql = load(room)[name]
+        for columns, source in (("run_columns", "runs"), ("task_columns", "tasks")):
+            sql = sql.replace(f"{{{columns}}}", load(source)[columns].split("\n", 1)[1])
+        rows = connection.rows(
+            f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
+        )
+        return [row[3] for row in rows]
+
+    yield explain
+    store.close()
+
+
+@pytest.mark.parametrize(("room", "name"), HOT)
+def test_a_statement_of_every_pass_uses_an_index_that_stays_small(
+    plan: Any, room: str, name: str
+) -> None:
+    steps = [step for step in plan(room, name) if " r" in step or "task" in step]
+    for step in steps:
+        if "task_runs" in step or step.startswith(("SEARCH r ", "SCAN r")):
+            assert any(index in step for index in ALLOWED), f"{name}: {step}"
+            assert "task_runs_by_task " not in step, f"{name}: {step}"
