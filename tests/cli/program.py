@@ -50,6 +50,13 @@ class Program:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def shell(self, *command: str) -> str:
+        """What another program prints that finds ``claude-tasks`` on its PATH."""
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
     def open(self, *argv: str) -> subprocess.Popen[str]:
         """Start it, with pipes, and with SIGINT as a terminal would give it."""
         process = subprocess.Popen(

@@ -98,8 +98,8 @@ def is_alone(context: Context, run: Run) -> bool:
 
 def unwatched_notes(context: Context, runs: Iterable[Run]) -> list[str]:
     """Which of these run on although no node lives that would record their end."""
-    running = [run for run in runs if run.state.value == "running"]
-    if not running or not is_alone(context, running[0]):
+    running = [run for run in runs if run.state.value == "running" and is_alone(context, run)]
+    if not running:
         return []
     if len(running) == 1:
         return [f"Run {running[0].id} is {UNWATCHED}. Start one with: claude-tasks daemon"]

@@ -266,7 +266,7 @@ def test_dry_run_adds_nothing(cli: CommandLine) -> None:
 
 def test_local_zone_from_variable_file_link_or_nothing(tmp_path: Path) -> None:
     file, link = tmp_path / "timezone", tmp_path / "localtime"
-    places = {"timezone_file": str(file), "localtime_link": str(link)}
+    places: dict[str, Any] = {"timezone_file": str(file), "localtime_link": str(link)}
     assert local_zone({}, **places) == "UTC"
     link.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
     assert local_zone({}, **places) == "Asia/Tokyo"

@@ -53,6 +53,5 @@ def _notes(context: Context, run: Run) -> list[str]:
 
     if not is_alone(context, run):
         return []
-    return [
-        f"Its supervisor was told; no daemon to record it. See how it went: claude-tasks logs {run.id}"
-    ]
+    told = "Its supervisor was told; no daemon to record it."
+    return [f"{told} See how it went: claude-tasks logs {run.id}"]

@@ -65,11 +65,12 @@ def _agent(context: Context, flag: str | None) -> str:
 
 
 def _check_agent(context: Context) -> None:
-    """Once and at the start, not as three failed runs. Errors: `SpawnError`, `ConfigurationError`."""
+    """Fail once and at the start, not as three failed runs. Errors: `SpawnError`."""
     from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415 (only here)
 
     try:
-        find_agent_binary(context.settings.claude_bin)
+        # The demo's own data folder has no other setting than the environment's.
+        find_agent_binary(context.environment.get("CLAUDE_TASKS_CLAUDE_BIN"))
     except SpawnError as error:
         hint = f"{error.hint}; or see it simulated: claude-tasks demo --agent simulated"
         raise SpawnError(error.message, hint=hint) from error

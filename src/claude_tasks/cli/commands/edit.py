@@ -111,7 +111,7 @@ def _cleared(names: list[str]) -> dict[str, Any]:
     words = [name.removeprefix("--") for name in names]
     fields = [FIELD_OF.get(word.replace("_", "-"), word) for word in words]
     hint = f"one of: {', '.join(FIELD_OF)}"
-    if any(field.replace("-", "_") == "working_dir" for field in fields):
+    if any(field.replace("-", "_") in ("dir", "working_dir") for field in fields):
         raise InvalidInputError("--clear: a task always works somewhere", hint="name it with --dir")
     try:
         return cleared(fields)
