@@ -55,6 +55,12 @@ class _Scripted:
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
 
+class _Healthy:
+    """A node none of whose threads has failed."""
+
+    failure = None
+
+
 @pytest.mark.parametrize(
     ("batches", "said", "raised"),
     [
@@ -81,7 +87,7 @@ def test_leaving_says_so_whenever_the_signals_come(
         run = context.operations.runs.get(1)
         pipe = _Scripted(batches)
         with pytest.raises(raised) as caught:
-            foreground._Attendance(context, run, pipe).stay()  # type: ignore[arg-type]
+            foreground._Attendance(context, _Healthy(), run, pipe).stay()  # type: ignore[arg-type]
         context.close()
     assert caught.type is raised
     assert said in log.read_text()

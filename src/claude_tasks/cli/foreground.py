@@ -9,6 +9,7 @@ import signal
 
 from claude_tasks.cli.exit_codes import Terminated
 from claude_tasks.cli.follow import follow
+from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
 from claude_tasks.domain.node import Role
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
+    from claude_tasks.scheduling.node import RunningNode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,7 +44,7 @@ def run_here(context: Context, task: Task) -> Run:
             context.printer.note(
                 f'No scheduler lives: running task {task.id} "{task.name}" here, as run {run.id}.'
             )
-            return _Attendance(context, run, pipe).stay()
+            return _Attendance(context, node, run, pipe).stay()
         finally:
             node.stop()
     finally:
@@ -75,8 +77,9 @@ def wait_or_leave(context: Context, run: Run) -> Run:
 class _Attendance:
     """Staying with a run of this process's own, and what Ctrl-C and SIGTERM do meanwhile."""
 
-    def __init__(self, context: Context, run: Run, pipe: SignalPipe) -> None:
+    def __init__(self, context: Context, node: RunningNode, run: Run, pipe: SignalPipe) -> None:
         self._context = context
+        self._node = node
         self._run = run
         self._pipe = pipe
         self._interrupts = 0
@@ -95,6 +98,7 @@ class _Attendance:
 
     def _leave(self, seconds: float) -> bool:
         """Answer what came within so many seconds; whether to leave the run behind."""
+        raise_failure(self._node)
         for number in self._pipe.wait(seconds):
             if number is signal.SIGTERM:
                 self._terminated = True

@@ -65,6 +65,18 @@ def test_a_bug_in_a_thread_is_kept_for_the_main_thread(
     node.stop()
 
 
+def test_a_run_in_the_foreground_whose_node_failed_ends_with_an_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {"CLAUDE_TASKS_DATA": settings.data}
+    streams = {"stdin": io.StringIO(), "stdout": sys.stdout, "stderr": sys.stderr}
+    added = ["add", "nightly", "hello", "--at", "tomorrow 9am"]
+    assert program.run(added, environment, **streams) == 0  # type: ignore[arg-type]
+    monkeypatch.setattr(Engine, "run_pass", fail)
+    assert program.run(["run", "nightly"], environment, **streams) == 1  # type: ignore[arg-type]
+    assert "its scheduler failed" in capsys.readouterr().err
+
+
 def test_a_daemon_whose_scheduler_failed_ends_with_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 
 from claude_tasks.cli.arguments import Parser, typed
+from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.results import Result
 from claude_tasks.cli.scheduler_mode import mode_line, parse_scheduler_mode
-from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError, StorageError
+from claude_tasks.domain.errors import InvalidInputError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,12 +102,7 @@ def _serve(context: Context, node: RunningNode, pipe: SignalPipe, *, schedules: 
         if schedules and known and leads != leader:
             leader = leads
             _say(context, schedules=True, leader=leads)
-        if node.failure is not None:
-            raise ClaudeTasksError(
-                f"the daemon ends, its scheduler failed: {node.failure!r}",
-                hint="the log above says where; agents go on, and the next daemon adopts them",
-                code="engine_failed",
-            )
+        raise_failure(node)
         if any(_ends(context, number) for number in pipe.wait(_LOOK_SECONDS)):
             return
 
