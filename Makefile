@@ -54,8 +54,8 @@ bench: $(STAMP)
 	$(BIN)/python -m bench
 
 e2e-claude: $(STAMP)
-	CLAUDE_TASKS_E2E_CLAUDE="$$($(BIN)/python tests/e2e/install_claude.py)" \
-	  $(BIN)/python -m pytest -m e2e_claude tests/e2e
+	claude="$$($(BIN)/python tests/e2e/install_claude.py)" && \
+	  CLAUDE_TASKS_E2E_CLAUDE="$$claude" $(BIN)/python -m pytest -m e2e_claude tests/e2e
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

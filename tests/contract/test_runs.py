@@ -144,6 +144,27 @@ def test_a_deleted_tasks_queued_runs_do_not_start(store: Store) -> None:
     assert store.get_run(run.id).reason is Reason.DELETED
 
 
+def test_a_run_going_back_into_the_queue_of_a_deleted_task_ends(store: Store) -> None:
+    task = add_task(store, at=START)
+    run = queue(store, task.id)
+    claim(store)
+    edit = TaskEdit(
+        task.id,
+        task.revision,
+        task.cursor_at,
+        task.next_run_at,
+        {"deleted_at": START, "next_run_at": None},
+    )
+    assert store.edit_task(edit, at=START)
+    store.requeue_run(run.id, claim=1, attempt=1, not_before=0, spent=None, at=START + 1)
+    ended = store.get_run(run.id)
+    assert (ended.state, ended.reason, ended.ended_at) == (
+        State.SKIPPED,
+        Reason.DELETED,
+        START + 1,
+    )
+
+
 def test_what_earlier_attempts_cost_stays_when_no_other_follows(store: Store) -> None:
     task = add_task(store, at=START)
     run = queue(store, task.id)

@@ -86,6 +86,15 @@ UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_bef
     num_turns = :num_turns
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
+-- name: drop_of_deleted
+-- A run that went back into the queue of a task deleted meanwhile: nobody would ever take it.
+UPDATE task_runs SET reason = 'deleted', ended_at = :at,
+    state = CASE WHEN attempt > 1 THEN 'cancelled' ELSE 'skipped' END,
+    error = CASE WHEN attempt > 1 THEN error || '; no further attempt: ' ELSE '' END
+            || 'the task was deleted'
+WHERE id = :run_id AND state = 'queued'
+  AND (SELECT deleted_at FROM tasks WHERE tasks.id = task_runs.task_id) IS NOT NULL
+
 -- name: cancel_queued_run
 -- A run that has not begun is cancelled at once.
 UPDATE task_runs SET state = 'cancelled', reason = 'cancelled', cancel_requested_at = :at,

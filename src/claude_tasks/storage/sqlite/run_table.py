@@ -121,16 +121,23 @@ class RunTable(Tables):
         at: int,
     ) -> bool:
         """Put a running run back into the queue."""
+        sql = load("runs")
         parameters: dict[str, Any] = {
             "run_id": run_id,
             "claim": claim,
             "attempt": attempt,
             "not_before": not_before,
         }
-        if spent is None:
-            return self._swap("requeue_unstarted", parameters, run_id=run_id, at=at)
-        parameters.update(outcome_values(spent))
-        return self._swap("requeue_run", parameters, run_id=run_id, at=at)
+        name = "requeue_unstarted"
+        if spent is not None:
+            name = "requeue_run"
+            parameters.update(outcome_values(spent))
+        with self._connection.write():
+            won = self._connection.execute(sql[name], parameters).rowcount == 1
+            if won:
+                self._connection.execute(sql["drop_of_deleted"], {"run_id": run_id, "at": at})
+                self._note("run", run_id, at)
+        return won
 
     def request_cancel(self, run_id: int, *, at: int) -> Run:
         """Cancel what has not begun, ask what runs to stop."""
