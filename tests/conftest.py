@@ -8,6 +8,7 @@ import pytest
 
 from claude_tasks.storage.sqlite.store import open_store
 from support.clock import FakeClock
+from support.installation import Installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,14 @@ def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     yield opener
     for store in opened:
         store.close()
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """A throw-away installation; every process started on it is ended."""
+    made = Installation(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -111,18 +111,7 @@ def _strike(
 
 def test_fifty_contenders_from_cold_make_one_leader(installation: Installation) -> None:
     count = 50
-    installation.forget_data()
-    for _ in range(count):
-        installation.start()
-    wait_until(
-        lambda: (
-            installation.database.exists()
-            and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
-            and len(installation.query("SELECT id FROM nodes")) == count
-        ),
-        seconds=180,
-        what="all nodes are up",
-    )
+    installation.start_from_cold(count)
     assert installation.epoch() == 1
     assert all(process.poll() is None for process in installation.processes)
 

@@ -24,10 +24,23 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.task import Task
 
 
 def queue(store: Store, task_id: int, *, node: str | None = "node-a") -> Run:
     return store.add_run(task_id, trigger=Trigger.MANUAL, assigned_to=node, at=START)
+
+
+def delete(store: Store, task: Task, *, drop: bool = True) -> None:
+    edit = TaskEdit(
+        task.id,
+        task.revision,
+        task.cursor_at,
+        task.next_run_at,
+        {"deleted_at": START, "next_run_at": None},
+        drop_queued=(State.SKIPPED, Reason.DELETED) if drop else None,
+    )
+    assert store.edit_task(edit, at=START)
 
 
 def claim(store: Store, *, term: Term | None = None, limit: int = 8, **more: Any) -> list[Claimed]:
@@ -131,15 +144,7 @@ def test_a_queue_does_not_grow_without_end(store: Store) -> None:
 def test_a_deleted_tasks_queued_runs_do_not_start(store: Store) -> None:
     task = add_task(store, at=START)
     run = queue(store, task.id)
-    edit = TaskEdit(
-        task.id,
-        task.revision,
-        task.cursor_at,
-        task.next_run_at,
-        {"deleted_at": START, "next_run_at": None},
-        drop_queued=(State.SKIPPED, Reason.DELETED),
-    )
-    assert store.edit_task(edit, at=START)
+    delete(store, task)
     assert claim(store) == []
     assert store.get_run(run.id).reason is Reason.DELETED
 
@@ -148,14 +153,7 @@ def test_a_run_going_back_into_the_queue_of_a_deleted_task_ends(store: Store) ->
     task = add_task(store, at=START)
     run = queue(store, task.id)
     claim(store)
-    edit = TaskEdit(
-        task.id,
-        task.revision,
-        task.cursor_at,
-        task.next_run_at,
-        {"deleted_at": START, "next_run_at": None},
-    )
-    assert store.edit_task(edit, at=START)
+    delete(store, task, drop=False)
     store.requeue_run(run.id, claim=1, attempt=1, not_before=0, spent=None, at=START + 1)
     ended = store.get_run(run.id)
     assert (ended.state, ended.reason, ended.ended_at) == (
@@ -171,15 +169,7 @@ def test_what_earlier_attempts_cost_stays_when_no_other_follows(store: Store) ->
     claim(store)
     spent = completed(at=START, cost_usd=0.5, input_tokens=7, error="attempt 1 failed: overload")
     store.requeue_run(run.id, claim=1, attempt=2, not_before=START, spent=spent, at=START)
-    edit = TaskEdit(
-        task.id,
-        task.revision,
-        task.cursor_at,
-        task.next_run_at,
-        {"deleted_at": START, "next_run_at": None},
-        drop_queued=(State.SKIPPED, Reason.DELETED),
-    )
-    assert store.edit_task(edit, at=START)
+    delete(store, task)
     ended = store.get_run(run.id)
     assert (ended.state, ended.cost_usd, ended.input_tokens) == (State.CANCELLED, 0.5, 7)
     assert ended.error is not None

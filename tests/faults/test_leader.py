@@ -119,19 +119,8 @@ def test_a_database_locked_for_longer_than_the_ttl_loses_no_tick(
 def test_many_contenders_from_cold_make_one_leader_and_one_schema(
     installation: Installation,
 ) -> None:
-    count = 12
-    installation.forget_data()
-    for _ in range(count):
-        installation.start()
-    wait_until(
-        lambda: (
-            installation.database.exists()
-            and installation.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
-            and len(installation.query("SELECT id FROM nodes")) == count
-        ),
-        seconds=60,
-        what="all nodes are up",
-    )
+    count = 20
+    installation.start_from_cold(count)
     assert installation.epoch() == 1
     assert sum("leadership gained" in installation.log(n) for n in range(count)) == 1
     assert all(process.poll() is None for process in installation.processes)

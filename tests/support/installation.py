@@ -98,6 +98,21 @@ class Installation:
         wait_until(lambda: self.leader_pid() == process.pid, what="the daemon leads")
         return process
 
+    def start_from_cold(self, count: int) -> None:
+        """Start many daemons at once where there is not even a folder; wait until all are up."""
+        self.forget_data()
+        for _ in range(count):
+            self.start()
+        wait_until(
+            lambda: (
+                self.database.exists()
+                and self.query("SELECT name FROM sqlite_master WHERE name = 'nodes'")
+                and len(self.query("SELECT id FROM nodes")) == count
+            ),
+            seconds=180,
+            what="all nodes are up",
+        )
+
     def log(self, place: int = 0) -> str:
         return (self.folder / f"node-{place}.log").read_text()
 

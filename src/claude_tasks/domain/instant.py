@@ -67,19 +67,6 @@ def _invalid_time(text: str) -> InvalidInputError:
     )
 
 
-def in_zone(at: int, timezone: str) -> str:
-    """``2026-11-22 07:00:00 EST``: an instant as the clocks of ``timezone`` show it.
-
-    Raises:
-        InvalidInputError: ``timezone`` is no IANA name.
-    """
-    # Loaded here: the API and most commands print UTC and never need zone data.
-    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415
-
-    local = to_datetime(at).astimezone(find_zone(timezone))
-    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
-
-
 def human_duration(milliseconds: int) -> str:
     """``350 ms``, ``2.3 s``, ``1h 30m``, ``2d 1s``: exact to the last unit shown."""
     if milliseconds < 0:

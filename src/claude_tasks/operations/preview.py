@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from claude_tasks.domain.instant import in_zone, to_rfc3339
+from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.schedule import dst_note, parse_schedule, upcoming
+from claude_tasks.domain.schedule.zones import in_zone
 from claude_tasks.domain.tick import schedule_of
 
 if TYPE_CHECKING:

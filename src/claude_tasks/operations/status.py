@@ -166,7 +166,8 @@ class StatusOperations:
         tick = task.next_run_at
         if tick is None:
             return Finding("next tick", "none", stands_in_the_way=True)
-        from claude_tasks.domain.instant import human_duration, in_zone  # noqa: PLC0415
+        from claude_tasks.domain.instant import human_duration  # noqa: PLC0415
+        from claude_tasks.domain.schedule.zones import in_zone  # noqa: PLC0415
 
         when = in_zone(tick, task.timezone)
         if tick > status.at:

@@ -7,14 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_tasks.domain.errors import InvalidInputError
-from claude_tasks.domain.instant import (
-    EARLIEST,
-    LATEST,
-    from_rfc3339,
-    human_duration,
-    in_zone,
-    to_rfc3339,
-)
+from claude_tasks.domain.instant import EARLIEST, LATEST, from_rfc3339, human_duration, to_rfc3339
+from claude_tasks.domain.schedule.zones import in_zone
 
 
 @pytest.mark.parametrize(

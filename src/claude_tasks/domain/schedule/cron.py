@@ -20,50 +20,19 @@ repeated, its seconds go with it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.instant import HOUR_MS, MINUTE_MS, SECOND_MS
 from claude_tasks.domain.schedule.days import Days, matching_days
-from claude_tasks.domain.schedule.fields import (
-    DAY,
-    HOUR,
-    MINUTE,
-    MONTH,
-    SECOND,
-    WEEKDAY,
-    Field,
-    parse_field,
-)
-from claude_tasks.domain.schedule.refusal import refuse
 from claude_tasks.domain.schedule.zones import Stretch, ZoneClock, zone_clock
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.schedule.fields import (
+        Fields,
+    )
 
 _MINUTES_A_DAY = 24 * 60
 _NO_SECONDS = (0,)
-_KINDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
-
-
-class Fields(NamedTuple):
-    """The six parsed fields."""
-
-    second: Field
-    minute: Field
-    hour: Field
-    day: Field
-    month: Field
-    weekday: Field
-
-
-def parse_fields(expression: str) -> Fields:
-    """Parse 5 fields, or 6 with the seconds first. Raises InvalidInputError."""
-    texts = expression.split()
-    if len(texts) == len(_KINDS) - 1:
-        texts.insert(0, "0")
-    if len(texts) != len(_KINDS):
-        raise refuse(
-            f"expected 5 fields (minute hour day month weekday), or 6 with seconds first,"
-            f" but got {len(texts)}"
-        )
-    return Fields(*map(parse_field, _KINDS, texts))
 
 
 class CronSchedule:

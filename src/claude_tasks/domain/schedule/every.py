@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from claude_tasks.domain.instant import DAY_MS, SECOND_MS, human_duration, in_zone
+from claude_tasks.domain.instant import DAY_MS, SECOND_MS, human_duration
 from claude_tasks.domain.schedule.duration import duration_ms
 from claude_tasks.domain.schedule.refusal import refuse
+from claude_tasks.domain.schedule.zones import in_zone
 
 PREFIX = "@every"
 _MAX_PERIOD_MS = 366 * DAY_MS

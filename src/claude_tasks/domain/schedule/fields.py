@@ -190,3 +190,30 @@ def _value_hint(kind: Kind, text: str) -> str:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9  # noqa: PLR2004  (a sane length)
+
+
+_KINDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+
+
+class Fields(NamedTuple):
+    """The six parsed fields."""
+
+    second: Field
+    minute: Field
+    hour: Field
+    day: Field
+    month: Field
+    weekday: Field
+
+
+def parse_fields(expression: str) -> Fields:
+    """Parse 5 fields, or 6 with the seconds first. Raises InvalidInputError."""
+    texts = expression.split()
+    if len(texts) == len(_KINDS) - 1:
+        texts.insert(0, "0")
+    if len(texts) != len(_KINDS):
+        raise refuse(
+            f"expected 5 fields (minute hour day month weekday), or 6 with seconds first,"
+            f" but got {len(texts)}"
+        )
+    return Fields(*map(parse_field, _KINDS, texts))

@@ -11,9 +11,9 @@ from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import InvalidInputError
-from claude_tasks.domain.instant import DAY_MS, LATEST, from_datetime, in_zone, to_datetime
+from claude_tasks.domain.instant import DAY_MS, LATEST, from_datetime, to_datetime
 from claude_tasks.domain.schedule.duration import duration_ms, parse_duration
-from claude_tasks.domain.schedule.zones import find_zone
+from claude_tasks.domain.schedule.zones import find_zone, in_zone
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from claude_tasks.domain.instant import in_zone
+from claude_tasks.domain.schedule.zones import in_zone
 
 
 class Once(NamedTuple):

@@ -75,7 +75,8 @@ def _split_zone(expression: str, timezone: str) -> tuple[str, str]:
 @lru_cache(maxsize=16_384)
 def _cron(expression: str, body: str, timezone: str) -> Schedule:
     # Loaded here: the cron library, which a one-off and most commands do not need.
-    from claude_tasks.domain.schedule.cron import CronSchedule, parse_fields  # noqa: PLC0415
+    from claude_tasks.domain.schedule.cron import CronSchedule  # noqa: PLC0415
+    from claude_tasks.domain.schedule.fields import parse_fields  # noqa: PLC0415
 
     find_zone(timezone)
     if not body:

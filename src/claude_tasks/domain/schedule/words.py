@@ -11,7 +11,7 @@ from claude_tasks.domain.instant import to_datetime
 from claude_tasks.domain.schedule.fields import WEEKDAY, parse_field
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.schedule.cron import Fields
+    from claude_tasks.domain.schedule.fields import Fields
     from claude_tasks.domain.schedule.zones import ZoneClock
 
 _ORDINAL = re.compile(r"\b(\d+)th\b")

@@ -166,3 +166,13 @@ def _zone_hint(timezone: str) -> str:
     if near:
         return f"Did you mean {' or '.join(near)}?"
     return "Write an IANA name such as UTC, Europe/Berlin or America/New_York."
+
+
+def in_zone(at: int, timezone: str) -> str:
+    """``2026-11-22 07:00:00 EST``: an instant as the clocks of ``timezone`` show it.
+
+    Raises:
+        InvalidInputError: ``timezone`` is no IANA name.
+    """
+    local = to_datetime(at).astimezone(find_zone(timezone))
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
