@@ -121,6 +121,7 @@ def _build_engine(
         rescuer=Rescuer(store=store, execution=execution, register=register, node_id=node.id),
         execution=execution,
         standing=standing,
+        changes=store,
         rescues=alone,
     )
     return engine, execution

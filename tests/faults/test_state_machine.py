@@ -148,6 +148,7 @@ class ModelNode:
             ),
             execution=self.execution,
             standing=self.standing,
+            changes=self.store,
         )
         self.keeper = LeaseKeeper(
             store=self.store,

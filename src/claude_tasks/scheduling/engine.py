@@ -12,7 +12,7 @@ import logging
 import os
 import select
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import LeadershipLostError, StorageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.ports import Clock, Execution
+    from claude_tasks.domain.ports import ChangeFeed, Clock, Execution
     from claude_tasks.scheduling.dispatcher import Dispatcher
     from claude_tasks.scheduling.leadership import Standing
     from claude_tasks.scheduling.rescuer import Rescuer
@@ -36,6 +36,15 @@ _AFTER_FAILURE_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 """Runs that end together are recorded together: one transaction for many."""
 _CLOCK_JUMP_MS = 5_000
+_NEVER = 1 << 62
+
+
+class _Look(NamedTuple):
+    """What a pass that found nothing to do saw: valid from ``at`` until ``quiet_until``."""
+
+    term: Term | None
+    at: int
+    quiet_until: int
 
 
 class Engine:
@@ -50,6 +59,7 @@ class Engine:
         rescuer: Rescuer,
         execution: Execution,
         standing: Standing,
+        changes: ChangeFeed,
         rescues: bool = False,
     ) -> None:
         """``standing`` says in which term to act; with ``rescues`` a node without one rescues."""
@@ -59,11 +69,13 @@ class Engine:
         self._rescuer = rescuer
         self._execution = execution
         self._standing = standing
+        self._changes = changes
         self._rescues = rescues
         self._rescue_after = 0.0
         self._rescued_in: Term | None = None
         self._progressed_at = clock.monotonic()
         self._clock_offset: float | None = None
+        self._last_look: _Look | None = None
 
     def progressed_at(self) -> float:
         """When the last pass was completed, monotonic seconds. Read by the lease keeper."""
@@ -74,6 +86,9 @@ class Engine:
         at = self._clock.now()
         term = self._standing.term()
         self._watch_clock(at)
+        if self._nothing_new(term, at):
+            self._progressed_at = self._clock.monotonic()
+            return LOOK_SECONDS
         more = self._take_ticks(term, at=at)
         self._rescue(term, at=at)
         self._dispatcher.start_queued(term, at=at)
@@ -81,6 +96,22 @@ class Engine:
         more = self._execution.settle(at=at) > 0 or more  # an end makes room for a start
         self._progressed_at = self._clock.monotonic()
         return 0.0 if more else self._sleep_for(term, at=at)
+
+    def _nothing_new(self, term: Term | None, at: int) -> bool:
+        """Whether a pass would find what the last one found: the cheap answer of an idle node."""
+        changed = self._changes.changed()
+        last, self._last_look = self._last_look, None
+        if (
+            changed
+            or last is None
+            or self._execution.busy
+            or term != last.term
+            or not last.at <= at < last.quiet_until
+            or self._clock.monotonic() >= self._rescue_after
+        ):
+            return False
+        self._last_look = last
+        return True
 
     def try_pass(self) -> float:
         """A pass that survives what may go wrong with database and disk; seconds to wait."""
@@ -113,11 +144,10 @@ class Engine:
         nexts = [self._dispatcher.next_start_at(leading=term is not None, after=at)]
         if term is not None:
             nexts.append(self._ticker.next_at())
-        wait = LOOK_SECONDS
-        for instant in nexts:
-            if instant is not None:
-                wait = min(wait, (instant - self._clock.now()) / 1000)
-        return max(0.0, wait)
+        next_at = min((instant for instant in nexts if instant is not None), default=_NEVER)
+        # A whole look earlier, so that the sleep before the next instant is measured anew.
+        self._last_look = _Look(term, at, next_at - round(LOOK_SECONDS * 1000))
+        return max(0.0, min(LOOK_SECONDS, (next_at - self._clock.now()) / 1000))
 
     def _watch_clock(self, at: int) -> None:
         """Say so when the wall clock was set: ticks come early, late or again in its view."""
