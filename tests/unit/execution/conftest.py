@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.invariants import check_invariants
 from support.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -18,3 +19,4 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
     made = Workshop(tmp_path)
     yield made
     made.close()
+    check_invariants(made.settings.folder.database, settled=False, starts=made.starts)
