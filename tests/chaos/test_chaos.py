@@ -9,7 +9,6 @@ import contextlib
 import os
 import random
 import signal
-import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -121,11 +120,7 @@ def test_a_database_locked_for_thirty_seconds_loses_no_tick(installation: Instal
     installation.start_leader()
     installation.start()
     installation.wait_for_runs(1, State.COMPLETED)
-    with contextlib.closing(sqlite3.connect(installation.database)) as connection:
-        connection.isolation_level = None
-        connection.execute("BEGIN IMMEDIATE")
-        pause(30)
-        connection.execute("ROLLBACK")
+    installation.lock_database(30)
     before = len(installation.runs(State.COMPLETED))
     installation.wait_for_runs(before + 2, State.COMPLETED, seconds=60)
     installation.settle()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,11 +102,7 @@ def test_a_database_locked_for_longer_than_the_ttl_loses_no_tick(
     installation.start_leader()
     installation.start()
     installation.wait_for_runs(1, State.COMPLETED)
-    with contextlib.closing(sqlite3.connect(installation.database)) as connection:
-        connection.isolation_level = None
-        connection.execute("BEGIN IMMEDIATE")
-        pause(TTL + 2)
-        connection.execute("ROLLBACK")
+    installation.lock_database(TTL + 2)
     before = len(installation.runs(State.COMPLETED))
     installation.wait_for_runs(before + 2, State.COMPLETED)
     installation.settle()

@@ -41,8 +41,9 @@ TTL = 3.0
 class Installation:
     """One data folder, its agent and the processes started on it. Ends all of them at `close`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, logs: Path | None = None) -> None:
         self.folder = folder
+        self.logs = logs or folder
         self.data = folder / "data"
         self.starts = folder / "starts"
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -74,7 +75,7 @@ class Installation:
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a daemon; does not wait for it to be ready."""
-        log = (self.folder / f"node-{len(self.processes)}.log").open("wb")
+        log = (self.logs / f"node-{len(self.processes)}.log").open("wb")
         process = subprocess.Popen(
             [sys.executable, *(command or DAEMON)],
             env={
@@ -98,6 +99,14 @@ class Installation:
         wait_until(lambda: self.leader_pid() == process.pid, what="the daemon leads")
         return process
 
+    def lock_database(self, seconds: float) -> None:
+        """Hold the write lock for so long, as a stuck process would."""
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            connection.isolation_level = None
+            connection.execute("BEGIN IMMEDIATE")
+            pause(seconds)
+            connection.execute("ROLLBACK")
+
     def start_from_cold(self, count: int) -> None:
         """Start many daemons at once where there is not even a folder; wait until all are up."""
         self.forget_data()
@@ -114,7 +123,7 @@ class Installation:
         )
 
     def log(self, place: int = 0) -> str:
-        return (self.folder / f"node-{place}.log").read_text()
+        return (self.logs / f"node-{place}.log").read_text()
 
     def query(self, sql: str, *parameters: object) -> list[Any]:
         """Rows straight from the file, as other programs read it."""

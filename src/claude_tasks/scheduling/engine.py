@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import LeadershipLostError, StorageError
+from claude_tasks.scheduling.complaint import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,7 @@ class Engine:
         self._progressed_at = clock.monotonic()
         self._clock_offset: float | None = None
         self._last_look: _Look | None = None
+        self._complaint = Complaint(log)
 
     def progressed_at(self) -> float:
         """When the last pass was completed, monotonic seconds. Read by the lease keeper."""
@@ -116,13 +118,16 @@ class Engine:
     def try_pass(self) -> float:
         """A pass that survives what may go wrong with database and disk; seconds to wait."""
         try:
-            return self.run_pass()
+            wait = self.run_pass()
         except LeadershipLostError as error:
             log.info("%s", error)
             return 0.0
         except (StorageError, OSError) as error:
-            log.warning("this pass could not be completed: %s", error)
+            text = f"this pass could not be completed: {error}"
+            self._complaint.state(text, monotonic=self._clock.monotonic())
             return _AFTER_FAILURE_SECONDS
+        self._complaint.settle()
+        return wait
 
     def _take_ticks(self, term: Term | None, *, at: int) -> bool:
         return term is not None and self._ticker.take_due(term, at=at)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
+from claude_tasks.scheduling.complaint import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,7 @@ class LeaseKeeper:
         self._progress = progress
         self._notify = notify
         self._seen: Observation | None = None
+        self._complaint = Complaint(log)
 
     def step(self) -> float:
         """Look, take or renew; returns the seconds to wait before the next step."""
@@ -114,12 +116,12 @@ class LeaseKeeper:
         try:
             lease = self._store.read_lease()
             ground = self._ground(lease)
-            if ground is None or not self._take(lease, ground):
-                return FOLLOWER_LOOK_SECONDS
+            leads = ground is not None and self._take(lease, ground)
         except StorageError as error:
-            log.warning("cannot look at the lease: %s", error)
+            self._complain(f"cannot look at the lease: {error}")
             return self._short_wait
-        return self._settings.lease_renew
+        self._complaint.settle()
+        return self._settings.lease_renew if leads else FOLLOWER_LOOK_SECONDS
 
     def _ground(self, lease: Lease) -> Takeover | None:
         monotonic = self._clock.monotonic()
@@ -143,7 +145,7 @@ class LeaseKeeper:
             self._step_down(term, "it could not be renewed in time")
             return 0.0
         if self._is_stuck():
-            log.warning("the scheduling loop makes no progress: the lease is not renewed")
+            self._complain("the scheduling loop makes no progress: the lease is not renewed")
             wait = self._short_wait
         else:
             wait = self._renew(term, asked)
@@ -154,13 +156,17 @@ class LeaseKeeper:
         try:
             stands = self._store.renew_lease(term, ttl_ms=self._ttl_ms, at=self._clock.now())
         except StorageError as error:
-            log.warning("the lease of epoch %d was not renewed: %s", term.epoch, error)
+            self._complain(f"the lease of epoch {term.epoch} was not renewed: {error}")
             return self._short_wait
+        self._complaint.settle()
         if not stands:
             self._step_down(term, "another node holds it")
             return 0.0
         self._trust(term, since=asked)
         return self._settings.lease_renew
+
+    def _complain(self, text: str) -> None:
+        self._complaint.state(text, monotonic=self._clock.monotonic())
 
     def _is_stuck(self) -> bool:
         """Whether the scheduling loop has not completed a pass for as long as trust lasts."""
