@@ -149,3 +149,12 @@ def test_another_store_sees_a_task_at_once(open_another: Callable[[], Store]) ->
     one, other = open_another(), open_another()
     task = add_task(one, at=START)
     assert other.get_task(task.id) == task
+
+
+def test_live_tasks_are_counted_by_whether_they_are_enabled(store: Store) -> None:
+    assert store.count_tasks() == (0, 0)
+    for enabled in (True, True, False):
+        add_task(store, at=START, cron_expr=MINUTELY, enabled=enabled)
+    gone = add_task(store, at=START, cron_expr=MINUTELY)
+    assert store.edit_task(edit_of(gone, deleted_at=START, next_run_at=None), at=START)
+    assert store.count_tasks() == (2, 1)

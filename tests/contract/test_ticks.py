@@ -8,7 +8,7 @@ import pytest
 
 from claude_tasks.domain.errors import LeadershipLostError
 from claude_tasks.domain.run import Reason, State
-from claude_tasks.domain.store_records import RunFilter, TaskEdit
+from claude_tasks.domain.store_records import NextTick, RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap
 from claude_tasks.domain.tick import plan_ticks
 from support.builders import MINUTELY, add_task, lead
@@ -119,3 +119,18 @@ def test_cancel_other_asks_the_running_run_to_make_way(store: Store) -> None:
     assert store.cancel_requests("node-a") == [claimed.run.id]
     assert store.get_run(claimed.run.id).cancel_reason is Reason.CANCELLED_BY_NEXT
     assert store.claim_runs("node-a", term=term, limit=8, per_node=False, at=at) == []
+
+
+def test_the_agenda_is_told_from_its_head(store: Store) -> None:
+    hourly = add_task(store, at=START, name="hourly", cron_expr="@hourly")
+    soon = add_task(store, at=START, name="soon", cron_expr=MINUTELY)
+    also = add_task(store, at=START, name="also", cron_expr=MINUTELY)
+    add_task(store, at=START, name="off", cron_expr=MINUTELY, enabled=False)
+    assert hourly.next_run_at is not None
+    agenda = [
+        NextTick(soon.id, "soon", DUE),
+        NextTick(also.id, "also", DUE),
+        NextTick(hourly.id, "hourly", hourly.next_run_at),
+    ]
+    assert store.next_ticks(limit=10) == agenda
+    assert store.next_ticks(limit=2) == agenda[:2]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Change,
         Claimed,
         Finish,
+        NextTick,
+        RunFacts,
         RunFilter,
         TaskEdit,
         TaskSummary,
@@ -62,6 +64,10 @@ class TaskStore(Protocol):
         """All tasks, newest first, each with its last run, from one query."""
         ...
 
+    def count_tasks(self) -> tuple[int, int]:
+        """How many live tasks are enabled, and how many are not."""
+        ...
+
     def tick_is_taken(self, task_id: int, scheduled_for: int) -> bool:
         """Whether a tick of the task has its row already: it can never have another."""
         ...
@@ -90,14 +96,38 @@ class RunStore(Protocol):
         """How many runs match, whatever the page."""
         ...
 
+    def run_facts(self, *, after_id: int, limit: int) -> list[RunFacts]:
+        """Facts of the runs after one, by id.
+
+        Ids become visible in order: once a run was returned, none with a smaller id appears.
+        """
+        ...
+
+    def run_facts_of(self, ids: Collection[int]) -> list[RunFacts]:
+        """Facts of these runs as they stand, by id; unknown ids are left out."""
+        ...
+
+    def count_waiting(self, node_id: str) -> int:
+        """How many queued runs only this node may start."""
+        ...
+
     def claim_runs(
-        self, node_id: str, *, term: Term | None, limit: int, per_node: bool, at: int
+        self,
+        node_id: str,
+        *,
+        term: Term | None,
+        limit: int,
+        per_node: bool,
+        at: int,
+        own_limit: int | None = None,
     ) -> list[Claimed]:
         """Take queued runs that may start now, within the global and each task's limit.
 
         With a ``term`` the node takes what is left to the leader as well as its own; errors:
         `LeadershipLostError` when the term is over. ``limit`` is the global limit of running
-        runs; with ``per_node`` it counts only this node's own.
+        runs; with ``per_node`` it counts only this node's own. ``own_limit`` is how many of those
+        assigned to this very node may run here at once (None: no such limit); what it holds back
+        is in nobody's way.
         """
         ...
 
@@ -215,6 +245,10 @@ class TickStore(Protocol):
         """The earliest tick of all."""
         ...
 
+    def next_ticks(self, *, limit: int) -> list[NextTick]:
+        """The next tick of each task that has one, earliest first."""
+        ...
+
     def record_ticks(self, term: Term, plans: Sequence[TickPlan], *, at: int) -> TickOutcome:
         """Check the epoch, write every plan's rows, advance cursors. All or nothing.
 
@@ -268,6 +302,18 @@ class NodeRegister(Protocol):
         ...
 
 
+class SettingsStore(Protocol):
+    """Settings that people change while the program runs: text by key."""
+
+    def get_setting(self, key: str) -> str | None:
+        """What was put under the key, None when nothing ever was."""
+        ...
+
+    def put_setting(self, key: str, value: str, *, at: int) -> None:
+        """Keep a value in place of the earlier one. The feed notes ``settings`` and the key."""
+        ...
+
+
 class ChangeFeed(Protocol):
     """How a process learns what others wrote."""
 
@@ -284,7 +330,16 @@ class ChangeFeed(Protocol):
         ...
 
 
-class Store(TaskStore, RunStore, TickStore, LeaseStore, NodeStore, ChangeFeed, Protocol):
+class Store(
+    TaskStore,
+    RunStore,
+    TickStore,
+    LeaseStore,
+    NodeStore,
+    SettingsStore,
+    ChangeFeed,
+    Protocol,
+):
     """Everything in one place, for one thread at a time."""
 
     def close(self) -> None:

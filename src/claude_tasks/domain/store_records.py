@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from claude_tasks.domain.planned import PlannedRow
-from claude_tasks.domain.run import Outcome, Reason, Run, State
+from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
 from claude_tasks.domain.task import Task, TaskSpec
 
 
@@ -43,12 +43,40 @@ class TaskEdit(NamedTuple):
 
 
 class RunFilter(NamedTuple):
-    """Which runs to list, newest first. ``before_id`` pages by key."""
+    """Which runs to list, newest first; what is left out does not matter. All must hold.
+
+    ``before_id`` pages by key. ``since`` (inclusive) and ``until`` (exclusive) are ms, and look at
+    when a run began, or was queued where it has not. ``text`` is sought in the task's name, the
+    output and the error: as it stands, whatever the case.
+    """
 
     task_id: int | None = None
     states: tuple[State, ...] = ()
     before_id: int | None = None
     limit: int = 20
+    reasons: tuple[Reason, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    text: str | None = None
+
+
+class RunFacts(NamedTuple):
+    """What figures about runs are made of: a run without its texts. Instants are ms."""
+
+    id: int
+    trigger: Trigger
+    state: State
+    reason: Reason | None
+    scheduled_for: int | None
+    queued_at: int
+    started_at: int | None
+    ended_at: int | None
+    attempt: int
+    cost_usd: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    skipped_count: int | None
+    claim: int
 
 
 class Claimed(NamedTuple):
@@ -67,6 +95,14 @@ class Finish(NamedTuple):
     log_path: str | None
 
 
+class NextTick(NamedTuple):
+    """One entry of the agenda: which task ticks, and when (ms)."""
+
+    task_id: int
+    task_name: str
+    at: int
+
+
 class TickOutcome(NamedTuple):
     """What a tick transaction wrote."""
 
@@ -76,7 +112,7 @@ class TickOutcome(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One entry of the change feed: ``topic`` is task, run, lease or node; ``ref`` its id."""
+    """One entry of the feed: ``topic`` is task, run, lease, node, settings; ``ref`` id or key."""
 
     seq: int
     topic: str

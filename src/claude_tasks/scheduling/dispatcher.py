@@ -23,18 +23,28 @@ class Dispatcher:
         node_id: str,
         max_concurrent_runs: int,
         per_node: bool = False,
+        own_limit: int | None = None,
     ) -> None:
-        """With ``per_node`` the limit counts this node's own runs only."""
+        """With ``per_node`` the limit counts this node's own runs only.
+
+        ``own_limit`` is how many runs assigned to this very node it runs at once.
+        """
         self._store = store
         self._execution = execution
         self._node_id = node_id
         self._limit = max_concurrent_runs
         self._per_node = per_node
+        self._own_limit = own_limit
 
     def start_queued(self, term: Term | None, *, at: int) -> int:
         """Claim and launch; how many. The claim is on disk before the agent starts."""
         claimed = self._store.claim_runs(
-            self._node_id, term=term, limit=self._limit, per_node=self._per_node, at=at
+            self._node_id,
+            term=term,
+            limit=self._limit,
+            per_node=self._per_node,
+            own_limit=self._own_limit,
+            at=at,
         )
         for entry in claimed:
             run = entry.run

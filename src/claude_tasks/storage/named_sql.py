@@ -16,3 +16,8 @@ def load(room: str) -> dict[str, str]:
     with open(os.path.join(_FOLDER, f"{room}.sql"), encoding="utf-8") as file:
         parts = _HEADER.split(file.read())
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def fragment(room: str, name: str) -> str:
+    """A part of statements, without its line of purpose: that would hide what follows it."""
+    return load(room)[name].split("\n", 1)[1]

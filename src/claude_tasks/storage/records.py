@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import Reason, Run, State, Trigger
+from claude_tasks.domain.store_records import RunFacts
 from claude_tasks.domain.task import Catchup, OnUsageLimit, Overlap, Task
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def run_from_row(row: Sequence[Any]) -> Run:
         cancel_reason=_reason(run.cancel_reason),
         permission_denials=_list(row[29]),
     )
+
+
+def facts_from_row(row: Sequence[Any]) -> RunFacts:
+    """A row of ``fact_columns``."""
+    run_id, trigger, state, reason, *others = row
+    return RunFacts(run_id, Trigger(trigger), State(state), _reason(reason), *others)
 
 
 def node_from_row(row: Sequence[Any]) -> Node:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.sqlite.store import open_store
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ ALLOWED = {
     "sqlite_autoindex_task_runs_1",
     "sqlite_autoindex_scheduler_leases_1",
 }
+COLUMNS = [("run_columns", "runs"), ("fact_columns", "runs"), ("task_columns", "tasks")]
 HOT = [
     ("ticks", "due_tasks"),
     ("ticks", "next_tick_at"),
@@ -35,6 +36,8 @@ HOT = [
     ("runs", "startable"),
     ("runs", "claim_run"),
     ("runs", "count_running"),
+    ("runs", "count_own_running"),
+    ("runs", "count_waiting"),
     ("runs", "next_start_at"),
     ("runs", "finish_run"),
     ("runs", "requeue_run"),
@@ -52,8 +55,9 @@ def plan(tmp_path: Path) -> Iterator[Any]:
 
     def explain(room: str, name: str) -> list[str]:
         sql = load(room)[name]
-        for columns, source in (("run_columns", "runs"), ("task_columns", "tasks")):
-            sql = sql.replace(f"{{{columns}}}", load(source)[columns].split("\n", 1)[1])
+        for columns, source in COLUMNS:
+            sql = sql.replace(f"{{{columns}}}", fragment(source, columns))
+        sql = sql.replace("{ids}", ":one, :two")
         rows = connection.rows(
             f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
         )
@@ -72,3 +76,13 @@ def test_a_statement_of_every_pass_uses_an_index_that_stays_small(
         if "task_runs" in step or step.startswith(("SEARCH r ", "SCAN r")):
             assert any(index in step for index in ALLOWED), f"{name}: {step}"
             assert "task_runs_by_task " not in step, f"{name}: {step}"
+
+
+def test_the_agenda_is_read_from_its_head(plan: Any) -> None:
+    assert plan("ticks", "next_ticks") == ["SEARCH tasks USING INDEX tasks_agenda (next_run_at>?)"]
+
+
+def test_facts_are_read_from_where_the_last_look_ended(plan: Any) -> None:
+    of_id = "SEARCH task_runs USING INTEGER PRIMARY KEY"
+    assert plan("runs", "run_facts") == [f"{of_id} (rowid>?)"]
+    assert plan("runs", "run_facts_of") == [f"{of_id} (rowid=?)"]

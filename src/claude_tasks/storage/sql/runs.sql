@@ -20,24 +20,39 @@ ORDER BY r.id DESC LIMIT :limit
 -- How many runs match.
 SELECT COUNT(*) FROM task_runs r WHERE {conditions}
 
+-- name: fact_columns
+-- The columns of a run's facts in the order of their record.
+id, trigger, state, reason, scheduled_for, queued_at, started_at, ended_at, attempt, cost_usd,
+input_tokens, output_tokens, skipped_count, claim
+
+-- name: run_facts
+-- What figures are made of, for the runs after one: without the texts, which are long.
+SELECT {fact_columns} FROM task_runs WHERE id > :after_id ORDER BY id LIMIT :limit
+
+-- name: run_facts_of
+-- The same of runs by their ids.
+SELECT {fact_columns} FROM task_runs WHERE id IN ({ids}) ORDER BY id
+
 -- name: startable
--- Queued runs this node may start, at most as many of each task as its limit leaves room for. Oldest
--- first, whatever a run had to wait for: jitter and retries must not starve behind plain ticks.
+-- Queued runs this node may start, of its own, of the common queue, or of both: at most as many of
+-- each task as its limit leaves room for, with that room. Oldest first, whatever a run had to wait
+-- for: jitter and retries must not starve behind plain ticks.
 WITH busy AS (
     SELECT task_id, COUNT(*) AS running FROM task_runs WHERE state = 'running' GROUP BY task_id
 ), waiting AS (
     SELECT r.id, r.task_id, ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.id) AS place
     FROM task_runs r
     WHERE r.state = 'queued' AND r.not_before <= :at
-      AND (r.assigned_to = :node_id OR (:leading = 1 AND r.assigned_to IS NULL))
+      AND ((:own = 1 AND r.assigned_to = :node_id) OR (:common = 1 AND r.assigned_to IS NULL))
+), placed AS (
+    SELECT w.id, w.task_id, w.place,
+           CASE t.overlap WHEN 'allow' THEN COALESCE(t.max_concurrency, 1000000)
+                          ELSE COALESCE(t.max_concurrency, 1) END
+           - COALESCE(b.running, 0) AS room
+    FROM waiting w JOIN tasks t ON t.id = w.task_id LEFT JOIN busy b ON b.task_id = w.task_id
+    WHERE t.deleted_at IS NULL
 )
-SELECT w.id
-FROM waiting w JOIN tasks t ON t.id = w.task_id LEFT JOIN busy b ON b.task_id = w.task_id
-WHERE t.deleted_at IS NULL
-  AND COALESCE(b.running, 0) + w.place <=
-      CASE t.overlap WHEN 'allow' THEN COALESCE(t.max_concurrency, 1000000)
-                     ELSE COALESCE(t.max_concurrency, 1) END
-ORDER BY w.id LIMIT :limit
+SELECT id, task_id, room FROM placed WHERE place <= room ORDER BY id LIMIT :limit
 
 -- name: claim_run
 -- queued -> running, by exactly one node.
@@ -54,6 +69,15 @@ WHERE id = (SELECT task_id FROM task_runs WHERE id = :run_id)
 -- How many runs are running: everywhere, or those of one node.
 SELECT COUNT(*) FROM task_runs
 WHERE state = 'running' AND (:node_id IS NULL OR claimed_by = :node_id)
+
+-- name: count_own_running
+-- How many of the runs meant for a node alone it is running.
+SELECT COUNT(*) FROM task_runs
+WHERE state = 'running' AND assigned_to = :node_id AND claimed_by = :node_id
+
+-- name: count_waiting
+-- How many queued runs wait for one node.
+SELECT COUNT(*) FROM task_runs WHERE state = 'queued' AND assigned_to = :node_id
 
 -- name: next_start_at
 -- When the next queued run of this node may start, if that is still to come.

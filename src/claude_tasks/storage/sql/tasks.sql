@@ -39,6 +39,11 @@ FROM tasks t LEFT JOIN task_runs r ON r.id = t.last_run_id
 WHERE :include_deleted = 1 OR t.deleted_at IS NULL
 ORDER BY t.id DESC
 
+-- name: count_tasks
+-- How many live tasks are enabled, and how many are not.
+SELECT COALESCE(SUM(enabled), 0), COALESCE(SUM(1 - enabled), 0) FROM tasks
+WHERE deleted_at IS NULL
+
 -- name: edit_task
 -- Columns a person changed, if the task still stands where the person read it.
 UPDATE tasks SET {assignments}, revision = revision + 1, updated_at = :at

@@ -8,6 +8,11 @@ ORDER BY t.next_run_at DESC LIMIT :limit
 -- The head of the agenda.
 SELECT MIN(next_run_at) FROM tasks WHERE next_run_at IS NOT NULL
 
+-- name: next_ticks
+-- The agenda from its head.
+SELECT id, name, next_run_at FROM tasks WHERE next_run_at IS NOT NULL
+ORDER BY next_run_at, id LIMIT :limit
+
 -- name: term_stands
 -- Whether the caller is still the leader: read inside the transaction that acts on it.
 SELECT 1 FROM scheduler_leases WHERE name = 'scheduler' AND holder = :node_id AND epoch = :epoch

@@ -47,6 +47,7 @@ class Connection:
         try:
             self._raw.execute("PRAGMA synchronous = FULL")
             self._raw.execute("PRAGMA foreign_keys = ON")
+            self._raw.create_function("lower", 1, _lower, deterministic=True)
         except sqlite3.Error as error:
             self._raw.close()
             raise translate(error, path) from error
@@ -58,9 +59,7 @@ class Connection:
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
         except (OverflowError, ValueError) as error:
-            raise StorageValueError(
-                f"{self.path}: a value that cannot be stored: {error}"
-            ) from error
+            raise _unfit(error, self.path) from error
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement and fetch all it returns."""
@@ -68,6 +67,8 @@ class Connection:
             return self._raw.execute(sql, parameters or {}).fetchall()
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
+        except (OverflowError, ValueError) as error:
+            raise _unfit(error, self.path) from error
 
     def value(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """The first column of the first row, None without one."""
@@ -143,6 +144,16 @@ def _create_private(path: str) -> None:
             os.link(draft, path)
     finally:
         os.unlink(draft)
+
+
+def _unfit(error: Exception, path: str) -> StorageValueError:
+    """A number beyond 64 bits, half a character: Python's own refusals, in our words."""
+    return StorageValueError(f"{path}: a value that cannot be stored: {error}")
+
+
+def _lower(value: Any) -> Any:
+    """SQL's ``lower``, which in SQLite knows no letters but ASCII's."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _quote(path: str) -> str:

@@ -7,24 +7,35 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.domain.errors import ConflictError, NotFoundError
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE
-from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
+from claude_tasks.domain.store_records import Claimed, Finish, RunFacts, RunFilter
 from claude_tasks.domain.task import Overlap, Task
-from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import outcome_values, run_from_row, task_from_row
+from claude_tasks.storage.named_sql import fragment, load
+from claude_tasks.storage.records import (
+    facts_from_row,
+    outcome_values,
+    run_from_row,
+    task_from_row,
+)
+from claude_tasks.storage.sqlite.queue import Queue
 from claude_tasks.storage.sqlite.queue_rules import (
     insert_planned,
     make_way,
     require_term,
     settle_overlap,
 )
+from claude_tasks.storage.sqlite.run_filter import conditions, placeholders
 from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.task_table import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Run, Trigger
+
+
+_IDS_AT_ONCE = 500
+"""Parameters of one statement: well under any build's limit."""
 
 
 class RunTable(Tables):
@@ -62,36 +73,55 @@ class RunTable(Tables):
 
     def list_runs(self, wanted: RunFilter) -> list[Run]:
         """A page of runs."""
-        conditions, parameters = _conditions(wanted)
-        sql = _select("list_runs").replace("{conditions}", conditions)
+        condition, parameters = conditions(wanted)
+        sql = _select("list_runs").replace("{conditions}", condition)
         rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
         return [run_from_row(row) for row in rows]
 
     def count_runs(self, wanted: RunFilter) -> int:
         """How many runs match, whatever the page."""
-        conditions, parameters = _conditions(wanted._replace(before_id=None))
-        sql = load("runs")["count_runs"].replace("{conditions}", conditions)
+        condition, parameters = conditions(wanted._replace(before_id=None))
+        sql = load("runs")["count_runs"].replace("{conditions}", condition)
         return int(self._connection.value(sql, parameters))
 
+    def run_facts(self, *, after_id: int, limit: int) -> list[RunFacts]:
+        """Facts of the runs after one. SQLite has one writer, so ids become visible in order."""
+        rows = self._connection.rows(_select("run_facts"), {"after_id": after_id, "limit": limit})
+        return [facts_from_row(row) for row in rows]
+
+    def run_facts_of(self, ids: Collection[int]) -> list[RunFacts]:
+        """Facts of these runs, from one view however many statements it takes."""
+        ordered = sorted(ids)
+        facts: list[RunFacts] = []
+        with self._connection.read():
+            for start in range(0, len(ordered), _IDS_AT_ONCE):
+                names, parameters = placeholders("id", ordered[start : start + _IDS_AT_ONCE])
+                sql = _select("run_facts_of").replace("{ids}", names)
+                facts += map(facts_from_row, self._connection.rows(sql, parameters))
+        return facts
+
+    def count_waiting(self, node_id: str) -> int:
+        """How many queued runs wait for one node."""
+        return int(self._connection.value(load("runs")["count_waiting"], {"node_id": node_id}))
+
     def claim_runs(
-        self, node_id: str, *, term: Term | None, limit: int, per_node: bool, at: int
+        self,
+        node_id: str,
+        *,
+        term: Term | None,
+        limit: int,
+        per_node: bool,
+        at: int,
+        own_limit: int | None = None,
     ) -> list[Claimed]:
         """Take queued runs that may start now."""
-        sql = load("runs")
-        leading = {"node_id": node_id, "leading": int(term is not None), "at": at}
-        if not self._connection.rows(sql["startable"], {**leading, "limit": 1}):
+        queue = Queue(self._connection, node_id, leading=term is not None, at=at)
+        if not queue.has_startable():
             return []  # the usual answer, for the price of a read
         with self._connection.write():
             if term is not None:
                 require_term(self._connection, term)
-            running = self._connection.value(
-                sql["count_running"], {"node_id": node_id if per_node else None}
-            )
-            room = max(0, limit - running)
-            ids = [
-                row[0]
-                for row in self._connection.rows(sql["startable"], {**leading, "limit": room})
-            ]
+            ids = queue.choose(limit=limit, per_node=per_node, own_limit=own_limit)
             epoch = None if term is None else term.epoch
             for run_id in ids:
                 self._claim(run_id, node_id=node_id, epoch=epoch, at=at)
@@ -229,21 +259,7 @@ class RunTable(Tables):
 
 
 def _select(name: str) -> str:
-    sql = load("runs")
-    return sql[name].replace("{run_columns}", sql["run_columns"].split("\n", 1)[1])
-
-
-def _conditions(wanted: RunFilter) -> tuple[str, dict[str, Any]]:
-    conditions = ["1 = 1"]
-    parameters: dict[str, Any] = {}
-    if wanted.task_id is not None:
-        conditions.append("r.task_id = :task_id")
-        parameters["task_id"] = wanted.task_id
-    if wanted.states:
-        names = [f"state_{place}" for place in range(len(wanted.states))]
-        conditions.append(f"r.state IN ({', '.join(':' + name for name in names)})")
-        parameters.update(zip(names, wanted.states, strict=True))
-    if wanted.before_id is not None:
-        conditions.append("r.id < :before_id")
-        parameters["before_id"] = wanted.before_id
-    return " AND ".join(conditions), parameters
+    text = load("runs")[name]
+    for columns in ("run_columns", "fact_columns"):
+        text = text.replace(f"{{{columns}}}", fragment("runs", columns))
+    return text

@@ -8,6 +8,7 @@ from claude_tasks.storage.sqlite.connection import Connection, prepare_file
 from claude_tasks.storage.sqlite.lease_table import ChangeTable, LeaseTable, NodeTable
 from claude_tasks.storage.sqlite.migrate import bring_up_to_date
 from claude_tasks.storage.sqlite.run_table import RunTable
+from claude_tasks.storage.sqlite.settings_table import SettingsTable
 from claude_tasks.storage.sqlite.task_table import TaskTable
 from claude_tasks.storage.sqlite.tick_table import TickTable
 
@@ -18,7 +19,9 @@ DEFAULT_BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
 
 
-class SqliteStore(TaskTable, RunTable, TickTable, LeaseTable, NodeTable, ChangeTable):
+class SqliteStore(
+    TaskTable, RunTable, TickTable, LeaseTable, NodeTable, SettingsTable, ChangeTable
+):
     """`claude_tasks.domain.ports.Store` in one SQLite file."""
 
     def close(self) -> None:

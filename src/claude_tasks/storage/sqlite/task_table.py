@@ -8,7 +8,7 @@ from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.task import Task
-from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import column_values, task_from_row
 from claude_tasks.storage.sqlite.queue_rules import insert_planned
 from claude_tasks.storage.sqlite.tables import Tables
@@ -21,11 +21,7 @@ _FIELDS = len(Task._fields)
 
 def select(sql: str) -> str:
     """A statement with the task's columns filled in."""
-    return sql.replace("{task_columns}", _without_comment(load("tasks")["task_columns"]))
-
-
-def _without_comment(text: str) -> str:
-    return text.split("\n", 1)[1]
+    return sql.replace("{task_columns}", fragment("tasks", "task_columns"))
 
 
 class TaskTable(Tables):
@@ -67,6 +63,11 @@ class TaskTable(Tables):
             select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
         )
         return [_summary(row) for row in rows]
+
+    def count_tasks(self) -> tuple[int, int]:
+        """Enabled ones and others."""
+        [(enabled, disabled)] = self._connection.rows(load("tasks")["count_tasks"])
+        return enabled, disabled
 
     def tick_is_taken(self, task_id: int, scheduled_for: int) -> bool:
         """Whether a tick has its row already."""

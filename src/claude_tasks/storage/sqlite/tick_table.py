@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.store_records import TickOutcome
+from claude_tasks.domain.store_records import NextTick, TickOutcome
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import task_from_row
@@ -15,6 +15,7 @@ from claude_tasks.storage.sqlite.queue_rules import (
     settle_overlap,
 )
 from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.task_table import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +29,7 @@ class TickTable(Tables):
 
     def due_tasks(self, *, at: int, limit: int) -> list[Task]:
         """Tasks with a tick at or before ``at``."""
-        columns = load("tasks")["task_columns"].split("\n", 1)[1]
-        sql = load("ticks")["due_tasks"].replace("{task_columns}", columns)
+        sql = select(load("ticks")["due_tasks"])
         return [
             task_from_row(row) for row in self._connection.rows(sql, {"at": at, "limit": limit})
         ]
@@ -38,6 +38,11 @@ class TickTable(Tables):
         """The head of the agenda."""
         tick: int | None = self._connection.value(load("ticks")["next_tick_at"])
         return tick
+
+    def next_ticks(self, *, limit: int) -> list[NextTick]:
+        """The agenda from its head."""
+        rows = self._connection.rows(load("ticks")["next_ticks"], {"limit": limit})
+        return [NextTick._make(row) for row in rows]
 
     def record_ticks(self, term: Term, plans: Sequence[TickPlan], *, at: int) -> TickOutcome:
         """Write every plan, or nothing when the term is over."""

@@ -1,0 +1,78 @@
+"""The queue of one node: which of the runs it may start do start now.
+
+Two queues feed a node that leads: its own runs, which wait for this very node, and the common one.
+Each is asked for as many runs as there is room, and the two are merged, oldest first. That is
+enough: a run of one queue is passed over only for a run of the other that took the last place of
+their task, and that one took a place of the room as well. So no queue is ever walked further than
+the room reaches, and what must wait holds no place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.storage.named_sql import load
+
+if TYPE_CHECKING:
+    from claude_tasks.storage.sqlite.connection import Connection
+
+
+class Queue:
+    """What waits for one node at one instant."""
+
+    def __init__(self, connection: Connection, node_id: str, *, leading: bool, at: int) -> None:
+        """With ``leading`` the common queue is this node's too. ``at`` is ms."""
+        self._connection = connection
+        self._node_id = node_id
+        self._leading = leading
+        self._at = at
+
+    def has_startable(self) -> bool:
+        """Whether any run could start, were there room for it."""
+        return bool(self._startable(own=True, common=self._leading, limit=1))
+
+    def choose(self, *, limit: int, per_node: bool, own_limit: int | None) -> list[int]:
+        """The runs to start now, oldest first. To be asked inside the transaction that starts them.
+
+        The limits are those of `claude_tasks.domain.ports.RunStore.claim_runs`.
+        """
+        room = limit - self._count("count_running", self._node_id if per_node else None)
+        if room <= 0:
+            return []
+        if own_limit is None:
+            both = self._startable(own=True, common=self._leading, limit=room)
+            return [run_id for run_id, _, _ in both]
+        own_room = own_limit - self._count("count_own_running", self._node_id)
+        own = self._startable(own=True, common=False, limit=room) if own_room > 0 else []
+        common = self._startable(own=False, common=True, limit=room) if self._leading else []
+        return _merge(own, common, room=room, own_room=own_room)
+
+    def _count(self, name: str, node_id: str | None) -> int:
+        return int(self._connection.value(load("runs")[name], {"node_id": node_id}))
+
+    def _startable(self, *, own: bool, common: bool, limit: int) -> list[Any]:
+        """Rows of a run's id, its task's id and the room that is left in the task."""
+        parameters = {
+            "node_id": self._node_id,
+            "own": int(own),
+            "common": int(common),
+            "at": self._at,
+            "limit": limit,
+        }
+        return self._connection.rows(load("runs")["startable"], parameters)
+
+
+def _merge(own: list[Any], common: list[Any], *, room: int, own_room: int) -> list[int]:
+    """Oldest first, while the room, the node's own and each task's lasts."""
+    own_ids = {run_id for run_id, _, _ in own}
+    of_task: dict[int, int] = {}
+    chosen: list[int] = []
+    for run_id, task_id, task_room in sorted(own + common):
+        if len(chosen) == room:
+            break
+        if of_task.get(task_id, 0) >= task_room or (run_id in own_ids and own_room <= 0):
+            continue
+        chosen.append(run_id)
+        of_task[task_id] = of_task.get(task_id, 0) + 1
+        own_room -= run_id in own_ids
+    return chosen

@@ -1,0 +1,38 @@
+"""A filter of runs as a condition of SQL and the parameters that go with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.storage.named_sql import fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claude_tasks.domain.store_records import RunFilter
+
+
+def conditions(wanted: RunFilter) -> tuple[str, dict[str, Any]]:
+    """What a run ``r`` must fulfil, and the values of the parameters in it."""
+    plain = {
+        "of_task": ("task_id", wanted.task_id),
+        "before": ("before_id", wanted.before_id),
+        "since": ("since", wanted.since),
+        "until": ("until", wanted.until),
+        "with_text": ("text", wanted.text),
+    }
+    used = {name: pair for name, pair in plain.items() if pair[1] is not None}
+    texts = ["1 = 1", *(fragment("run_filter", name) for name in used)]
+    parameters: dict[str, Any] = dict(used.values())
+    for name, values in (("in_states", wanted.states), ("for_reasons", wanted.reasons)):
+        if values:
+            names, more = placeholders(name, values)
+            texts.append(fragment("run_filter", name).replace("{names}", names))
+            parameters.update(more)
+    return " AND ".join(texts), parameters
+
+
+def placeholders(prefix: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """The inside of ``IN (…)``: a named parameter for each value."""
+    named = {f"{prefix}_{place}": value for place, value in enumerate(values)}
+    return ", ".join(f":{name}" for name in named), named
