@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import arithmetic, change_feed, failover, herd, many_tasks, overhead, startup
+from bench import api, arithmetic, change_feed, failover, herd, many_tasks, overhead, startup
 from bench.report import MISSED, as_markdown, as_table
 
 _MEASUREMENTS = {
@@ -18,6 +18,7 @@ _MEASUREMENTS = {
     "overhead": overhead.measure,
     "startup": startup.measure,
     "change-feed": change_feed.measure,
+    "api": api.measure,
     "arithmetic": arithmetic.measure,
 }
 _RESULT = Path(__file__).with_name("results") / "latest.md"

@@ -107,8 +107,12 @@ class Sandbox:
 
     def start_node(self) -> subprocess.Popen[bytes]:
         """Start a node; it is not waited for."""
+        return self.start(*node_command())
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start any process that stays; it ends with the sandbox."""
         node = subprocess.Popen(
-            node_command(),
+            command,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -45,6 +45,16 @@ class DataFolder(NamedTuple):
         """The optional settings file."""
         return os.path.join(self.root, "config.toml")
 
+    @property
+    def auth_token(self) -> str:
+        """The API's token, where the environment gives none."""
+        return os.path.join(self.root, "auth_token")
+
+    @property
+    def read_token(self) -> str:
+        """The API's read-only token, likewise."""
+        return os.path.join(self.root, "read_token")
+
     def create(self) -> None:
         """Make what is missing, 0700. Errors: `StorageError`."""
         for path in (self.root, self.logs, self.runs, self.nodes):

@@ -9,7 +9,7 @@ from claude_tasks.data_folder import DataFolder
 from claude_tasks.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _PREFIX = "CLAUDE_TASKS_"
 DATA_VARIABLE = "CLAUDE_TASKS_DATA"
@@ -31,6 +31,14 @@ class Settings(NamedTuple):
     kill_grace: float = 5.0
     retry_backoff: float = 30.0
     log_level: str = "info"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    auth_token: str | None = None
+    read_token: str | None = None
+    cors_origin: str | None = None
+    allowed_hosts: str = ""
+    api_run_concurrency: int = 8
+    disable_usage_check: bool = False
 
     @property
     def folder(self) -> DataFolder:
@@ -38,8 +46,15 @@ class Settings(NamedTuple):
         return DataFolder(self.data)
 
 
+def _switch(value: object) -> bool:
+    """As the environment says yes and no."""
+    words = {**dict.fromkeys(("1", "true", "yes", "on"), True),
+             **dict.fromkeys(("0", "false", "no", "off"), False)}  # fmt: skip
+    return words[str(value).strip().lower()]
+
+
 class _Rule(NamedTuple):
-    convert: type
+    convert: Callable[[Any], Any]
     lowest: float | None = None
     highest: float | None = None
     words: tuple[str, ...] = ()
@@ -54,6 +69,14 @@ _RULES: dict[str, _Rule] = {
     "kill_grace": _Rule(float, lowest=0),
     "retry_backoff": _Rule(float, lowest=0),
     "log_level": _Rule(str, words=("debug", "info", "warning", "error")),
+    "host": _Rule(str),
+    "port": _Rule(int, lowest=0, highest=65535),
+    "auth_token": _Rule(str),
+    "read_token": _Rule(str),
+    "cors_origin": _Rule(str),
+    "allowed_hosts": _Rule(str),
+    "api_run_concurrency": _Rule(int, lowest=0, highest=1000),
+    "disable_usage_check": _Rule(_switch),
 }
 
 
@@ -98,6 +121,8 @@ def _checked(name: str, value: object, source: str) -> Any:
     rule = _RULES[name]
     try:
         converted = rule.convert(value)
+    except KeyError:
+        raise ConfigurationError(f"{source}: {value!r}", hint="one of: true, false") from None
     except (TypeError, ValueError):
         raise ConfigurationError(f"{source}: {value!r} is not a number") from None
     if rule.lowest is not None and not converted >= rule.lowest:

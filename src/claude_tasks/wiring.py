@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
 from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
 from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
 
 if TYPE_CHECKING:
+    import socket
+
+    from claude_tasks.api.asgi import Application
+    from claude_tasks.api.server import ApiServer
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.domain.ports import Clock, Execution, Store
     from claude_tasks.domain.run import Run
@@ -18,10 +23,14 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
+    from claude_tasks.tokens import Tokens
 
 _NO_LIMIT = 1_000_000
-_KEEPER_BUSY_TIMEOUT = 1.0
-"""Seconds: a renewal that has to wait longer is better tried again, while trust lasts."""
+_PROMPT_BUSY_TIMEOUT = 0.5
+"""Seconds, for what had better fail than wait: the renewal of a lease while trust lasts, a node's
+goodbye, the request of a client (503: try again)."""
+_LOOP_BUSY_TIMEOUT = 0.05
+"""Seconds for which the event loop may stand still: it reads only, which hardly ever waits."""
 
 
 def open_data(
@@ -34,9 +43,16 @@ def open_data(
 
 
 def build_node(
-    settings: Settings, *, role: Role, schedules: bool, clock: Clock | None = None
+    settings: Settings,
+    *,
+    role: Role,
+    schedules: bool,
+    yields: bool = False,
+    clock: Clock | None = None,
 ) -> RunningNode:
     """A node of this process: with ``schedules`` it stands for the lease.
+
+    With ``yields`` it leaves a free lease to living daemons and servers.
 
     The engine and the keeper work on connections of their own, each used by its thread alone.
     """
@@ -55,12 +71,24 @@ def build_node(
     keeper = None
     if schedules:
         keeper = _build_keeper(
-            settings, node, standing=standing, clock=clock, engine=engine, thread=thread
+            settings,
+            node,
+            standing=standing,
+            clock=clock,
+            engine=engine,
+            thread=thread,
+            yields=yields,
         )
     front = open_data(settings, clock=clock)
+
+    def leave() -> None:
+        with closing(open_data(settings, clock=clock, busy_timeout=_PROMPT_BUSY_TIMEOUT)) as store:
+            store.remove_node(node.id)
+
     return RunningNode(
         node=node,
         store=front,
+        leave=leave,
         lock=LifetimeLock(settings.folder.nodes, node.id),
         engine=thread,
         keeper=keeper,
@@ -93,8 +121,8 @@ def _build_engine(
 ) -> tuple[Engine, Execution]:
     """The actors of the engine's thread, all on its one connection.
 
-    A command line's own node starts only what it was asked to, without a limit, and rescues what
-    it stumbles over: it works where no leader lives.
+    A command line's own node starts only what it was asked to, without a limit. One that does not
+    schedule rescues what it stumbles over: it may work where no leader lives.
     """
     from claude_tasks.domain.node import Role  # noqa: PLC0415 (see `build_node`)
     from claude_tasks.execution.execution import SupervisedExecution  # noqa: PLC0415
@@ -113,6 +141,7 @@ def _build_engine(
         node_id=node.id,
         max_concurrent_runs=_NO_LIMIT if alone else settings.max_concurrent_runs,
         per_node=alone,
+        own_limit=settings.api_run_concurrency if node.role is Role.SERVE else None,
     )
     engine = Engine(
         clock=clock,
@@ -122,7 +151,7 @@ def _build_engine(
         execution=execution,
         standing=standing,
         changes=store,
-        rescues=alone,
+        rescues=not node.scheduler,
     )
     return engine, execution
 
@@ -135,12 +164,13 @@ def _build_keeper(
     clock: Clock,
     engine: Engine,
     thread: EngineThread,
+    yields: bool,
 ) -> KeeperThread:
     """The lease keeper, on a connection that does not wait long."""
     from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper  # noqa: PLC0415
     from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
 
-    store = open_data(settings, clock=clock, busy_timeout=_KEEPER_BUSY_TIMEOUT)
+    store = open_data(settings, clock=clock, busy_timeout=_PROMPT_BUSY_TIMEOUT)
     keeper = LeaseKeeper(
         store=store,
         register=Register(store, settings.folder.nodes),
@@ -150,16 +180,24 @@ def _build_keeper(
         settings=settings,
         progress=engine.progressed_at,
         notify=thread.wake,
+        yields=yields,
     )
     return KeeperThread(keeper, close=store.close)
 
 
-def open_operations(settings: Settings, *, clock: Clock | None = None) -> Operations:
+def open_operations(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+) -> Operations:
     """The use cases on the data folder's store. Light: no thread, no process."""
     from claude_tasks.operations.facade import Operations  # noqa: PLC0415 (not for a node)
     from claude_tasks.operations.runs import RunOperations  # noqa: PLC0415
+    from claude_tasks.operations.settings import SettingsOperations  # noqa: PLC0415
     from claude_tasks.operations.status import StatusOperations  # noqa: PLC0415
     from claude_tasks.operations.tasks import TaskOperations  # noqa: PLC0415
+    from claude_tasks.operations.usage import UsageOperations  # noqa: PLC0415
     from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415 (the same)
 
     def ask_to_end(run: Run) -> bool:
@@ -173,7 +211,7 @@ def open_operations(settings: Settings, *, clock: Clock | None = None) -> Operat
         return find_agent_binary(settings.claude_bin)
 
     clock = clock or SystemClock()
-    store = open_data(settings, clock=clock)
+    store = open_data(settings, clock=clock, busy_timeout=busy_timeout)
     return Operations(
         tasks=TaskOperations(store, clock),
         runs=RunOperations(store, clock, ask_to_end=ask_to_end),
@@ -184,8 +222,72 @@ def open_operations(settings: Settings, *, clock: Clock | None = None) -> Operat
             max_concurrent_runs=settings.max_concurrent_runs,
             find_agent=find_agent,
         ),
+        settings=SettingsOperations(store, clock),
+        usage=UsageOperations(clock, check_disabled=settings.disable_usage_check),
+        facts=store,
         changes=store,
         close=store.close,
+    )
+
+
+def build_api(
+    settings: Settings,
+    bound: socket.socket,
+    *,
+    tokens: Tokens,
+    node: RunningNode,
+    clock: Clock | None = None,
+) -> ApiServer:
+    """The HTTP API on a listening socket; ``node`` executes the runs that are asked for there.
+
+    Two connections: the event loop's, for the change feed alone, and the database thread's.
+    """
+    import asyncio  # noqa: PLC0415 (see `build_node`)
+    import socket as sockets  # noqa: PLC0415
+
+    from claude_tasks.api.answers import Answers  # noqa: PLC0415
+    from claude_tasks.api.application import build_application  # noqa: PLC0415
+    from claude_tasks.api.backend import Backend  # noqa: PLC0415
+    from claude_tasks.api.change_counter import ChangeCounter  # noqa: PLC0415
+    from claude_tasks.api.desk import Desk  # noqa: PLC0415
+    from claude_tasks.api.guard import Guard, build_policy  # noqa: PLC0415
+    from claude_tasks.api.server import ApiServer  # noqa: PLC0415
+    from claude_tasks.api.task_list import TaskListEncoder  # noqa: PLC0415
+    from claude_tasks.api.watcher import Watcher  # noqa: PLC0415
+    from claude_tasks.execution.run_log import events_path  # noqa: PLC0415
+    from claude_tasks.operations.facts import RunLedger  # noqa: PLC0415
+
+    clock = clock or SystemClock()
+    policy = build_policy(settings, tokens, hostname=sockets.gethostname())
+    feed = open_data(settings, clock=clock, busy_timeout=_LOOP_BUSY_TIMEOUT)
+    desk = Desk(lambda: open_operations(settings, clock=clock, busy_timeout=_PROMPT_BUSY_TIMEOUT))
+    counter = ChangeCounter(feed)
+    backend = Backend(
+        version=__version__,
+        desk=desk,
+        counter=counter,
+        watcher=Watcher(counter),
+        task_list=TaskListEncoder(),
+        ledger=RunLedger(),
+        node_id=node.node.id,
+        wake=node.wake,
+        run_concurrency=settings.api_run_concurrency,
+        events_path=lambda task, run: events_path(settings.folder.logs, task, run),
+        closing=asyncio.Event(),
+    )
+
+    def close() -> None:
+        desk.close()
+        feed.close()
+
+    # Litestar types ASGI by itself, with the same shapes.
+    app = Answers(cast("Application", build_application(backend)), counter)
+    return ApiServer(
+        Guard(app, policy, monotonic=clock.monotonic),
+        bound,
+        closing=backend.closing,
+        watcher=backend.watcher,
+        close=close,
     )
 
 

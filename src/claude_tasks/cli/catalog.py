@@ -17,6 +17,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "why a task did or did not run"),
     "status": ("status", "who schedules, what waits, what runs"),
     "daemon": ("daemon", "schedule and execute, until stopped"),
+    "serve": ("serve", "a daemon that also answers over HTTP"),
+    "tui": ("tui", "the terminal's part in scheduling; no screen yet"),
+    "token": ("token", "make a token for the HTTP API"),
     "import": ("import_tasks", "add tasks from a JSON file, all or none"),
     "export": ("export_tasks", "write all tasks as JSON"),
     "demo": ("demo", "see it work: three runs in a throw-away folder"),
@@ -29,11 +32,22 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Tasks": ("add", "list", "show", "edit", "rm", "restore", "enable", "disable"),
     "Runs": ("run", "cancel", "runs", "logs"),
     "When and why": ("next", "why", "status"),
-    "Service": ("daemon", "import", "export", "demo", "completion", "help", "version"),
+    "Service": (
+        "daemon",
+        "serve",
+        "tui",
+        "token",
+        "import",
+        "export",
+        "demo",
+        "completion",
+        "help",
+        "version",
+    ),
 }
 
 PLAIN: dict[str, dict[str, object]] = {"list": {"all": False, "tag": None}, "status": {}}
 """What argparse would make of no flags at all, for the commands asked most often."""
 
-STAYING = frozenset({"cancel", "daemon", "demo", "logs", "run"})
+STAYING = frozenset({"cancel", "daemon", "demo", "logs", "run", "serve", "tui"})
 """Commands that may live for long, and so want a garbage collector."""

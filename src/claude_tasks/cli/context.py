@@ -8,10 +8,13 @@ from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
     from typing import TextIO
 
+    from claude_tasks.api.server import ApiServer
     from claude_tasks.cli.render import Printer
+    from claude_tasks.cli.scheduler_mode import Mode
     from claude_tasks.domain.node import Role
     from claude_tasks.domain.ports import Store
     from claude_tasks.domain.task import Task
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from claude_tasks.operations.lookup import TaskLookup
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
+    from claude_tasks.tokens import Tokens
 
 
 class Context:
@@ -111,15 +115,29 @@ class Context:
 
         settle_leftovers(self.settings)
 
+    def use_flags(self, **flags: object) -> None:
+        """Flags of a command that win over settings. Errors: `ConfigurationError`."""
+        from claude_tasks.settings import load_settings  # noqa: PLC0415 (when needed)
+
+        self._settings = load_settings(self.environment, {"data": self._data, **flags})
+
     def use_settings(self, settings: Settings) -> None:
         """Work with these settings from now on."""
         self._settings = settings
 
-    def build_node(self, role: Role, *, schedules: bool) -> RunningNode:
+    def build_node(self, role: Role, mode: Mode) -> RunningNode:
         """A node of this process, not started."""
         from claude_tasks.wiring import build_node  # noqa: PLC0415 (threads and all)
 
-        return build_node(self.settings, role=role, schedules=schedules)
+        return build_node(
+            self.settings, role=role, schedules=mode.schedules, yields=mode.value == "auto"
+        )
+
+    def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:
+        """The HTTP API, not started."""
+        from claude_tasks.wiring import build_api  # noqa: PLC0415 (a whole web server)
+
+        return build_api(self.settings, bound, tokens=tokens, node=node)
 
     def events_path(self, task_id: int, run_id: int) -> str:
         """Where a run's event stream is, live."""

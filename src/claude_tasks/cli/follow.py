@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from claude_tasks.operations.event_tail import EventTail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,42 +14,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.05
 _LOOKS_BETWEEN_SETTLINGS = 10
 _LOOKS_BETWEEN_CHECKS = 40
-_BLOCK = 1 << 16
 UNWATCHED = "running under its supervisor; no daemon to record it"
-
-
-class EventTail:
-    """The lines of a file that another process appends to, and that may not be there yet."""
-
-    def __init__(self, path: str) -> None:
-        """Begin at the beginning."""
-        self._path = path
-        self._descriptor = -1
-        self._rest = b""
-
-    def lines(self) -> Iterator[bytes]:
-        """The whole lines that came since the last call."""
-        if self._descriptor < 0 and not self._open():
-            return
-        while block := os.read(self._descriptor, _BLOCK):
-            *lines, self._rest = (self._rest + block).split(b"\n")
-            yield from lines
-
-    def close(self) -> Iterator[bytes]:
-        """The last lines, also one without an end; then let the file go."""
-        yield from self.lines()
-        if self._rest:
-            yield self._rest
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _open(self) -> bool:
-        try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        return True
 
 
 def follow(

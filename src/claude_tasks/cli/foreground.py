@@ -10,6 +10,7 @@ import signal
 from claude_tasks.cli.exit_codes import Terminated
 from claude_tasks.cli.follow import follow
 from claude_tasks.cli.node_failure import raise_failure
+from claude_tasks.cli.scheduler_mode import Mode
 from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
 from claude_tasks.domain.node import Role
@@ -34,7 +35,7 @@ def run_here(context: Context, task: Task) -> Run:
     """
     pipe = SignalPipe(_SIGNALS)
     try:
-        node = context.build_node(Role.CLI, schedules=False)
+        node = context.build_node(Role.CLI, Mode.OFF)
         try:
             node.start()
             run = context.operations.runs.start(task.id, assigned_to=node.node.id)

@@ -9,9 +9,13 @@ from claude_tasks.domain.instant import to_rfc3339
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TextIO
 
 FORMATS = ("text", "json")
+_ROOT = "claude_tasks"
+_OTHERS = ("asyncio", "litestar", "uvicorn")
+"""Loggers of libraries whose warnings belong into the same log, in the same format."""
 
 
 class _TextFormatter(logging.Formatter):
@@ -37,11 +41,46 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
+class _Held(logging.Filter):
+    """Keeps records back, in order, until they may come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] | None = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self.records is None:
+            return True
+        self.records.append(record)
+        return False
+
+
+_held = _Held()
+
+
+def hold_logging() -> Callable[[], None]:
+    """Keep back what is logged until the function returned is called. That may be repeated."""
+    _held.records = []
+
+    def release() -> None:
+        records, _held.records = _held.records or [], None
+        for record in records:
+            logging.getLogger(record.name).handle(record)
+
+    return release
+
+
 def start_logging(stream: TextIO, *, level: str, log_format: str) -> None:
-    """Send this program's log records to ``stream`` from now on."""
+    """Send this program's log records to ``stream`` from now on, and warnings of libraries."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
-    logger = logging.getLogger("claude_tasks")
+    handler.addFilter(_held)
+    logger = logging.getLogger(_ROOT)
     logger.handlers = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    for name in _OTHERS:
+        other = logging.getLogger(name)
+        other.handlers = [handler]
+        other.setLevel(logging.WARNING)
+        other.propagate = False

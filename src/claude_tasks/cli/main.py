@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 _FLAGS_WITH_VALUE = ("--data",)
 _GLOBAL_FLAGS = ("--data", "--json")
+_UI, _UI_FLAG = "tui", "--scheduler"
+"""The terminal UI, and its flag on the bare command."""
 _OTHER_WORDS = {
     "del": "rm", "delete": "rm", "remove": "rm", "undelete": "restore",
     "ls": "list", "tasks": "list", "ps": "status", "kill": "cancel", "stop": "cancel",
     "start": "run", "log": "logs", "history": "runs", "new": "add", "create": "add",
-    "info": "show", "update": "edit", "serve": "daemon",
+    "info": "show", "update": "edit",
 }  # fmt: skip
 """What other programs call it."""
 
@@ -56,6 +58,8 @@ def parse(argv: Sequence[str], *, width: int | None = None) -> Invocation:
     given, rest = _leading_flags(list(argv))
     if not rest or rest[0] in ("-h", "--help"):
         return _help(rest[1:], width)
+    if rest[0].partition("=")[0] == _UI_FLAG:
+        return _command(_UI, [*given, *rest], width)
     if rest[0] == "help":
         return _help([word for word in rest[1:] if word not in ("-h", "--help")], width)
     command = "version" if rest[0] in ("-V", "--version") else rest[0]

@@ -1,24 +1,74 @@
-"""What a long-running process does about scheduling: one word from a flag, one line to say it."""
+"""What a process that stays does about scheduling: one word from a flag, one line to say it.
+
+``daemon`` and ``serve`` stand for the lease, or do not (`ON`, `OFF`). The terminal UI may also
+leave scheduling to them (`AUTO`): it stands for the lease too, but leaves a free one to a living
+daemon or server that takes it.
+"""
 
 from __future__ import annotations
 
+from enum import Enum
+
 from claude_tasks.domain.errors import InvalidInputError
 
-_MODES = {"true": True, "false": False}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from claude_tasks.domain.node import Node
 
 
-def parse_scheduler_mode(text: str) -> bool:
-    """Whether to stand for the lease. Any case. Errors: `InvalidInputError` listing the choices."""
-    mode = _MODES.get(text.strip().lower())
-    if mode is None:
-        raise InvalidInputError(
-            f"--scheduler: {text!r}", hint=f"one of: {', '.join(_MODES)}", code="usage"
-        )
-    return mode
+class Mode(Enum):
+    """Whether a process stands for the lease."""
+
+    ON = "on"
+    OFF = "off"
+    AUTO = "auto"
+
+    @property
+    def schedules(self) -> bool:
+        """Whether it may lead at all."""
+        return self is not Mode.OFF
 
 
-def mode_line(role: str, *, schedules: bool, leader: bool | None) -> str:
-    """``Daemon scheduler: enabled (leader=true)``; leadership is left out while unknown."""
-    word = "enabled" if schedules else "disabled"
-    known = "" if leader is None else f" (leader={str(leader).lower()})"
-    return f"{role.capitalize()} scheduler: {word}{known}"
+SWITCH = {"true": Mode.ON, "false": Mode.OFF}
+"""The words of ``daemon`` and ``serve``."""
+
+CHOICE = {"auto": Mode.AUTO, "off": Mode.OFF, "on": Mode.ON}
+"""The words of the terminal UI."""
+
+
+def parse_mode(words: Mapping[str, Mode]) -> Callable[[str], Mode]:
+    """A converter for ``--scheduler``, any case. Its errors list the choices."""
+
+    def convert(text: str) -> Mode:
+        mode = words.get(text.strip().lower())
+        if mode is None:
+            raise InvalidInputError(
+                f"--scheduler: {text!r}", hint=f"one of: {', '.join(words)}", code="usage"
+            )
+        return mode
+
+    return convert
+
+
+def switch_line(name: str, mode: Mode, *, leads: bool, leader: Node | None) -> str:
+    """``Daemon scheduler: enabled (leader=false), leader is serve pid 123 on host``."""
+    if not mode.schedules:
+        return f"{name} scheduler: disabled"
+    other = "" if leads or leader is None else f", leader is {_named(leader)}"
+    return f"{name} scheduler: enabled (leader={str(leads).lower()}){other}"
+
+
+def mode_line(name: str, mode: Mode, *, leads: bool, leader: Node | None) -> str:
+    """``TUI scheduler mode: auto (follower; leader is daemon pid 123 on host)``."""
+    if not mode.schedules:
+        return f"{name} scheduler mode: {mode.value}"
+    if leads:
+        return f"{name} scheduler mode: {mode.value} (leader)"
+    other = "no leader" if leader is None else f"leader is {_named(leader)}"
+    return f"{name} scheduler mode: {mode.value} (follower; {other})"
+
+
+def _named(node: Node) -> str:
+    return f"{node.role} pid {node.pid} on {node.host}"

@@ -66,12 +66,20 @@ def observe(previous: Observation | None, lease: Lease, *, monotonic: float) -> 
 
 
 def takeover_ground(
-    lease: Lease, seen: Observation, *, monotonic: float, holder_dead: bool
+    lease: Lease,
+    seen: Observation,
+    *,
+    monotonic: float,
+    holder_dead: bool = False,
+    waits: bool = False,
 ) -> Takeover | None:
-    """The ground on which a follower may take the lease, None while it must wait."""
-    if lease.holder is None:
+    """The ground on which a follower may take the lease, None while it must wait.
+
+    One that ``waits`` lets others go first: also a free lease it takes only after a ttl.
+    """
+    if lease.holder is None and not waits:
         return Takeover.FREE
-    if holder_dead:
+    if holder_dead and not waits:
         return Takeover.HOLDER_DEAD
     if monotonic - seen.since >= lease.ttl_ms / 1000:
         return Takeover.EXPIRED

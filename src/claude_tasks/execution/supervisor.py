@@ -45,8 +45,13 @@ _STDERR_HEAD = 16 * 1024
 _STDERR_TAIL = 48 * 1024
 _RETRY_SECONDS = 1.0
 _TIDYING_NICENESS = 10
-_PRIVATE_VARIABLES = ("CLAUDE_TASKS_AUTH_TOKEN", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT")
-"""Not for the agent: our own token, and the marks that make the CLI refuse to run nested."""
+_PRIVATE_VARIABLES = (
+    "CLAUDE_TASKS_AUTH_TOKEN",
+    "CLAUDE_TASKS_READ_TOKEN",
+    "CLAUDECODE",
+    "CLAUDE_CODE_ENTRYPOINT",
+)
+"""Not for the agent: our own tokens, and the marks that make the CLI refuse to run nested."""
 
 _AGENT_ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name not in _PRIVATE_VARIABLES

@@ -43,11 +43,7 @@ def parse_task(entry: Any) -> TaskSpec:
 
 def fields_of(entry: dict[str, Any]) -> dict[str, Any]:
     """The fields that a request names, typed as a `TaskSpec` keeps them."""
-    return {
-        name: _field(name, value)
-        for name, value in entry.items()
-        if not (value is None and name not in _NULLABLE)
-    }
+    return {name: _field(name, value) for name, value in entry.items()}
 
 
 def _numbered(entry: Any, place: int) -> TaskSpec:
@@ -62,7 +58,7 @@ def _field(name: str, value: Any) -> Any:
         raise InvalidInputError(
             f"unknown field {name!r}", hint=f"known: {', '.join(TaskSpec._fields)}"
         )
-    if value is None:
+    if value is None and name in _NULLABLE:
         return None
     if name == "scheduled_at":
         return _instant(value)
@@ -88,6 +84,8 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _number(name: str, value: Any, *, whole: bool) -> Any:
+    if whole and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON knows one kind of number
     kind = int if whole else int | float
     if isinstance(value, bool) or not isinstance(value, kind):
         raise InvalidInputError(f"{name} must be a {'whole ' if whole else ''}number")

@@ -8,9 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import ChangeFeed
+    from claude_tasks.operations.facts import FactSource
     from claude_tasks.operations.runs import RunOperations
+    from claude_tasks.operations.settings import SettingsOperations
     from claude_tasks.operations.status import StatusOperations
     from claude_tasks.operations.tasks import TaskOperations
+    from claude_tasks.operations.usage import UsageOperations
 
 
 class Operations(NamedTuple):
@@ -19,5 +22,8 @@ class Operations(NamedTuple):
     tasks: TaskOperations
     runs: RunOperations
     status: StatusOperations
+    settings: SettingsOperations
+    usage: UsageOperations
+    facts: FactSource
     changes: ChangeFeed
     close: Callable[[], None]

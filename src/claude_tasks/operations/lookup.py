@@ -43,3 +43,7 @@ class TaskLookup:
     def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
         """All tasks, newest first."""
         return self._store.list_tasks(include_deleted=include_deleted)
+
+    def count(self) -> tuple[int, int]:
+        """How many are enabled, and how many are not."""
+        return self._store.count_tasks()

@@ -49,6 +49,10 @@ class RunOperations:
         """The running runs that a node watches, or watched when it stopped."""
         return self._store.running_of(node_id)
 
+    def waiting_for(self, node_id: str) -> int:
+        """How many queued runs only this node may execute."""
+        return self._store.count_waiting(node_id)
+
     def latest(self, task_id: int) -> Run | None:
         """The newest run of a task."""
         found = self._store.list_runs(RunFilter(task_id=task_id, limit=1))

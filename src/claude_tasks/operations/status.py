@@ -8,6 +8,7 @@ from claude_tasks.domain.errors import SpawnError
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
+from claude_tasks.operations.preview import Preview, preview_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock, NodeRegister, Store
+    from claude_tasks.domain.store_records import NextTick
     from claude_tasks.domain.task import Task
 
 _LAST_TICKS = 5
@@ -107,6 +109,21 @@ class StatusOperations:
             agent=agent,
             agent_problem=problem,
         )
+
+    def leader(self) -> Node | None:
+        """The living node that holds the lease."""
+        holder = self._store.read_lease().holder
+        nodes = self._store.list_nodes() if holder is not None else []
+        held = [node for node in nodes if node.id == holder]
+        return held[0] if held and not self._register.is_dead(held[0].id) else None
+
+    def next_ticks(self, *, limit: int) -> list[NextTick]:
+        """The next ticks of all tasks, earliest first."""
+        return self._store.next_ticks(limit=limit)
+
+    def preview(self, cron_expr: str, *, timezone: str, count: int) -> Preview:
+        """What an expression means from now on. Errors: `InvalidInputError`."""
+        return preview_expression(cron_expr, timezone=timezone, at=self._clock.now(), count=count)
 
     def has_leftovers(self) -> bool:
         """Whether a run reads as running although the node that watched it is dead."""

@@ -9,6 +9,7 @@ from claude_tasks.operations.views import run_view
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease
+    from claude_tasks.domain.store_records import NextTick
     from claude_tasks.operations.status import Explanation, NodeStatus, Status
 
 
@@ -27,6 +28,15 @@ def status_view(status: Status) -> dict[str, Any]:
         "agent": status.agent,
         "agent_problem": status.agent_problem,
     }
+
+
+def scheduler_view(status: Status, next_ticks: list[NextTick]) -> dict[str, Any]:
+    """Who schedules, how much waits and runs, what comes next."""
+    view = status_view(status)
+    del view["next_tick_at"]
+    ticks = [{**tick._asdict(), "at": to_rfc3339(tick.at)} for tick in next_ticks]
+    counts = {"queued": len(status.queued), "running": len(status.running)}
+    return {**view, **counts, "next_ticks": ticks}
 
 
 def node_view(entry: NodeStatus) -> dict[str, Any]:

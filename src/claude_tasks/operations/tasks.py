@@ -56,13 +56,7 @@ class TaskOperations(TaskLookup):
         if unknown:
             raise InvalidInputError(f"unknown field {min(unknown)!r}")
         for _ in range(_ATTEMPTS):
-            task = self._store.get_task(task_id)
-            if expected_revision not in (None, task.revision):
-                raise ConflictError(
-                    f"Task {task_id} was changed meanwhile (revision {task.revision})",
-                    hint=f"look at it again: claude-tasks show {task_id}",
-                    code="revision_conflict",
-                )
+            task = self._expected(task_id, expected_revision)
             at = self._clock.now()
             edit = _edit_of(task, changes, at=at)
             if edit is None:
@@ -70,7 +64,7 @@ class TaskOperations(TaskLookup):
             self._refuse_taken_tick(task, edit)
             if self._store.edit_task(edit, at=at):
                 return self._store.get_task(task_id)
-        raise ConflictError(f"Task {task_id} is being changed by others all the time")
+        raise _busy(task_id)
 
     def enable(self, task_id: int) -> Task:
         """Let it fire again, from now on. Errors: `ConflictError` for a one-off that has fired."""
@@ -80,10 +74,24 @@ class TaskOperations(TaskLookup):
         """Stop it from firing; what waits in the queue is skipped."""
         return self.edit(task_id, {"enabled": False})
 
-    def remove(self, task_id: int) -> Task:
+    def toggle(self, task_id: int, *, expected_revision: int | None = None) -> Task:
+        """Enable what is disabled, disable what is enabled. Errors: as `edit` and `enable`."""
+        for _ in range(_ATTEMPTS):
+            task = self._expected(task_id, expected_revision)
+            try:
+                # On this revision only: two who toggle at once must toggle twice.
+                return self.edit(
+                    task_id, {"enabled": not task.enabled}, expected_revision=task.revision
+                )
+            except ConflictError as error:
+                if error.code != "revision_conflict" or expected_revision is not None:
+                    raise
+        raise _busy(task_id)
+
+    def remove(self, task_id: int, *, expected_revision: int | None = None) -> Task:
         """Delete softly: its runs stay, and it can be restored."""
         for _ in range(_ATTEMPTS):
-            task = self._store.get_task(task_id)
+            task = self._expected(task_id, expected_revision)
             at = self._clock.now()
             edit = _edit(
                 task,
@@ -97,7 +105,7 @@ class TaskOperations(TaskLookup):
             )
             if self._store.edit_task(edit, at=at):
                 return self._store.get_task(task_id, include_deleted=True)
-        raise ConflictError(f"Task {task_id} is being changed by others all the time")
+        raise _busy(task_id)
 
     def restore(self, task_id: int) -> Task:
         """Bring a deleted task back. Ticks that passed meanwhile are not made up for."""
@@ -112,7 +120,18 @@ class TaskOperations(TaskLookup):
                 columns.update(_armed_columns(revived, at=at))
             if self._store.edit_task(_edit(task, columns), at=at):
                 return self._store.get_task(task_id)
-        raise ConflictError(f"Task {task_id} is being changed by others all the time")
+        raise _busy(task_id)
+
+    def _expected(self, task_id: int, expected_revision: int | None) -> Task:
+        """The task as it stands. Errors: `ConflictError` when it left the expected revision."""
+        task = self._store.get_task(task_id)
+        if expected_revision not in (None, task.revision):
+            raise ConflictError(
+                f"Task {task_id} was changed meanwhile (revision {task.revision})",
+                hint=f"look at it again: claude-tasks show {task_id}",
+                code="revision_conflict",
+            )
+        return task
 
     def _armed(self, specs: Sequence[TaskSpec], at: int) -> list[ArmedSpec]:
         return [self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)]
@@ -136,6 +155,10 @@ class TaskOperations(TaskLookup):
                 raise
             name = f"task {place + 1} ({spec.name.strip() or 'no name'})"
             raise InvalidInputError(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def _busy(task_id: int) -> ConflictError:
+    return ConflictError(f"Task {task_id} is being changed by others all the time")
 
 
 def arm(spec: TaskSpec, *, at: int) -> ArmedSpec:

@@ -25,21 +25,23 @@ _OUR_FLAGS = ("-p", "--print", "--output-format", "--input-format", "--verbose")
 NOTIFY_ON = ("failure", "always", "change")
 
 
-class _Range(NamedTuple):
+class Range(NamedTuple):
+    """From ``lowest`` to ``highest``, both included; ``optional``: or not at all."""
+
     lowest: float
     highest: float
     optional: bool
 
 
 _DAY = 24 * 60 * 60
-_RANGES = {
-    "timeout_seconds": _Range(1, 7 * _DAY, optional=False),
-    "catchup_window_seconds": _Range(0, 366 * _DAY, optional=False),
-    "jitter_seconds": _Range(0, _DAY, optional=False),
-    "max_retries": _Range(0, 20, optional=False),
-    "max_concurrency": _Range(1, 1000, optional=True),
-    "max_turns": _Range(1, 100_000, optional=True),
-    "max_budget_usd": _Range(0.000001, 1_000_000, optional=True),
+RANGES = {
+    "timeout_seconds": Range(1, 7 * _DAY, optional=False),
+    "catchup_window_seconds": Range(0, 366 * _DAY, optional=False),
+    "jitter_seconds": Range(0, _DAY, optional=False),
+    "max_retries": Range(0, 20, optional=False),
+    "max_concurrency": Range(1, 1000, optional=True),
+    "max_turns": Range(1, 100_000, optional=True),
+    "max_budget_usd": Range(0.000001, 1_000_000, optional=True),
 }
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -111,7 +113,7 @@ def _check_extra_args(arguments: tuple[str, ...]) -> None:
 
 
 def _check_numbers(spec: TaskSpec) -> None:
-    for name, allowed in _RANGES.items():
+    for name, allowed in RANGES.items():
         value = getattr(spec, name)
         if value is None and allowed.optional:
             continue

@@ -103,6 +103,14 @@ def run_view(run: Run) -> dict[str, Any]:
     return view
 
 
+def run_brief(run: Run) -> dict[str, Any]:
+    """What a list needs of a run when it changes, without its output."""
+    names = ("id", "task_id", "task_name", "started_at", "ended_at", "status", "state", "reason",
+             "trigger", "attempt", "error", "duration_ms")  # fmt: skip
+    view = run_view(run)
+    return {name: view[name] for name in names if name in view}
+
+
 def task_request(task: Task) -> dict[str, Any]:
     """A task as one would ask for it: the TaskRequest of the API, for export."""
     view = {

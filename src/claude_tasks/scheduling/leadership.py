@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
+from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.complaint import Complaint
 
 if TYPE_CHECKING:
@@ -80,8 +81,13 @@ class LeaseKeeper:
         settings: Settings,
         progress: Callable[[], float],
         notify: Callable[[], None] = lambda: None,
+        yields: bool = False,
     ) -> None:
-        """Stand as a follower that has seen nothing."""
+        """Stand as a follower that has seen nothing.
+
+        With ``yields`` it leaves a lease that others may take to living daemons and servers.
+        """
+        self._yields = yields
         self._store = store
         self._register = register
         self._node = node
@@ -127,7 +133,18 @@ class LeaseKeeper:
         monotonic = self._clock.monotonic()
         self._seen = observe(self._seen, lease, monotonic=monotonic)
         dead = lease.holder is not None and self._register.is_dead(lease.holder)
-        return takeover_ground(lease, self._seen, monotonic=monotonic, holder_dead=dead)
+        ground = takeover_ground(lease, self._seen, monotonic=monotonic, holder_dead=dead)
+        if ground is None or not self._yields or not self._others_stand():
+            return ground
+        # They take it in a moment; unless they are stuck, and then it stands still for a ttl.
+        return takeover_ground(lease, self._seen, monotonic=monotonic, waits=True)
+
+    def _others_stand(self) -> bool:
+        """Whether a living daemon or server stands for the lease."""
+        return any(
+            node.scheduler and node.role in (Role.DAEMON, Role.SERVE) and node.id != self._node.id
+            for node in self._register.living()
+        )
 
     def _take(self, lease: Lease, ground: Takeover) -> bool:
         asked = self._clock.monotonic()

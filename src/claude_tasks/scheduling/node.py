@@ -28,6 +28,7 @@ class RunningNode:
         *,
         node: Node,
         store: NodeStore,
+        leave: Callable[[], None],
         lock: LifetimeLock,
         engine: EngineThread,
         keeper: KeeperThread | None,
@@ -36,10 +37,12 @@ class RunningNode:
     ) -> None:
         """``keeper`` is None for a node that does not stand for the lease.
 
-        ``close`` lets go of ``store`` at the end.
+        ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
+        ``store`` at the end.
         """
         self.node = node
         self._store = store
+        self._leave = leave
         self._lock = lock
         self._engine = engine
         self._keeper = keeper
@@ -87,7 +90,7 @@ class RunningNode:
     def _leave_register(self) -> bool:
         """Say goodbye; when the database is busy, the free lock says it for us."""
         try:
-            self._store.remove_node(self.node.id)
+            self._leave()
         except StorageError as error:
             log.warning("could not leave the register: %s", error)
             return False

@@ -12,7 +12,14 @@ from claude_tasks import __version__
 from claude_tasks.cli import exit_codes
 from claude_tasks.cli.catalog import COMMANDS, GROUPS, PLAIN, STAYING
 from claude_tasks.cli.main import load_command, parse
-from claude_tasks.cli.scheduler_mode import mode_line, parse_scheduler_mode
+from claude_tasks.cli.scheduler_mode import (
+    CHOICE,
+    SWITCH,
+    Mode,
+    mode_line,
+    parse_mode,
+    switch_line,
+)
 from claude_tasks.domain.errors import (
     ClaudeTasksError,
     ConfigurationError,
@@ -22,6 +29,8 @@ from claude_tasks.domain.errors import (
     SpawnError,
     StorageBusyError,
 )
+from claude_tasks.domain.node import Role
+from support.builders import node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,9 +153,10 @@ def test_every_command_explains_itself_with_examples(cli: CommandLine, command: 
 def test_examples_parse(command: str) -> None:
     _, module = load_command(command)
     examples = getattr(module, "EXAMPLES_OF", {}).get(command) or module.EXAMPLES
-    lines = [line.partition("claude-tasks ")[2] for line in examples.strip().splitlines()]
-    for line in lines:
-        assert parse(_first_command(line)).command in (command, "export")
+    for line in examples.strip().splitlines():
+        parts = line.split("claude-tasks ")[1:]
+        parsed = [parse(_first_command(part)).command for part in parts]
+        assert command in parsed
 
 
 def _first_command(line: str) -> list[str]:
@@ -196,20 +206,115 @@ def test_unusable_data_folder_is_a_storage_error(cli: CommandLine, tmp_path: Pat
     assert str(file) in outcome.err
 
 
-@pytest.mark.parametrize("text", ["true", "TRUE", "True", " true "])
-def test_scheduler_mode_in_any_case(text: str) -> None:
-    assert parse_scheduler_mode(text) is True
-    assert parse_scheduler_mode(text.lower().replace("true", "FALSE")) is False
+LEADER = node(role=Role.DAEMON, pid=123, host="host")
 
 
-def test_unknown_scheduler_mode_lists_the_choices(cli: CommandLine) -> None:
-    outcome = cli("daemon", "--scheduler=maybe")
-    assert outcome.code == exit_codes.INVALID
-    assert "one of: true, false" in outcome.err
+@pytest.mark.parametrize("words", [SWITCH, CHOICE], ids=["switch", "choice"])
+def test_scheduler_mode_in_any_case(words: dict[str, Mode]) -> None:
+    convert = parse_mode(words)
+    for word, mode in words.items():
+        for text in (word, word.upper(), word.title(), f" {word} "):
+            assert convert(text) is mode
 
 
-def test_mode_line_leaves_out_what_is_not_known() -> None:
-    assert mode_line("daemon", schedules=True, leader=None) == "Daemon scheduler: enabled"
-    assert mode_line("tui", schedules=False, leader=None) == "Tui scheduler: disabled"
-    line = mode_line("daemon", schedules=True, leader=True)
-    assert line == "Daemon scheduler: enabled (leader=true)"
+def test_every_mode_but_off_stands_for_the_lease() -> None:
+    assert [mode for mode in Mode if not mode.schedules] == [Mode.OFF]
+    assert (SWITCH["true"], SWITCH["false"]) == (Mode.ON, Mode.OFF)
+    assert CHOICE == {"auto": Mode.AUTO, "off": Mode.OFF, "on": Mode.ON}
+
+
+@pytest.mark.parametrize("value", ["maybe", "", "1", "yes", "tru", "true,false", "none"])
+@pytest.mark.parametrize(
+    ("command", "choices"),
+    [
+        (["daemon"], "true, false"),
+        (["serve"], "true, false"),
+        (["tui"], "auto, off, on"),
+        ([], "auto, off, on"),
+    ],
+    ids=["daemon", "serve", "tui", "bare"],
+)
+def test_unknown_scheduler_mode_exits_2_and_lists_the_choices(
+    cli: CommandLine, command: list[str], choices: str, value: str
+) -> None:
+    for words in ([f"--scheduler={value}"], ["--scheduler", value]):
+        outcome = cli(*command, *words)
+        assert outcome.code == exit_codes.INVALID
+        assert f"--scheduler: {value!r}" in outcome.err
+        assert f"one of: {choices}" in outcome.err
+        assert outcome.out == ""
+    error = json.loads(cli(*command, f"--scheduler={value}", "--json").err)
+    assert (error["code"], error["hint"]) == ("usage", f"one of: {choices}")
+
+
+def test_words_of_one_vocabulary_are_no_words_of_the_other(cli: CommandLine) -> None:
+    for argv in (["daemon", "--scheduler=auto"], ["serve", "--scheduler=on"], ["--scheduler=true"]):
+        assert cli(*argv).code == exit_codes.INVALID
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--scheduler=Off"],
+        ["--scheduler", "OFF"],
+        ["--json", "--scheduler=off"],
+        ["--data", "X", "--scheduler=off"],
+        ["tui", "--scheduler=oFF"],
+    ],
+)
+def test_the_bare_command_with_a_scheduler_mode_is_the_terminal_ui(argv: list[str]) -> None:
+    invocation = parse(argv)
+    assert invocation.command == "tui"
+    assert invocation.arguments is not None
+    assert invocation.arguments.scheduler is Mode.OFF
+
+
+@pytest.mark.parametrize(
+    ("command", "mode"), [("daemon", Mode.ON), ("serve", Mode.ON), ("tui", Mode.AUTO)]
+)
+def test_scheduler_mode_without_the_flag(command: str, mode: Mode) -> None:
+    arguments = parse([command]).arguments
+    assert arguments is not None
+    assert arguments.scheduler is mode
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "leads", "line"),
+    [
+        ("Serve", Mode.ON, True, "Serve scheduler: enabled (leader=true)"),
+        ("Daemon", Mode.OFF, False, "Daemon scheduler: disabled"),
+        (
+            "Daemon",
+            Mode.ON,
+            False,
+            "Daemon scheduler: enabled (leader=false), leader is daemon pid 123 on host",
+        ),
+    ],
+)
+def test_line_of_a_daemon_or_server(name: str, mode: Mode, leads: bool, line: str) -> None:  # noqa: FBT001 (a parameter of the table)
+    assert switch_line(name, mode, leads=leads, leader=None if leads else LEADER) == line
+
+
+def test_line_of_a_daemon_that_follows_nobody() -> None:
+    line = switch_line("Daemon", Mode.ON, leads=False, leader=None)
+    assert line == "Daemon scheduler: enabled (leader=false)"
+
+
+@pytest.mark.parametrize(
+    ("mode", "leads", "line"),
+    [
+        (Mode.AUTO, False, "auto (follower; leader is daemon pid 123 on host)"),
+        (Mode.AUTO, True, "auto (leader)"),
+        (Mode.ON, False, "on (follower; leader is daemon pid 123 on host)"),
+        (Mode.ON, True, "on (leader)"),
+        (Mode.OFF, False, "off"),
+    ],
+)
+def test_line_of_the_terminal_ui(mode: Mode, leads: bool, line: str) -> None:  # noqa: FBT001 (a parameter of the table)
+    leader = None if leads else LEADER
+    assert mode_line("TUI", mode, leads=leads, leader=leader) == f"TUI scheduler mode: {line}"
+
+
+def test_line_of_a_terminal_ui_without_any_leader() -> None:
+    line = mode_line("TUI", Mode.ON, leads=False, leader=None)
+    assert line == "TUI scheduler mode: on (follower; no leader)"

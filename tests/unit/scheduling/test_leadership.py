@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_tasks.domain.errors import StorageBusyError
+from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
 from claude_tasks.scheduling.lifetime import LifetimeLock, Register
 from support.builders import node
@@ -27,7 +28,16 @@ TTL, MARGIN = 15.0, 2.0
 class Candidate:
     """One node's keeper with everything around it."""
 
-    def __init__(self, name: str, store: Store, clock: FakeClock, settings: Settings) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        clock: FakeClock,
+        settings: Settings,
+        *,
+        yields: bool = False,
+        **fields: Any,
+    ) -> None:
         self.name = name
         self.store = store
         self.clock = clock
@@ -37,22 +47,27 @@ class Candidate:
         self.standing = Standing(clock)
         self.lock = LifetimeLock(settings.folder.nodes, name)
         self.lock.acquire()
-        store.register_node(node(name))
+        store.register_node(node(name, **fields))
         self.keeper = LeaseKeeper(
             store=store,
             register=Register(store, settings.folder.nodes),
-            node=node(name),
+            node=node(name, **fields),
             standing=self.standing,
             clock=clock,
             settings=settings,
             progress=self.progress,
             notify=self.count_notice,
+            yields=yields,
         )
 
     def progress(self) -> float:
         if not self.stuck:
             self.progressed_at = self.clock.monotonic()
         return self.progressed_at
+
+    def die(self) -> None:
+        """What the kernel does on kill -9: the node stays in the register, its lock is free."""
+        self.lock.release(tidy=False)
 
     def count_notice(self) -> None:
         self.notified += 1
@@ -68,6 +83,14 @@ def candidate(
     open_another: Callable[[], Store], clock: FakeClock, settings: Settings
 ) -> Callable[[str], Candidate]:
     return lambda name: Candidate(name, open_another(), clock, settings)
+
+
+@pytest.fixture
+def make(
+    open_another: Callable[[], Store], clock: FakeClock, settings: Settings
+) -> Callable[..., Candidate]:
+    """A candidate of any role, by `node`'s fields; with ``yields`` it is an ``auto`` one."""
+    return lambda name, **fields: Candidate(name, open_another(), clock, settings, **fields)
 
 
 def test_the_first_candidate_leads_and_the_second_follows(
@@ -299,3 +322,131 @@ def test_the_thread_resigns_when_it_is_stopped(candidate: Callable[[str], Candid
     thread.stop()
     assert a.store.read_lease().holder is None
     assert closed == [True]
+
+
+def _tui(make: Callable[..., Candidate], name: str = "tui") -> Candidate:
+    return make(name, role=Role.TUI, yields=True)
+
+
+@pytest.mark.parametrize("role", [Role.DAEMON, Role.SERVE])
+def test_one_that_yields_leaves_a_free_lease_to_a_living_daemon(
+    make: Callable[..., Candidate], role: Role
+) -> None:
+    tui, daemon = _tui(make), make("daemon", role=role)
+    for _ in range(3):
+        tui.keeper.step()
+    assert tui.epoch is None
+    daemon.keeper.step()
+    tui.keeper.step()
+    assert (tui.epoch, daemon.epoch) == (None, 1)
+
+
+def test_one_that_yields_leaves_a_released_lease_to_a_living_daemon(
+    make: Callable[..., Candidate],
+) -> None:
+    first, second, tui = make("first"), make("second"), _tui(make)
+    first.keeper.step()
+    first.keeper.resign()
+    first.lock.release(tidy=True)
+    first.store.remove_node("first")
+    tui.keeper.step()
+    second.keeper.step()
+    assert (tui.epoch, second.epoch) == (None, 2)
+
+
+def test_one_that_yields_leaves_the_lease_of_a_dead_holder_to_a_living_daemon(
+    make: Callable[..., Candidate],
+) -> None:
+    first, second, tui = make("first"), make("second"), _tui(make)
+    first.keeper.step()
+    first.die()
+    tui.keeper.step()
+    assert tui.epoch is None
+    second.keeper.step()
+    assert second.epoch == 2
+
+
+def test_one_that_yields_takes_a_free_lease_at_once_where_it_is_alone(
+    make: Callable[..., Candidate],
+) -> None:
+    tui = _tui(make)
+    tui.keeper.step()
+    assert tui.epoch == 1
+
+
+def test_one_that_yields_takes_the_lease_of_the_last_daemon_at_once_when_it_dies(
+    make: Callable[..., Candidate],
+) -> None:
+    daemon, tui = make("daemon"), _tui(make)
+    daemon.keeper.step()
+    tui.keeper.step()
+    assert tui.epoch is None
+    daemon.die()
+    assert [entry.id for entry in tui.store.list_nodes()] == ["daemon", "tui"]
+    tui.keeper.step()
+    assert tui.epoch == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"role": Role.DAEMON, "scheduler": False},
+        {"role": Role.SERVE, "scheduler": False},
+        {"role": Role.TUI},
+        {"role": Role.TUI, "yields": True},
+        {"role": Role.CLI},
+    ],
+    ids=["daemon off", "serve off", "tui on", "tui auto", "command line"],
+)
+def test_one_that_yields_waits_for_nobody_but_daemons_and_servers_that_schedule(
+    make: Callable[..., Candidate], fields: dict[str, Any]
+) -> None:
+    make("other", **fields)
+    tui = _tui(make)
+    tui.keeper.step()
+    assert tui.epoch == 1
+
+
+def test_one_that_yields_takes_a_free_lease_after_a_ttl_when_the_living_daemon_is_stuck(
+    make: Callable[..., Candidate], clock: FakeClock
+) -> None:
+    make("stuck")
+    tui = _tui(make)
+    tui.keeper.step()
+    clock.advance(TTL - 0.01)
+    tui.keeper.step()
+    assert tui.epoch is None
+    clock.advance(0.01)
+    tui.keeper.step()
+    assert tui.epoch == 1
+
+
+def test_one_that_yields_takes_a_held_lease_that_stands_still_for_a_ttl(
+    make: Callable[..., Candidate], clock: FakeClock
+) -> None:
+    daemon, tui = make("daemon"), _tui(make)
+    daemon.keeper.step()
+    tui.keeper.step()
+    clock.advance(TTL - 0.01)
+    tui.keeper.step()
+    assert tui.epoch is None
+    clock.advance(0.01)
+    tui.keeper.step()
+    assert [daemon.epoch, tui.epoch] == [None, 2]
+
+
+def test_one_that_yields_keeps_the_lease_it_has(
+    make: Callable[..., Candidate], clock: FakeClock
+) -> None:
+    tui = _tui(make)
+    tui.keeper.step()
+    daemon = make("daemon")
+    for _ in range(10):
+        clock.advance(5)
+        daemon.keeper.step()
+        tui.keeper.step()
+    assert (tui.epoch, daemon.epoch) == (1, None)
+    tui.keeper.resign()
+    tui.keeper.step()  # it yields again
+    daemon.keeper.step()
+    assert (tui.epoch, daemon.epoch) == (None, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.results import Pairs, Result
+from claude_tasks.cli.scheduler_mode import Mode
 from claude_tasks.cli.typable import quoted
 from claude_tasks.domain.errors import InvalidInputError, SpawnError
 
@@ -128,7 +129,7 @@ def _watch(context: Context, task: Task, deadline: int) -> list[Run]:
     from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
 
     began = context.now()
-    node = context.build_node(Role.DAEMON, schedules=True)
+    node = context.build_node(Role.DAEMON, Mode.ON)
     node.start()
     try:
         told: set[int] = set()

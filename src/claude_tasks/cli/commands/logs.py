@@ -82,7 +82,7 @@ def _record(context: Context, run: Run, *, exit_code: int) -> Result:
 
 
 def _events(context: Context, run: Run) -> Result:
-    from claude_tasks.cli.follow import EventTail  # noqa: PLC0415 (only here)
+    from claude_tasks.operations.event_tail import EventTail  # noqa: PLC0415 (only here)
 
     tail = EventTail(context.events_path(run.task_id, run.id))
     amount = 0

@@ -1,0 +1,35 @@
+"""What the handlers work with, put together by the wiring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from claude_tasks.api.change_counter import ChangeCounter
+    from claude_tasks.api.desk import Desk
+    from claude_tasks.api.metrics import RunLedger
+    from claude_tasks.api.task_list import TaskListEncoder
+    from claude_tasks.api.watcher import Watcher
+
+
+class Backend(NamedTuple):
+    """The server's side of every request.
+
+    ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
+    taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is.
+    """
+
+    version: str
+    desk: Desk
+    counter: ChangeCounter
+    watcher: Watcher
+    task_list: TaskListEncoder
+    ledger: RunLedger
+    node_id: str
+    wake: Callable[[], None]
+    run_concurrency: int
+    events_path: Callable[[int, int], str]
+    closing: asyncio.Event

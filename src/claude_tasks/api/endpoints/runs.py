@@ -1,0 +1,198 @@
+"""Runs: asked for, listed, cancelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from claude_tasks.api import documents
+from claude_tasks.api.endpoint import Answer, Call, endpoint, instant_of
+from claude_tasks.domain.errors import ClaudeTasksError, ConflictError, NotFoundError
+from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.operations.views import run_view
+
+if TYPE_CHECKING:
+    from claude_tasks.operations.facade import Operations
+
+T = TypeVar("T")
+
+LONGEST_QUEUE = 1000
+"""Runs asked for here that may wait."""
+
+
+@endpoint(
+    "POST", "/tasks/{task_id}/run", tag="runs", answer=documents.RunStarted, status=202,
+    errors=(404, 409, 503),
+)  # fmt: skip
+async def run_task(call: Call) -> Answer:
+    """Run a task now. 409 when the task's overlap rule skips it: that is recorded too."""
+    backend = call.backend
+
+    def start(operations: Operations) -> Run:
+        operations.tasks.get(call.task_id)
+        _require_room(operations, backend.node_id, backend.run_concurrency)
+        return operations.runs.start(call.task_id, assigned_to=backend.node_id)
+
+    run = await backend.desk.do(start)
+    if run.state is State.SKIPPED:
+        raise SkippedError(run)
+    backend.wake()
+    return Answer(
+        {
+            "success": True,
+            "message": "Task execution started",
+            "run_id": run.id,
+            "state": run.state,
+        },
+        202,
+    )
+
+
+@endpoint(
+    "GET", "/tasks/{task_id}/runs", tag="runs", answer=documents.RunList,
+    query=documents.TaskRunsQuery, errors=(404,), also=(304,))  # fmt: skip
+async def list_task_runs(call: Call) -> Answer:
+    """The runs of a task, newest first."""
+    wanted = RunFilter(task_id=call.task_id, limit=call.parameters(documents.TaskRunsQuery).limit)
+
+    def look(operations: Operations) -> dict[str, object]:
+        operations.tasks.get(call.task_id)
+        return _page(operations, wanted)
+
+    return Answer(await call.backend.desk.do(look), headers=call.tag())
+
+
+@endpoint(
+    "GET",
+    "/tasks/{task_id}/runs/latest",
+    tag="runs",
+    answer=documents.Run,
+    errors=(404,),
+    also=(304,),
+)
+async def latest_task_run(call: Call) -> Answer:
+    """The newest run of a task."""
+
+    def look(operations: Operations) -> Run:
+        operations.tasks.get(call.task_id)
+        found = operations.runs.latest(call.task_id)
+        if found is None:
+            raise NotFoundError("No runs found")
+        return found
+
+    return Answer(run_view(await call.backend.desk.do(look)), headers=call.tag())
+
+
+@endpoint(
+    "GET",
+    "/tasks/{task_id}/runs/{run_id}",
+    tag="runs",
+    answer=documents.Run,
+    errors=(404,),
+    also=(304,),
+)
+async def get_task_run(call: Call) -> Answer:
+    """One run of a task."""
+    run = await call.backend.desk.do(lambda operations: operations.runs.get(call.run_id))
+    if run.task_id != call.task_id:
+        raise NotFoundError("Run not found", hint=f"run {run.id} is of task {run.task_id}")
+    return Answer(run_view(run), headers=call.tag())
+
+
+@endpoint(
+    "GET",
+    "/runs",
+    tag="runs",
+    answer=documents.RunPage,
+    query=documents.RunFilterQuery,
+    also=(304,),
+)
+async def list_runs(call: Call) -> Answer:
+    """Runs of all tasks, newest first; the next page begins before ``next_before``."""
+    asked = call.parameters(documents.RunFilterQuery)
+    wanted = RunFilter(
+        task_id=_set(asked.task),
+        states=tuple(asked.state),
+        before_id=_set(asked.before),
+        limit=asked.limit,
+        reasons=tuple(asked.reason),
+        since=instant_of("since", asked.since),
+        until=instant_of("until", asked.until),
+        text=_set(asked.text) or None,
+    )
+
+    def look(operations: Operations) -> dict[str, object]:
+        page = _page(operations, wanted._replace(limit=wanted.limit + 1))
+        runs = page["runs"]
+        assert isinstance(runs, list)
+        more = len(runs) > wanted.limit
+        del runs[wanted.limit :]
+        return {**page, "next_before": runs[-1]["id"] if more else None}
+
+    return Answer(await call.backend.desk.do(look), headers=call.tag())
+
+
+@endpoint("GET", "/runs/{run_id}", tag="runs", answer=documents.Run, errors=(404,), also=(304,))
+async def get_run(call: Call) -> Answer:
+    """One run."""
+    run = await call.backend.desk.do(lambda operations: operations.runs.get(call.run_id))
+    return Answer(run_view(run), headers=call.tag())
+
+
+@endpoint(
+    "POST", "/runs/{run_id}/cancel", tag="runs", answer=documents.Run, status=202,
+    errors=(404, 409),
+)  # fmt: skip
+async def cancel_run(call: Call) -> Answer:
+    """End a run with all it started; what has not begun is cancelled at once."""
+    run = await call.backend.desk.do(lambda operations: operations.runs.cancel(call.run_id))
+    return Answer(run_view(run), 202)
+
+
+class SkippedError(ConflictError):
+    """A run asked for was recorded as a skip."""
+
+    code = "overlap"
+
+    def __init__(self, run: Run) -> None:
+        """Say why, and which run says so."""
+        super().__init__(
+            f"Not started: {run.error}",
+            hint="the task's overlap rule decides; cancel the other run",
+        )
+        self.run_id = run.id
+
+
+def _require_room(operations: Operations, node_id: str, run_concurrency: int) -> None:
+    if run_concurrency == 0:
+        raise ClaudeTasksError(
+            "Task execution queue is disabled",
+            hint="CLAUDE_TASKS_API_RUN_CONCURRENCY is 0",
+            code="queue_disabled",
+        )
+    if operations.runs.waiting_for(node_id) >= LONGEST_QUEUE:
+        raise ClaudeTasksError("Task execution queue is full", code="queue_full")
+
+
+def _page(operations: Operations, wanted: RunFilter) -> dict[str, object]:
+    return {
+        "runs": [run_view(run) for run in operations.runs.list(wanted)],
+        "total": operations.runs.count(wanted),
+    }
+
+
+def _set(value: T | msgspec.UnsetType) -> T | None:
+    return None if isinstance(value, msgspec.UnsetType) else value
+
+
+ENDPOINTS = (
+    run_task,
+    list_task_runs,
+    latest_task_run,
+    get_task_run,
+    list_runs,
+    get_run,
+    cancel_run,
+)

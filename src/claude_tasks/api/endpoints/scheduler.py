@@ -1,0 +1,73 @@
+"""Who schedules and what comes next; what a schedule means; why a task did or did not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.api import documents
+from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.run import State
+from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.operations.preview import preview_view
+from claude_tasks.operations.status_views import explanation_view, scheduler_view
+
+if TYPE_CHECKING:
+    from claude_tasks.operations.facade import Operations
+
+_NEXT_TICKS = 20
+
+
+@endpoint("GET", "/scheduler", tag="scheduler", answer=documents.Scheduler)
+async def scheduler(call: Call) -> Answer:
+    """Nodes, the leader, the lease, the next ticks."""
+
+    def look(operations: Operations) -> dict[str, Any]:
+        status = operations.status.status()
+        view = scheduler_view(status, operations.status.next_ticks(limit=_NEXT_TICKS))
+        # A status names the newest few of them; here all are counted.
+        for state in (State.QUEUED, State.RUNNING):
+            view[state] = operations.runs.count(RunFilter(states=(state,)))
+        return view
+
+    return Answer(await call.backend.desk.do(look))
+
+
+@endpoint(
+    "POST", "/schedules/preview", tag="scheduler", answer=documents.Preview,
+    body=documents.PreviewRequest,
+)  # fmt: skip
+async def preview_schedule(call: Call) -> Answer:
+    """What a cron expression means: in words, its next ticks, what changes of the clocks do."""
+    asked = call.body(documents.PreviewRequest)
+    try:
+        preview = await call.backend.desk.do(
+            lambda operations: operations.status.preview(
+                asked.cron_expr, timezone=asked.timezone, count=asked.count
+            )
+        )
+    except InvalidInputError as error:
+        return Answer(_refused(asked, error))
+    return Answer({"valid": True, **preview_view(preview), "error": None, "hint": None})
+
+
+@endpoint("GET", "/tasks/{task_id}/why", tag="tasks", answer=documents.Explanation, errors=(404,))
+async def why(call: Call) -> Answer:
+    """Why a task did or did not run: all that decides it."""
+    explanation = await call.backend.desk.do(lambda operations: operations.status.why(call.task_id))
+    return Answer(explanation_view(explanation))
+
+
+def _refused(asked: documents.PreviewRequest, error: InvalidInputError) -> dict[str, Any]:
+    return {
+        "valid": False,
+        "cron_expr": asked.cron_expr,
+        "timezone": asked.timezone,
+        "description": None,
+        "next_runs": [],
+        "error": error.message,
+        "hint": error.hint,
+    }
+
+
+ENDPOINTS = (scheduler, preview_schedule, why)

@@ -1,0 +1,62 @@
+"""The server itself: health, settings, usage, figures for a monitor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.api import documents
+from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.metrics import CONTENT_TYPE, render, snapshot_of
+from claude_tasks.operations.usage import usage_view
+
+if TYPE_CHECKING:
+    from claude_tasks.operations.facade import Operations
+
+
+@endpoint("GET", "/health", tag="server", answer=documents.Health)
+async def health(call: Call) -> Answer:
+    """Whether the server answers. Needs no token."""
+    return Answer({"status": "ok", "version": call.backend.version})
+
+
+@endpoint("GET", "/settings", tag="server", answer=documents.Settings)
+async def get_settings(call: Call) -> Answer:
+    """What can be changed while the program runs."""
+    threshold = await call.backend.desk.do(lambda o: o.settings.usage_threshold())
+    return Answer({"usage_threshold": threshold})
+
+
+@endpoint(
+    "PUT", "/settings", tag="server", answer=documents.Settings, body=documents.SettingsRequest
+)
+async def put_settings(call: Call) -> Answer:
+    """Keep settings."""
+    wanted = call.body(documents.Settings).usage_threshold
+    kept = await call.backend.desk.do(lambda o: o.settings.set_usage_threshold(wanted))
+    return Answer({"usage_threshold": kept})
+
+
+@endpoint("GET", "/usage", tag="server", answer=documents.Usage, errors=(503,))
+async def usage(call: Call) -> Answer:
+    """How much of the agent's usage windows is spent."""
+    return Answer(usage_view(await call.backend.desk.do(lambda o: o.usage.usage())))
+
+
+@endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
+async def metrics(call: Call) -> Answer:
+    """Figures in the text format of Prometheus."""
+    desk, ledger = call.backend.desk, call.backend.ledger
+    await desk.do(lambda o: ledger.look_again(o.facts))
+    while await desk.do(lambda o: ledger.read_on(o.facts)):
+        pass  # a long history is read in pieces, between the requests of others
+
+    def look(operations: Operations) -> bytes:
+        enabled, disabled = operations.tasks.count()
+        return render(snapshot_of(operations.status.status(), enabled, disabled), ledger)
+
+    body = await desk.do(look)
+    # The charset is the framework's to add.
+    return Answer(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
+
+
+ENDPOINTS = (health, get_settings, put_settings, usage, metrics)

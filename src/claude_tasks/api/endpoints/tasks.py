@@ -1,0 +1,155 @@
+"""Tasks: listed, added, changed, switched, removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.api import documents
+from claude_tasks.api.access import Access
+from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.task_list import shown
+from claude_tasks.domain.task import TaskSpec
+from claude_tasks.operations.exchange import fields_of, parse_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.task import Task
+    from claude_tasks.operations.facade import Operations
+
+_REPLACED = (
+    "name", "prompt", "cron_expr", "scheduled_at", "working_dir",
+    "discord_webhook", "slack_webhook", "model", "permission_mode",
+)  # fmt: skip
+"""What a PUT says about, also by leaving it out: the fields of API v1, but for ``enabled``."""
+
+_BLANKS = frozenset(_REPLACED[3:]) - {"working_dir"}
+"""The fields of API v1 that "" leaves unset."""
+
+
+@endpoint("GET", "/tasks", tag="tasks", answer=documents.TaskList, also=(304,))
+async def list_tasks(call: Call) -> Answer:
+    """All tasks, newest first."""
+    secrets = call.access is Access.FULL
+    encoder = call.backend.task_list
+    body = await call.backend.desk.do(
+        lambda operations: encoder.encode(operations.tasks.list(), secrets=secrets)
+    )
+    return Answer(body, headers=call.tag())
+
+
+@endpoint(
+    "POST", "/tasks", tag="tasks", answer=documents.Task, status=201, body=documents.TaskRequest
+)
+async def add_task(call: Call) -> Answer:
+    """Add a task. Without a cron expression it runs once: at a time, or now."""
+    spec = parse_task(_asked(call))
+    return await _task_answer(call, lambda operations: operations.tasks.add(spec), status=201)
+
+
+@endpoint("GET", "/tasks/{task_id}", tag="tasks", answer=documents.Task, errors=(404,), also=(304,))
+async def get_task(call: Call) -> Answer:
+    """One task. Its ETag begins with the revision, and serves as If-Match."""
+
+    def look(operations: Operations) -> Task:
+        return operations.tasks.get(call.task_id)
+
+    return await _task_answer(call, look, changed=False)
+
+
+@endpoint(
+    "PUT", "/tasks/{task_id}", tag="tasks", answer=documents.Task, body=documents.TaskRequest,
+    errors=(404, 409), if_match=True,
+)  # fmt: skip
+async def replace_task(call: Call) -> Answer:
+    """Replace a task. What API v1 does not know stays as it is where it is not named."""
+    unset = TaskSpec(name="", prompt="")
+    changes = {name: getattr(unset, name) for name in _REPLACED}
+    changes.update(fields_of(_asked(call)))
+    return await _edit(call, changes)
+
+
+@endpoint(
+    "PATCH", "/tasks/{task_id}", tag="tasks", answer=documents.Task, body=documents.TaskPatch,
+    errors=(404, 409), if_match=True,
+)  # fmt: skip
+async def change_task(call: Call) -> Answer:
+    """Change what is named, leave the rest."""
+    return await _edit(call, fields_of(_without_blanks(call.fields())))
+
+
+@endpoint(
+    "DELETE", "/tasks/{task_id}", tag="tasks", answer=documents.Done, errors=(404, 409),
+    if_match=True,
+)  # fmt: skip
+async def delete_task(call: Call) -> Answer:
+    """Delete a task; its runs stay."""
+    revision = call.expected_revision()
+    await call.backend.desk.do(
+        lambda operations: operations.tasks.remove(call.task_id, expected_revision=revision)
+    )
+    return Answer({"success": True, "message": "Task deleted"})
+
+
+@endpoint(
+    "POST", "/tasks/{task_id}/toggle", tag="tasks", answer=documents.Task, errors=(404, 409),
+    if_match=True,
+)  # fmt: skip
+async def toggle_task(call: Call) -> Answer:
+    """Enable what is disabled, disable what is enabled."""
+    revision = call.expected_revision()
+    return await _task_answer(
+        call,
+        lambda operations: operations.tasks.toggle(call.task_id, expected_revision=revision),
+    )
+
+
+async def _edit(call: Call, changes: dict[str, Any]) -> Answer:
+    revision = call.expected_revision()
+    return await _task_answer(
+        call,
+        lambda operations: operations.tasks.edit(call.task_id, changes, expected_revision=revision),
+    )
+
+
+async def _task_answer(
+    call: Call, work: Callable[[Operations], Task], *, status: int = 200, changed: bool = True
+) -> Answer:
+    """The task that ``work`` returns, as it stands after it."""
+
+    def done(operations: Operations) -> tuple[Task, dict[str, Any]]:
+        task = work(operations)
+        summary = operations.runs.summary(task)
+        return task, shown(summary, secrets=call.access is Access.FULL)
+
+    task, view = await call.backend.desk.do(done)
+    # After a change the counter of this call is of before: the revision alone names the state.
+    tag = {"etag": f'"{task.revision}"'} if changed else call.tag(str(task.revision))
+    return Answer(view, status, tag)
+
+
+def _asked(call: Call) -> dict[str, Any]:
+    """A TaskRequest. Of a field of API v1 null says as much as leaving it out."""
+    return {
+        name: value
+        for name, value in _without_blanks(call.fields()).items()
+        if not (value is None and name in (*_REPLACED, "enabled"))
+    }
+
+
+def _without_blanks(fields: dict[str, Any]) -> dict[str, Any]:
+    """Clients of API v1 write "" for an option that is not set."""
+    return {
+        name: None if value == "" and name in _BLANKS else value for name, value in fields.items()
+    }
+
+
+ENDPOINTS = (
+    list_tasks,
+    add_task,
+    get_task,
+    replace_task,
+    change_task,
+    delete_task,
+    toggle_task,
+)

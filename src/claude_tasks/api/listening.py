@@ -1,0 +1,58 @@
+"""The socket, bound before anything else starts: a port in use is an error, not half a server."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from claude_tasks.domain.errors import ClaudeTasksError
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any. Errors: `ClaudeTasksError`."""
+    bare = host.strip().removeprefix("[").removesuffix("]")
+    try:
+        found = socket.getaddrinfo(
+            bare or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        # Of a name with addresses of both kinds the IPv4 one: what clients try last they all have.
+        family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _refused(host, port, error) from error
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise _refused(host, port, error) from error
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """``http://127.0.0.1:8080``: where a listening socket is to be found."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refused(host: str, port: int, error: OSError) -> ClaudeTasksError:
+    place = f"{host or '0.0.0.0'}:{port}"  # noqa: S104 (only shown)
+    if error.errno == errno.EADDRINUSE:
+        return ClaudeTasksError(
+            f"{place} is in use by another program",
+            hint="stop that, or choose another port: claude-tasks serve --port 0 takes a free one",
+            code="port_in_use",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ClaudeTasksError(
+            f"{place}: this user may not listen there", hint="choose a port above 1023",
+            code="port_denied",
+        )  # fmt: skip
+    return ClaudeTasksError(
+        f"cannot listen on {place}: {error.strerror or error}",
+        hint="--host names an address of this machine, such as 127.0.0.1 or 0.0.0.0",
+        code="port",
+    )

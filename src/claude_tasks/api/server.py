@@ -1,0 +1,150 @@
+"""The API server: uvicorn on a thread of its own, so that signals stay with the main thread.
+
+``start`` reports failure, ``stop`` blocks and may be repeated. Streams never end by themselves:
+they are told to, so that a stop takes as long as the requests under way, at most `GRACE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from claude_tasks.api.asgi import answer
+from claude_tasks.api.errors import error_bytes
+from claude_tasks.api.protocol import PromptProtocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
+    from claude_tasks.api.asgi import Application, Message, Receive, Scope, Send
+    from claude_tasks.api.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 1.5
+_KEEP_ALIVE_SECONDS = 30
+_START_SECONDS = 10.0
+_STOPPING = error_bytes("The server stops", "stopping", hint="try again")
+
+
+class ApiServer:
+    """Serves one application on one socket."""
+
+    def __init__(
+        self,
+        app: Application,
+        bound: socket.socket,
+        *,
+        closing: asyncio.Event,
+        watcher: Watcher,
+        close: Callable[[], None],
+    ) -> None:
+        """``closing`` and ``watcher`` end the streams; ``close`` lets go of what the app uses."""
+        self._socket = bound
+        self._closing = closing
+        self._watcher = watcher
+        self._close = close
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self.failure: BaseException | None = None
+        """What ended the thread, when it was not `stop`."""
+        config = uvicorn.Config(
+            _CutOff(app, closing),
+            http=PromptProtocol,
+            ws="none",
+            lifespan="on",
+            proxy_headers=False,  # an address that a client may choose proves nothing
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,  # type: ignore[arg-type]  # any number will do
+        )
+        self._server = _Server(config, self._on_started)
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+
+    def start(self) -> None:
+        """Answer from now on. Errors: what kept it from starting."""
+        self._thread.start()
+        self._ready.wait(_START_SECONDS)
+        if self.failure is not None:
+            raise self.failure
+        if self._loop is None:
+            raise TimeoutError("the API server did not start")
+
+    def ask_to_stop(self) -> None:
+        """Take no more requests and end the streams; `stop` waits for it."""
+        self._server.should_exit = True
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end_streams)
+
+    def stop(self) -> None:
+        """Answer what was asked, then be gone. Safe to repeat."""
+        self.ask_to_stop()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+        self._close()
+
+    def _end_streams(self) -> None:
+        self._closing.set()
+        self._watcher.close()
+
+    def _on_started(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready.set()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+            if not self._server.should_exit:
+                self.failure = RuntimeError("the API server ended by itself")
+        except BaseException as error:
+            log.critical("the API server failed", exc_info=error)
+            self.failure = error
+        finally:
+            self._ready.set()
+
+
+class _CutOff:
+    """An ASGI layer: a request that is still there when the grace is over gets an answer."""
+
+    def __init__(self, app: Application, closing: asyncio.Event) -> None:
+        self._app = app
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        def note(message: Message) -> Awaitable[None]:
+            nonlocal started
+            started = True
+            return send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except asyncio.CancelledError:
+            if not self._closing.is_set():
+                raise
+            log.info("a request was cut off: it took longer than the server's end may")
+            if not started:
+                await answer(send, 503, _STOPPING, [])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[asyncio.AbstractEventLoop], None]
+    ) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started(asyncio.get_running_loop())

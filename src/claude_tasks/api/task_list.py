@@ -1,0 +1,62 @@
+"""The list of all tasks as bytes: what did not change since the last time is not encoded again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from claude_tasks.operations.views import task_view
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.store_records import TaskSummary
+
+SECRETS = ("discord_webhook", "slack_webhook")
+"""Whoever knows such an address can post there: it is for those who may change it."""
+
+
+class TaskListEncoder:
+    """Used on the database thread alone."""
+
+    def __init__(self) -> None:
+        """Nothing is encoded yet."""
+        self._encoded: dict[tuple[int, bool], tuple[tuple[Any, ...], msgspec.Raw]] = {}
+
+    def encode(self, summaries: list[TaskSummary], *, secrets: bool) -> bytes:
+        """``{"tasks": […], "total": n}``; without ``secrets`` as a read-only token may see it."""
+        before, self._encoded = (
+            self._encoded,
+            {key: kept for key, kept in self._encoded.items() if key[1] is not secrets},
+        )
+        tasks = []
+        for summary in summaries:
+            key = (summary.task.id, secrets)
+            state = _state(summary)
+            kept = before.get(key)
+            if kept is None or kept[0] != state:
+                kept = (state, msgspec.Raw(msgspec.json.encode(shown(summary, secrets=secrets))))
+            self._encoded[key] = kept
+            tasks.append(kept[1])
+        return msgspec.json.encode({"tasks": tasks, "total": len(tasks)})
+
+
+def shown(summary: TaskSummary, *, secrets: bool) -> dict[str, Any]:
+    """A task as JSON values, as its reader may see it."""
+    view = task_view(summary)
+    if not secrets:
+        for name in SECRETS:
+            view.pop(name, None)
+    return view
+
+
+def _state(summary: TaskSummary) -> tuple[Any, ...]:
+    """All that can change of what a task shows: edits bump the revision, the rest is named."""
+    task = summary.task
+    return (
+        task.revision,
+        task.enabled,
+        task.next_run_at,
+        summary.last_run_at,
+        summary.last_run_state,
+        summary.last_run_reason,
+    )

@@ -1,0 +1,122 @@
+"""``serve``: a daemon that also answers over HTTP."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from claude_tasks.cli.arguments import Parser, typed
+from claude_tasks.cli.attendance import Attendance, add_log_flags
+from claude_tasks.cli.results import Result
+from claude_tasks.cli.scheduler_mode import SWITCH, Mode, parse_mode, switch_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from argparse import Namespace
+
+    from claude_tasks.cli.context import Context
+    from claude_tasks.tokens import Tokens
+
+DESCRIPTION = (
+    "Whoever may add a task can run code as you. So it listens on 127.0.0.1 unless told otherwise,"
+    " and beyond that only with a token. GET /schema describes the API."
+)
+EXAMPLES = """
+claude-tasks serve
+claude-tasks token new && claude-tasks serve --host 0.0.0.0
+claude-tasks serve --port 0 --scheduler=false
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument(
+        "--host", metavar="ADDRESS", help="to listen on (CLAUDE_TASKS_HOST; default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port", metavar="N", type=typed("--port", int),
+        help="0 takes any free one (CLAUDE_TASKS_PORT; default: 8080)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scheduler", metavar="true|false", type=parse_mode(SWITCH), default=Mode.ON,
+        help="stand for the lease, or only execute what is asked for here (default: true)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--insecure-no-auth", action="store_true",
+        help="listen beyond this machine without a token",
+    )  # fmt: skip
+    add_log_flags(parser)
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Serve until told to stop."""
+    from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
+
+    context.use_flags(host=arguments.host, port=arguments.port)
+    tokens = _checked_tokens(context, insecure=arguments.insecure_no_auth)
+    bound = _bind(context)
+    try:
+        line = partial(switch_line, "Serve")
+        attendance = Attendance(context, arguments, role=Role.SERVE, line=line)
+        try:
+            _serve(context, attendance, bound, tokens)
+        finally:
+            attendance.stop()
+    finally:
+        bound.close()
+    return Result(data=lambda: None, text=list, notes=attendance.left_running(), streamed=True)
+
+
+def _serve(context: Context, attendance: Attendance, bound: socket.socket, tokens: Tokens) -> None:
+    attendance.start()
+    api = context.build_api(bound, tokens=tokens, node=attendance.node)
+    try:
+        api.start()
+        _warn(context, tokens)
+        _say_where(context, bound, tokens)
+        attendance.stay(lambda: api.failure)
+        api.ask_to_stop()
+        # The lease first: another node takes over while the last answers are sent.
+        attendance.stop_node()
+    finally:
+        api.stop()
+
+
+def _checked_tokens(context: Context, *, insecure: bool) -> Tokens:
+    """What the API asks for. Whatever its settings get wrong is said before anything starts."""
+    from claude_tasks.api.access import refuse_open_exposure  # noqa: PLC0415 (not for --help)
+    from claude_tasks.api.guard import build_policy  # noqa: PLC0415 (the same)
+    from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (the same)
+
+    tokens = load_tokens(context.settings)
+    refuse_open_exposure(context.settings.host, tokens, insecure=insecure)
+    build_policy(context.settings, tokens, hostname="")
+    return tokens
+
+
+def _warn(context: Context, tokens: Tokens) -> None:
+    from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (not for --help)
+
+    host = context.settings.host
+    if not any(tokens) and not is_loopback(host):
+        context.printer.note(
+            f"WARNING: {host} is open to everyone who can reach this machine, without a token "
+            "(--insecure-no-auth). Whoever can add a task can run code as you."
+        )
+
+
+def _bind(context: Context) -> socket.socket:
+    from claude_tasks.api.listening import listen  # noqa: PLC0415 (not for --help)
+
+    return listen(context.settings.host, context.settings.port)
+
+
+def _say_where(context: Context, bound: socket.socket, tokens: Tokens) -> None:
+    from claude_tasks.api.listening import address_of  # noqa: PLC0415 (not for --help)
+
+    address = address_of(bound)
+    if context.printer.as_json:
+        context.printer.value({"address": address, "token_required": any(tokens)})
+    else:
+        token = "a token is required" if any(tokens) else "no token is required"
+        context.printer.line(f"Listening on {address}/api/v1 ({token}; {address}/schema)")

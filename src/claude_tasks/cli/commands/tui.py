@@ -1,0 +1,48 @@
+"""``tui``: the node of the terminal UI, and its scheduler's mode."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from claude_tasks.cli.attendance import Attendance, add_log_flags
+from claude_tasks.cli.results import Result
+from claude_tasks.cli.scheduler_mode import CHOICE, Mode, mode_line, parse_mode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+
+DESCRIPTION = (
+    "This version draws no screen yet: the process does its part in scheduling and executing,"
+    " says when leadership changes, and ends with Ctrl-C."
+)
+EXAMPLES = """
+claude-tasks tui
+claude-tasks --scheduler=off
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument(
+        "--scheduler", metavar="auto|off|on", type=parse_mode(CHOICE), default=Mode.AUTO,
+        help="auto: schedule unless a living daemon or server does (default)",
+    )  # fmt: skip
+    add_log_flags(parser)
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Stay until told to stop."""
+    from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
+
+    line = partial(mode_line, "TUI")
+    attendance = Attendance(context, arguments, role=Role.TUI, line=line)
+    try:
+        attendance.start()
+        attendance.stay()
+    finally:
+        attendance.stop()
+    return Result(data=lambda: None, text=list, notes=attendance.left_running(), streamed=True)

@@ -1,0 +1,37 @@
+"""Settings that people change while the program runs; they are kept in the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Clock, SettingsStore
+
+DEFAULT_USAGE_THRESHOLD = 80.0
+"""Percent of a usage window beyond which runs are skipped."""
+
+_THRESHOLD = "usage_threshold"
+_PERCENT = 100
+
+
+class SettingsOperations:
+    """Reads and changes them."""
+
+    def __init__(self, store: SettingsStore, clock: Clock) -> None:
+        """Work on this store."""
+        self._store = store
+        self._clock = clock
+
+    def usage_threshold(self) -> float:
+        """Percent, 0 to 100."""
+        text = self._store.get_setting(_THRESHOLD)
+        return DEFAULT_USAGE_THRESHOLD if text is None else float(text)
+
+    def set_usage_threshold(self, percent: float) -> float:
+        """Keep it; as kept. Errors: `InvalidInputError` outside 0 to 100."""
+        if not 0 <= percent <= _PERCENT:
+            raise InvalidInputError("Usage threshold must be between 0 and 100")
+        self._store.put_setting(_THRESHOLD, repr(float(percent)), at=self._clock.now())
+        return float(percent)
