@@ -68,6 +68,7 @@ class Sandbox:
             "CLAUDE_TASKS_DATA": str(self.data),
             "CLAUDE_TASKS_LOG_LEVEL": "warning",
             "CLAUDE_TASKS_CLAUDE_BIN": str(self.agent),
+            "CLAUDE_TASKS_DISABLE_USAGE_CHECK": "1",
             **{f"CLAUDE_TASKS_{k.upper()}": str(v) for k, v in settings.items()},
         }
         self.operations: Operations = open_operations(load_settings(self.environment))

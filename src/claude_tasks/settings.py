@@ -39,6 +39,9 @@ class Settings(NamedTuple):
     allowed_hosts: str = ""
     api_run_concurrency: int = 8
     disable_usage_check: bool = False
+    usage_url: str = "https://api.anthropic.com/api/oauth/usage"
+    usage_timeout: float = 10.0
+    on_usage_limit: str = "skip"
 
     @property
     def folder(self) -> DataFolder:
@@ -77,6 +80,9 @@ _RULES: dict[str, _Rule] = {
     "allowed_hosts": _Rule(str),
     "api_run_concurrency": _Rule(int, lowest=0, highest=1000),
     "disable_usage_check": _Rule(_switch),
+    "usage_url": _Rule(str),
+    "usage_timeout": _Rule(float, lowest=0.1, highest=14),
+    "on_usage_limit": _Rule(str, words=("skip", "defer")),
 }
 
 

@@ -12,6 +12,7 @@ from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from claude_tasks.api.asgi import Application
     from claude_tasks.api.server import ApiServer
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.engine import Engine, EngineThread
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
     from claude_tasks.scheduling.node import RunningNode
+    from claude_tasks.scheduling.preflight import Preflight
     from claude_tasks.settings import Settings
     from claude_tasks.tokens import Tokens
+    from claude_tasks.usage.keeper import UsageKeeper, UsageThread
 
 _NO_LIMIT = 1_000_000
 _PROMPT_BUSY_TIMEOUT = 0.5
@@ -66,8 +69,13 @@ def build_node(
     node = new_node(settings, role, schedules=schedules, at=clock.now())
     standing = Standing(clock)
     store = open_data(settings, clock=clock)
-    engine, execution = _build_engine(settings, node, store, standing, clock)
+    usage = None if settings.disable_usage_check else _build_usage(settings, node.id, clock)
+    engine, execution = _build_engine(
+        settings, node, store, standing, clock, ask_usage=None if usage is None else usage.want
+    )
     thread = EngineThread(engine, execution, close=store.close)
+    if usage is not None:
+        usage.tell(thread.wake)
     keeper = None
     if schedules:
         keeper = _build_keeper(
@@ -92,6 +100,7 @@ def build_node(
         lock=LifetimeLock(settings.folder.nodes, node.id),
         engine=thread,
         keeper=keeper,
+        usage=usage,
         standing=standing,
         close=front.close,
     )
@@ -117,7 +126,13 @@ def new_node(settings: Settings, role: Role, *, schedules: bool, at: int) -> Nod
 
 
 def _build_engine(
-    settings: Settings, node: Node, store: Store, standing: Standing, clock: Clock
+    settings: Settings,
+    node: Node,
+    store: Store,
+    standing: Standing,
+    clock: Clock,
+    *,
+    ask_usage: Callable[[], None] | None,
 ) -> tuple[Engine, Execution]:
     """The actors of the engine's thread, all on its one connection.
 
@@ -142,6 +157,9 @@ def _build_engine(
         max_concurrent_runs=_NO_LIMIT if alone else settings.max_concurrent_runs,
         per_node=alone,
         own_limit=settings.api_run_concurrency if node.role is Role.SERVE else None,
+        preflight=None
+        if ask_usage is None
+        else _build_preflight(settings, store, clock, ask_usage),
     )
     engine = Engine(
         clock=clock,
@@ -154,6 +172,69 @@ def _build_engine(
         rescues=not node.scheduler,
     )
     return engine, execution
+
+
+def _build_preflight(
+    settings: Settings, store: Store, clock: Clock, ask: Callable[[], None]
+) -> Preflight:
+    from claude_tasks.operations.settings import SettingsOperations  # noqa: PLC0415
+    from claude_tasks.scheduling.preflight import Preflight  # noqa: PLC0415
+
+    return Preflight(
+        store=store,
+        threshold=SettingsOperations(store, clock).usage_threshold,
+        ask=ask,
+        defers=settings.on_usage_limit == "defer",
+    )
+
+
+def _build_usage(settings: Settings, node_id: str, clock: Clock) -> UsageThread:
+    """Who asks about usage, on a thread and a connection of its own."""
+    from claude_tasks.usage.keeper import UsageThread  # noqa: PLC0415 (see `build_node`)
+
+    store = open_data(settings, clock=clock)
+    return UsageThread(_usage_keeper(settings, store, node_id, clock), close=store.close)
+
+
+def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) -> UsageKeeper:
+    """The sources in their order: what costs no request first, then the agent, then the service."""
+    from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
+    from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
+    from claude_tasks.usage.billing_source import OtherBillingSource  # noqa: PLC0415
+    from claude_tasks.usage.cli_source import CliSource  # noqa: PLC0415
+    from claude_tasks.usage.keeper import UsageKeeper  # noqa: PLC0415
+    from claude_tasks.usage.oauth_source import OAuthSource  # noqa: PLC0415
+
+    environment = agent_environment(os.environ)
+    seconds = settings.usage_timeout
+    return UsageKeeper(
+        store=store,
+        sources=(
+            OtherBillingSource(environment),
+            CliSource(
+                lambda: find_agent_binary(settings.claude_bin),
+                environment,
+                folder=settings.data,
+                seconds=seconds,
+            ),
+            OAuthSource(settings.usage_url, environment, seconds=seconds),
+        ),
+        clock=clock,
+        node_id=node_id,
+    )
+
+
+def refresh_usage(settings: Settings, *, clock: Clock | None = None) -> None:
+    """Have the sources asked now, where nothing fresh is known. Takes as long as they do."""
+    import time  # noqa: PLC0415 (see `build_node`)
+    import uuid  # noqa: PLC0415
+
+    from claude_tasks.usage.keeper import ask_now  # noqa: PLC0415
+
+    clock = clock or SystemClock()
+    with closing(open_data(settings, clock=clock)) as store:
+        keeper = _usage_keeper(settings, store, str(uuid.uuid4()), clock)
+        ask_now(keeper, sleep=time.sleep)
 
 
 def _build_keeper(
@@ -212,6 +293,7 @@ def open_operations(
 
     clock = clock or SystemClock()
     store = open_data(settings, clock=clock, busy_timeout=busy_timeout)
+    changeable = SettingsOperations(store, clock)
     return Operations(
         tasks=TaskOperations(store, clock),
         runs=RunOperations(store, clock, ask_to_end=ask_to_end),
@@ -222,8 +304,10 @@ def open_operations(
             max_concurrent_runs=settings.max_concurrent_runs,
             find_agent=find_agent,
         ),
-        settings=SettingsOperations(store, clock),
-        usage=UsageOperations(clock, check_disabled=settings.disable_usage_check),
+        settings=changeable,
+        usage=UsageOperations(
+            store, clock, changeable, check_disabled=settings.disable_usage_check
+        ),
         facts=store,
         changes=store,
         close=store.close,
@@ -273,6 +357,7 @@ def build_api(
         wake=node.wake,
         run_concurrency=settings.api_run_concurrency,
         events_path=lambda task, run: events_path(settings.folder.logs, task, run),
+        refresh_usage=lambda: refresh_usage(settings, clock=clock),
         closing=asyncio.Event(),
     )
 
@@ -306,7 +391,7 @@ def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     lock = LifetimeLock(settings.folder.nodes, node.id)
     lock.acquire()
     try:
-        engine, _ = _build_engine(settings, node, store, Standing(clock), clock)
+        engine, _ = _build_engine(settings, node, store, Standing(clock), clock, ask_usage=None)
         before = len(store.running_elsewhere(node.id))
         engine.run_pass()
         return before - len(store.running_of(node.id))

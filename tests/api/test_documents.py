@@ -21,6 +21,7 @@ from claude_tasks.domain.store_records import TaskSummary
 from claude_tasks.domain.task import TaskSpec
 from claude_tasks.operations.exchange import parse_task
 from claude_tasks.operations.preview import preview_expression, preview_view
+from claude_tasks.operations.settings import SettingsOperations
 from claude_tasks.operations.status import Explanation, Finding, NodeStatus, Status
 from claude_tasks.operations.status_views import explanation_view, scheduler_view
 from claude_tasks.operations.tasks import arm
@@ -91,6 +92,7 @@ RUN = Run(
     skipped_count=2,
     skipped_until=AT,
     log_path="/logs/7.json",
+    resumes=0,
 )
 """With every field set, whether or not such a run can be."""
 
@@ -204,8 +206,10 @@ def test_a_preview_shows_what_is_documented() -> None:
     assert view["next_runs"][0].keys() == fields(documents.PreviewTick)
 
 
-def test_usage_shows_what_is_documented(clock: FakeClock) -> None:
-    view = usage_view(UsageOperations(clock, check_disabled=True).usage())
+def test_usage_shows_what_is_documented(store: Store, clock: FakeClock) -> None:
+    settings = SettingsOperations(store, clock)
+    usage = UsageOperations(store, clock, settings, check_disabled=True)
+    view = usage_view(*usage.usage_now())
     check_type(view, documents.Usage)
     assert view.keys() == fields(documents.Usage)
     assert view["five_hour"].keys() == fields(documents.UsageBucket)

@@ -156,7 +156,7 @@ def test_the_fields_beyond_v1_have_their_names_and_defaults(server: Server) -> N
         "max_budget_usd": None,
         "append_system_prompt": None,
         "extra_args": [],
-        "on_usage_limit": "skip",
+        "on_usage_limit": None,
         "notify_on": None,
         "tags": [],
         "revision": 1,
@@ -639,17 +639,10 @@ def test_settings_nobody_knows_are_refused(server: Server) -> None:
 
 def test_usage_reads_zero_while_the_check_is_off(server: Server) -> None:
     found = server.get("/usage")
-    assert set(found) == {"five_hour", "seven_day"}
-    for bucket in found.values():
+    for bucket in (found["five_hour"], found["seven_day"]):
         assert set(bucket) == {"utilization", "resets_at"}
         assert bucket["utilization"] == 0
         from_rfc3339(bucket["resets_at"])
-
-
-def test_usage_that_nobody_knows_is_no_zero(own_server: Server) -> None:
-    answer = own_server.client.get("/usage")
-    error(answer, 503)
-    assert answer.json()["code"] == "usage_unavailable"
 
 
 # Errors

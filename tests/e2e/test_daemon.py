@@ -33,6 +33,7 @@ class Setting:
         self.environment = {
             **claude_environment(api, installation.folder / "home", subscriber=False),
             "CLAUDE_TASKS_CLAUDE_BIN": str(binary),
+            "CLAUDE_TASKS_DISABLE_USAGE_CHECK": "1",
         }
         del self.environment["PATH"]
 

@@ -54,10 +54,12 @@ class Installation:
         )
         self.agent.chmod(0o755)
         self.environment = {
+            "ANTHROPIC_API_KEY": "",
             "CLAUDE_TASKS_DATA": str(self.data),
             "CLAUDE_TASKS_CLAUDE_BIN": str(self.agent),
             "CLAUDE_TASKS_LEASE_TTL": str(TTL),
             "CLAUDE_TASKS_KILL_GRACE": "0.5",
+            "CLAUDE_TASKS_DISABLE_USAGE_CHECK": "1",
         }
         self.operations: Operations = open_operations(load_settings(self.environment))
 

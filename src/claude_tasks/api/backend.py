@@ -19,7 +19,8 @@ class Backend(NamedTuple):
     """The server's side of every request.
 
     ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
-    taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is.
+    taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is;
+    ``refresh_usage`` takes as long as those who are asked.
     """
 
     version: str
@@ -32,4 +33,5 @@ class Backend(NamedTuple):
     wake: Callable[[], None]
     run_concurrency: int
     events_path: Callable[[int, int], str]
+    refresh_usage: Callable[[], None]
     closing: asyncio.Event

@@ -64,7 +64,7 @@ class _Changes(Struct, kw_only=True, forbid_unknown_fields=True):
     max_budget_usd: Annotated[float, _between("max_budget_usd")] | UnsetType | None = UNSET
     append_system_prompt: Text | UnsetType | None = UNSET
     extra_args: list[AgentFlag] | UnsetType = UNSET
-    on_usage_limit: OnUsageLimit | UnsetType = UNSET
+    on_usage_limit: OnUsageLimit | UnsetType | None = UNSET
     notify_on: NotifyOn | UnsetType | None = UNSET
     tags: list[Text] | UnsetType = UNSET
 
@@ -135,7 +135,7 @@ class Task(Struct, kw_only=True):
     max_budget_usd: float | None
     append_system_prompt: str | None
     extra_args: list[str]
-    on_usage_limit: OnUsageLimit
+    on_usage_limit: Annotated[OnUsageLimit | None, Meta(description="null: as the settings say")]
     notify_on: str | None
     tags: list[str]
     revision: Annotated[int, Meta(ge=1, description="what If-Match names")]
@@ -178,6 +178,7 @@ class Run(Struct, kw_only=True):
     permission_denials: list[str]
     skipped_count: int | None
     skipped_until: Time | None
+    resumes: Count
     log_path: str | None
 
 
@@ -237,10 +238,21 @@ class UsageBucket(Struct):
 
 
 class Usage(Struct):
-    """How much of the agent's usage windows is spent, in percent."""
+    """How much of the agent's usage windows is spent, in percent.
+
+    ``blocked_by`` names the window that keeps runs from starting. ``trouble`` says why a newer
+    answer than this could not be had.
+    """
 
     five_hour: UsageBucket
     seven_day: UsageBucket
+    windows: dict[str, UsageBucket]
+    source: str
+    read_at: Time
+    age_seconds: Count
+    threshold: float
+    blocked_by: str | None
+    trouble: str | None
 
 
 class Node(Struct):

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "next": ("next_ticks", "when a task or a cron expression fires"),
     "why": ("why", "why a task did or did not run"),
     "status": ("status", "who schedules, what waits, what runs"),
+    "usage": ("usage", "how much of the subscription is used, and what it keeps from running"),
     "daemon": ("daemon", "schedule and execute, until stopped"),
     "serve": ("serve", "a daemon that also answers over HTTP"),
     "tui": ("tui", "the terminal's part in scheduling; no screen yet"),
@@ -31,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "Tasks": ("add", "list", "show", "edit", "rm", "restore", "enable", "disable"),
     "Runs": ("run", "cancel", "runs", "logs"),
-    "When and why": ("next", "why", "status"),
+    "When and why": ("next", "why", "status", "usage"),
     "Service": (
         "daemon",
         "serve",

@@ -139,6 +139,12 @@ class Context:
 
         return build_api(self.settings, bound, tokens=tokens, node=node)
 
+    def refresh_usage(self) -> None:
+        """Have the sources of usage asked. Takes as long as they do."""
+        from claude_tasks.wiring import refresh_usage  # noqa: PLC0415 (rarely needed)
+
+        refresh_usage(self.settings)
+
     def events_path(self, task_id: int, run_id: int) -> str:
         """Where a run's event stream is, live."""
         from claude_tasks.execution.run_log import events_path  # noqa: PLC0415 (when needed)

@@ -27,6 +27,7 @@ _TEXTS = (
     ("--append-system-prompt", "append_system_prompt", "TEXT", "added to the system prompt"),
     ("--overlap", "overlap", "RULE", "while it still runs: " + " | ".join(Overlap)),
     ("--catchup", "catchup", "RULE", "missed ticks: " + " | ".join(Catchup)),
+    ("--on-usage-limit", "on_usage_limit", "RULE", "skip | defer (default: as the settings say)"),
 )
 _DURATIONS = (
     ("--timeout", "timeout_seconds", "end a run after this long, such as 30m"),
@@ -50,6 +51,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "--permission-mode": PERMISSION_MODES,
     "--overlap": tuple(Overlap),
     "--catchup": tuple(Catchup),
+    "--on-usage-limit": tuple(OnUsageLimit),
 }
 """For completion; whether a word is one of them, operations decide."""
 

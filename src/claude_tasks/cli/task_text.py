@@ -8,13 +8,13 @@ from claude_tasks.cli.results import Pairs, Toned
 from claude_tasks.cli.task_words import switch_word
 from claude_tasks.cli.times import clock_time, relative, when
 from claude_tasks.domain.instant import human_duration
-from claude_tasks.domain.task import Task, TaskSpec
 from claude_tasks.operations.preview import Preview, preview_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
+    from claude_tasks.domain.task import Task
 
 ECHOED_TICKS = 3
 NOBODY = "Nobody schedules at the moment: start a daemon with: claude-tasks daemon"
@@ -51,8 +51,7 @@ def ticks_text(preview: Preview, *, now: int) -> str:
 
 def settings_of(task: Task) -> list[tuple[str, str]]:
     """Label and value of everything that was set otherwise than by default."""
-    defaults = TaskSpec._field_defaults
-    pairs = [
+    return [
         ("model", task.model or ""),
         ("permissions", task.permission_mode or ""),
         ("allowed tools", ", ".join(task.allowed_tools)),
@@ -67,12 +66,10 @@ def settings_of(task: Task) -> list[tuple[str, str]]:
         ("jitter", _span(task.jitter_seconds) if task.jitter_seconds else ""),
         ("retries", _number(task.max_retries or None)),
         ("at once", _number(task.max_concurrency)),
-        ("usage limit", task.on_usage_limit),
+        ("usage limit", task.on_usage_limit or ""),
         ("notify on", task.notify_on or ""),
         ("tags", ", ".join(task.tags)),
     ]
-    same = task.on_usage_limit == defaults["on_usage_limit"]
-    return [pair for pair in pairs if not (pair[0] == "usage limit" and same)]
 
 
 def folder_notes(task: Task) -> list[str]:

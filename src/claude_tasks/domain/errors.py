@@ -68,6 +68,27 @@ class SpawnError(ClaudeTasksError):
     code = "spawn"
 
 
+class UsageUnavailableError(ClaudeTasksError):
+    """Nobody says how much of the usage windows is spent; the code tells why.
+
+    ``retry_after`` is in seconds, None where the one asked named no time.
+    """
+
+    code = "usage_unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """``code`` says which way it failed."""
+        super().__init__(message, hint=hint, code=code)
+        self.retry_after = retry_after
+
+
 class ConfigurationError(ClaudeTasksError):
     """A setting, from whichever source, that has no meaning."""
 

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
         TaskEdit,
         TaskSummary,
         TickOutcome,
+        TurnedAway,
+        UsageBlock,
     )
     from claude_tasks.domain.task import Task
+    from claude_tasks.domain.usage import Failure, Reading, Snapshot
 
 
 class Clock(Protocol):
@@ -131,6 +134,20 @@ class RunStore(Protocol):
         """
         ...
 
+    def has_startable(self, node_id: str, *, leading: bool, at: int) -> bool:
+        """Whether a run of this node could start, were there room for it."""
+        ...
+
+    def turn_away(
+        self, node_id: str, *, term: Term | None, block: UsageBlock, at: int
+    ) -> TurnedAway:
+        """Skip or defer the runs that could start now, each by its task's rule.
+
+        A one-off is deferred unless its own rule is to skip, and so is what has begun before.
+        Errors: `LeadershipLostError` when the term is over.
+        """
+        ...
+
     def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:
         """The earliest ``not_before`` later than ``after`` among the queued runs of this node."""
         ...
@@ -148,11 +165,12 @@ class RunStore(Protocol):
         not_before: int,
         spent: Outcome | None,
         at: int,
+        resumes: bool = False,
     ) -> bool:
         """Put a running run back into the queue: for another attempt, or as never started (None).
 
         ``spent`` is the outcome so far, summed over attempts: its cost, tokens, session and error
-        stay on the row.
+        stay on the row. With ``resumes`` the next attempt goes on in that session.
         """
         ...
 
@@ -211,6 +229,10 @@ class Execution(Protocol):
 
     def launch(self, claimed: Claimed) -> None:
         """Start the agent of a run just claimed."""
+        ...
+
+    def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
+        """Let a run just claimed fail its preflight: it ends without an agent."""
         ...
 
     def adopt(self, run: Run, task: Task) -> None:
@@ -314,6 +336,36 @@ class SettingsStore(Protocol):
         ...
 
 
+class UsageStore(Protocol):
+    """What all processes know of the agent's usage windows. The feed notes topic ``usage``."""
+
+    def read_usage(self) -> Snapshot:
+        """The last good reading, and the last failure where that is newer."""
+        ...
+
+    def begin_asking(self, node_id: str, *, at: int, until: int) -> bool:
+        """Ask for all processes; False while another does, whose time is not up."""
+        ...
+
+    def record_reading(self, reading: Reading) -> None:
+        """Keep an answer. It ends a series of failures."""
+        ...
+
+    def record_failure(self, failure: Failure) -> None:
+        """Keep why there is none. The last good answer stays."""
+        ...
+
+
+class UsageSource(Protocol):
+    """Somebody who can be asked about usage."""
+
+    name: str
+
+    def ask(self, *, at: int) -> Reading:
+        """What it says, within some seconds. Errors: `UsageUnavailableError`."""
+        ...
+
+
 class ChangeFeed(Protocol):
     """How a process learns what others wrote."""
 
@@ -337,6 +389,7 @@ class Store(
     LeaseStore,
     NodeStore,
     SettingsStore,
+    UsageStore,
     ChangeFeed,
     Protocol,
 ):

@@ -80,7 +80,8 @@ class Run(NamedTuple):
 
     ``scheduled_for`` is the tick (None for a manual run); ``(task_id, scheduled_for)`` is unique.
     ``claim`` counts how often a node took the row for execution: it names the run's folder and
-    fences late supervisors. ``attempt`` counts executions that really began (retries).
+    fences late supervisors. ``attempt`` counts executions that really began (retries); ``resumes``
+    those that went on in the session which the usage limit had interrupted.
     ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
     leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
     collapsed skip.
@@ -119,6 +120,7 @@ class Run(NamedTuple):
     skipped_count: int | None
     skipped_until: int | None
     log_path: str | None
+    resumes: int
 
     @property
     def duration_ms(self) -> int | None:
@@ -129,7 +131,10 @@ class Run(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an execution ended: what the supervisor saw and the transcript said."""
+    """How an execution ended: what the supervisor saw and the transcript said.
+
+    ``transient`` and ``resets_at`` (when the usage limit that ended it is over) are not stored.
+    """
 
     state: State
     reason: Reason | None
@@ -148,3 +153,4 @@ class Outcome(NamedTuple):
     num_turns: int | None = None
     permission_denials: tuple[str, ...] = ()
     transient: bool = False
+    resets_at: int | None = None

@@ -86,13 +86,32 @@ class Claimed(NamedTuple):
     task: Task
 
 
+class TurnedAway(NamedTuple):
+    """What became of the runs that could have started but for the usage limit."""
+
+    skipped: int
+    deferred: int
+
+
+class UsageBlock(NamedTuple):
+    """Why no run may start, for people, and until when. ``defers`` is the rule of the settings."""
+
+    text: str
+    until: int
+    defers: bool
+
+
 class Finish(NamedTuple):
-    """The end of one claim of one run."""
+    """The end of one claim of one run.
+
+    ``rearm_at`` gives a one-off that this end must not use up another tick then.
+    """
 
     run_id: int
     claim: int
     outcome: Outcome
     log_path: str | None
+    rearm_at: int | None = None
 
 
 class NextTick(NamedTuple):

@@ -51,7 +51,7 @@ class Task(NamedTuple):
     ``@every`` counts from. ``cursor_at`` is the last instant up to which ticks were accounted for;
     ``next_run_at`` is the first tick after it, None when nothing is to come. Edits bump
     ``revision``; the scheduler's own columns (``cursor_at``, ``next_run_at``, ``last_run_id``)
-    move without touching it.
+    move without touching it. ``on_usage_limit`` None leaves it to the settings.
     """
 
     id: int
@@ -77,7 +77,7 @@ class Task(NamedTuple):
     jitter_seconds: int
     max_retries: int
     max_concurrency: int | None
-    on_usage_limit: OnUsageLimit
+    on_usage_limit: OnUsageLimit | None
     notify_on: str | None
     tags: tuple[str, ...]
     discord_webhook: str | None
@@ -122,7 +122,7 @@ class TaskSpec(NamedTuple):
     jitter_seconds: int = 0
     max_retries: int = 0
     max_concurrency: int | None = None
-    on_usage_limit: OnUsageLimit = OnUsageLimit.SKIP
+    on_usage_limit: OnUsageLimit | None = None
     notify_on: str | None = None
     tags: tuple[str, ...] = ()
     discord_webhook: str | None = None

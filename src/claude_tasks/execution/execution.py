@@ -47,6 +47,10 @@ class SupervisedExecution:
         """Start the agent of a run just claimed."""
         self._executor.launch(claimed)
 
+    def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
+        """Let a run just claimed fail its preflight."""
+        self._executor.refuse(claimed, why, at=at)
+
     def adopt(self, run: Run, task: Task) -> None:
         """Watch a run whose node died."""
         self._executor.adopt(run, task)

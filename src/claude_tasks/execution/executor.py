@@ -93,13 +93,20 @@ class Executor:
             return
         watched = self._watched[folder.path] = _Watched(run, folder, snapshot, told=True)
         try:
-            folder.create(spec, task.prompt)
+            folder.create(spec, RESUME_PROMPT if _session(run) else task.prompt)
             self._request(folder)
         except (
             OSError
         ) as error:  # the disk is full, there is no process left, …: no fault of the run
             log.warning("run %d could not be launched, it is queued again: %s", run.id, error)
             watched.told = False
+
+    def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
+        """Let a run just claimed fail its preflight: collected as ended, without an agent."""
+        run, task = claimed
+        folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+        facts = {"ended_by": "preflight", "error": why, "started_at": at, "ended_at": at}
+        self._failed.append(Ended(run, facts, snapshot_of(task), folder))
 
     def adopt(self, run: Run, task: Task) -> None:
         """Watch a run whose node died. The task serves where the folder has no snapshot."""
@@ -191,7 +198,7 @@ class Executor:
         _refuse_bypass_as_root(task)
         binary = find_agent_binary(self._settings.claude_bin)
         return {
-            "argv": agent_argv(binary, task),
+            "argv": agent_argv(binary, task, resume_session=_session(run)),
             "cwd": cwd,
             "marker": folder.path,  # run ids repeat from one data folder to the next
             "events": events_path(self._settings.folder.logs, task.id, run.id),
@@ -199,6 +206,16 @@ class Executor:
             "kill_grace_seconds": self._settings.kill_grace,
             "task": snapshot,
         }
+
+
+RESUME_PROMPT = (
+    "The usage limit interrupted you; it has been reset. Go on where you stopped, and finish."
+)
+
+
+def _session(run: Run) -> str | None:
+    """The session to go on in, None for a run that begins anew."""
+    return run.session_id if run.resumes else None
 
 
 def _spawn_failure(error: SpawnError) -> dict[str, Any]:

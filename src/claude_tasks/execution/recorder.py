@@ -9,8 +9,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import StorageError, StorageValueError
-from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State
+from claude_tasks.domain.instant import to_rfc3339
+from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish
+from claude_tasks.domain.task import OnUsageLimit
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
 
@@ -32,6 +34,9 @@ _COUNTS = (
     "num_turns",
 )
 _LONGEST_BACKOFF_MS = 15 * 60 * 1000
+_UNKNOWN_RESET_MS = 60 * 60 * 1000
+_REARM_MS = (60 * 1000, 60 * 60 * 1000)
+"""How soon, and how late, a one-off that failed its preflight is tried again."""
 
 
 class Recorder:
@@ -94,6 +99,9 @@ class Recorder:
             cancel_reason=run.cancel_reason,
         )
         outcome = _with_earlier_attempts(run, outcome)
+        if self._may_resume(run, outcome, end):
+            self._resume(run, outcome, at=at)
+            return None
         if self._may_retry(run, outcome, end):
             self._retry(run, outcome, at=at)
             return None
@@ -110,7 +118,36 @@ class Recorder:
             said = f"{outcome.error}\n{note}" if outcome.error else note
             outcome, path = outcome._replace(error=said), None
         _log_end(run, outcome)
-        return Finish(run.id, run.claim, outcome, path)
+        return Finish(run.id, run.claim, outcome, path, rearm_at=_rearm_at(run, outcome))
+
+    def _may_resume(self, run: Run, outcome: Outcome, end: Ended) -> bool:
+        """Whether a run that met the usage limit goes on after the reset: once, in its session."""
+        rule = end.snapshot.get("on_usage_limit") or self._settings.on_usage_limit
+        one_off = bool(end.snapshot.get("is_one_off")) and run.trigger is Trigger.SCHEDULE
+        if one_off and end.snapshot.get("on_usage_limit") is None:
+            rule = OnUsageLimit.DEFER
+        return (
+            outcome.reason is Reason.USAGE_LIMIT
+            and rule == OnUsageLimit.DEFER
+            and run.resumes == 0
+            and outcome.session_id is not None
+            and run.cancel_requested_at is None
+        )
+
+    def _resume(self, run: Run, outcome: Outcome, *, at: int) -> None:
+        resets_at = max(at, outcome.resets_at or at + _UNKNOWN_RESET_MS)
+        when = to_rfc3339(resets_at)
+        log.warning("run %d met the usage limit: it goes on at %s", run.id, when)
+        error = f"{outcome.error}; goes on in the same session at {when}"
+        self._store.requeue_run(
+            run.id,
+            claim=run.claim,
+            attempt=run.attempt + 1,
+            not_before=resets_at,
+            spent=outcome._replace(error=error),
+            at=at,
+            resumes=True,
+        )
 
     @staticmethod
     def _may_retry(run: Run, outcome: Outcome, end: Ended) -> bool:
@@ -137,6 +174,14 @@ class Recorder:
         )
 
 
+def _rearm_at(run: Run, outcome: Outcome) -> int | None:
+    """When a one-off that failed its preflight is due again: the longer it waits, the rarer."""
+    if outcome.reason is not Reason.PREFLIGHT or run.scheduled_for is None:
+        return None
+    shortest, longest = _REARM_MS
+    return outcome.ended_at + min(max(outcome.ended_at - run.scheduled_for, shortest), longest)
+
+
 def _log_end(run: Run, outcome: Outcome) -> None:
     name = f'run {run.id} of task {run.task_id} "{run.task_name}"'
     if outcome.state is State.COMPLETED:
@@ -147,11 +192,16 @@ def _log_end(run: Run, outcome: Outcome) -> None:
 
 
 def _with_earlier_attempts(run: Run, outcome: Outcome) -> Outcome:
-    """What a run cost is what all its attempts cost."""
+    """What a run cost is what all its attempts cost.
+
+    One that went on in its session reports the costs of the whole session, as the CLI does it.
+    """
     sums: dict[str, Any] = {}
     for name in ("cost_usd", *_COUNTS):
         spent, now = getattr(run, name), getattr(outcome, name)
         sums[name] = now if spent is None else spent if now is None else spent + now
+    if run.resumes and None not in (run.cost_usd, outcome.cost_usd):
+        sums["cost_usd"] = max(run.cost_usd or 0.0, outcome.cost_usd or 0.0)
     return outcome._replace(**sums)
 
 

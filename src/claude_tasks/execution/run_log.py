@@ -52,6 +52,8 @@ _SNAPSHOT = (
     "permission_mode",
     "timeout_seconds",
     "max_retries",
+    "on_usage_limit",
+    "is_one_off",
 )
 
 

@@ -23,6 +23,7 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.execution.agent_environment import agent_environment
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.event_stream import EventStreamFile
@@ -45,17 +46,7 @@ _STDERR_HEAD = 16 * 1024
 _STDERR_TAIL = 48 * 1024
 _RETRY_SECONDS = 1.0
 _TIDYING_NICENESS = 10
-_PRIVATE_VARIABLES = (
-    "CLAUDE_TASKS_AUTH_TOKEN",
-    "CLAUDE_TASKS_READ_TOKEN",
-    "CLAUDECODE",
-    "CLAUDE_CODE_ENTRYPOINT",
-)
-"""Not for the agent: our own tokens, and the marks that make the CLI refuse to run nested."""
-
-_AGENT_ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if name not in _PRIVATE_VARIABLES
-}
+_AGENT_ENVIRONMENT = agent_environment(os.environ)
 """Made once, in the spawner: every supervisor shares it."""
 
 

@@ -16,6 +16,7 @@ TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
 """API errors that a later attempt may not meet. A usage limit is no such error."""
 
 _ERROR_CHARACTERS = 4000
+_LARGEST_SECONDS = 2**33
 
 _LIMIT_WORDS = {
     "error_max_turns": "the agent reached its limit of turns",
@@ -50,6 +51,7 @@ def judge(
         num_turns=said.get("num_turns"),
         permission_denials=tuple(said.get("permission_denials", ())),
         transient=reason is Reason.AGENT_ERROR and _is_transient(said),
+        resets_at=_resets_at(said) if reason is Reason.USAGE_LIMIT else None,
     )
 
 
@@ -62,6 +64,7 @@ def _ending(
     if ended_by == "cancel" and cancel_reason is not None:
         return State.CANCELLED, cancel_reason, _CANCELLED[cancel_reason]
     reason, text = {
+        "preflight": (Reason.PREFLIGHT, str(facts.get("error"))),
         "spawn": (Reason.SPAWN, f"the agent could not be started: {facts.get('error')}"),
         "internal": (Reason.LOST, f"the supervisor failed:\n{facts.get('error')}"),
         "lost": (Reason.LOST, "the supervisor died and nobody saw how the run ended"),
@@ -101,6 +104,14 @@ def _judge_exit(
 def _usage_limited(said: dict[str, Any]) -> bool:
     rejected = (said.get("rate_limit") or {}).get("status") == "rejected"
     return bool(said.get("is_error")) and rejected
+
+
+def _resets_at(said: dict[str, Any]) -> int | None:
+    """Milliseconds; the event tells seconds since the epoch."""
+    seconds = (said.get("rate_limit") or {}).get("resetsAt")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return int(seconds * 1000) if 0 < seconds < _LARGEST_SECONDS else None
 
 
 def _is_transient(said: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
-from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.run import Reason, Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
 from claude_tasks.operations.preview import Preview, preview_expression
@@ -238,6 +238,8 @@ def _waits_for(run: Run, status: Status, *, full: bool, running: bool) -> str:
     """What the oldest queued run of a task is waiting for."""
     from claude_tasks.domain.instant import to_rfc3339  # noqa: PLC0415 (rarely asked)
 
+    if run.not_before > status.at and run.reason in (Reason.USAGE_THRESHOLD, Reason.USAGE_LIMIT):
+        return str(run.error)
     if run.not_before > status.at:
         what = "its next attempt" if run.attempt > 1 else "its start (jitter)"
         return f"{what} at {to_rfc3339(run.not_before)}"

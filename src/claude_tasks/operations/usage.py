@@ -4,55 +4,110 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.instant import to_rfc3339
+from claude_tasks.domain.usage import BUCKETS, Answer, Judgement, Reading, Window, judge
+from claude_tasks.domain.usage_text import failure_text
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import Clock
+    from claude_tasks.domain.ports import Clock, UsageStore
+    from claude_tasks.operations.settings import SettingsOperations
+
+NOT_CHECKED = "not checked"
+"""The source where usage is of no interest."""
 
 
-class Bucket(NamedTuple):
-    """One window: percent used, and the instant at which it begins anew."""
+class UsageStatus(NamedTuple):
+    """Usage now: the reading it rests on, the threshold, what a run would be told.
 
-    utilization: float
-    resets_at: int
+    ``age_ms`` is how old the reading is. ``blocking`` is the window that is in the way of runs.
+    """
 
-
-class Usage(NamedTuple):
-    """Both windows."""
-
-    five_hour: Bucket
-    seven_day: Bucket
-
-
-class UsageUnavailableError(ClaudeTasksError):
-    """Nobody says how much is used."""
-
-    code = "usage_unavailable"
+    reading: Reading
+    threshold: float
+    age_ms: int
+    blocking: Window | None
+    trouble: str | None
 
 
 class UsageOperations:
     """Looks, and changes nothing."""
 
-    def __init__(self, clock: Clock, *, check_disabled: bool) -> None:
-        """With ``check_disabled`` usage is of no interest: nothing counts as used."""
+    def __init__(
+        self,
+        store: UsageStore,
+        clock: Clock,
+        settings: SettingsOperations,
+        *,
+        check_disabled: bool,
+    ) -> None:
+        """With ``check_disabled`` usage is of no interest: nothing is ever in the way."""
+        self._store = store
         self._clock = clock
+        self._settings = settings
         self._check_disabled = check_disabled
 
-    def usage(self) -> Usage:
-        """As it is now. Errors: `UsageUnavailableError`."""
-        if not self._check_disabled:
-            raise UsageUnavailableError(
-                "Usage is not known: there is no source for it",
-                hint="set CLAUDE_TASKS_DISABLE_USAGE_CHECK=1 to go without",
-            )
-        unused = Bucket(0.0, self._clock.now())
-        return Usage(unused, unused)
+    def is_stale(self) -> bool:
+        """Whether somebody should be asked before this is shown."""
+        judgement = self._judge(self._clock.now())
+        return not self._check_disabled and judgement.answer is Answer.ASK
+
+    def usage(self) -> UsageStatus:
+        """As it is known now. Errors: `UsageUnavailableError`."""
+        at = self._clock.now()
+        threshold = self._settings.usage_threshold()
+        judgement = self._judge(at)
+        if self._check_disabled:
+            reading = judgement.reading or Reading((), NOT_CHECKED, at)
+            return UsageStatus(reading, threshold, max(0, at - reading.at), None, None)
+        if judgement.reading is None or judgement.answer in (Answer.UNAVAILABLE, Answer.ASK):
+            raise _unavailable(judgement, at=at)
+        return UsageStatus(
+            judgement.reading,
+            threshold,
+            max(0, at - judgement.reading.at),
+            judgement.blocking,
+            None if judgement.failure is None else failure_text(judgement, at=at),
+        )
+
+    def usage_now(self) -> tuple[UsageStatus, int]:
+        """The same, with the instant. Errors: `UsageUnavailableError`."""
+        return self.usage(), self._clock.now()
+
+    def last_reading(self) -> Reading | None:
+        """The last good answer, however old."""
+        return self._store.read_usage().reading
+
+    def _judge(self, at: int) -> Judgement:
+        return judge(self._store.read_usage(), threshold=self._settings.usage_threshold(), at=at)
 
 
-def usage_view(usage: Usage) -> dict[str, Any]:
-    """As JSON values."""
+def usage_view(status: UsageStatus, at: int) -> dict[str, Any]:
+    """As JSON values. A window that says nothing of its reset is shown as reset now."""
+    reading = status.reading
+    names = [*BUCKETS, *(w.name for w in reading.windows if w.name not in BUCKETS)]
+    windows = {name: _window_view(reading.window(name), at) for name in names}
     return {
-        name: {"utilization": bucket.utilization, "resets_at": to_rfc3339(bucket.resets_at)}
-        for name, bucket in usage._asdict().items()
+        **{name: windows[name] for name in BUCKETS},
+        "windows": windows,
+        "source": reading.source,
+        "read_at": to_rfc3339(reading.at),
+        "age_seconds": round(status.age_ms / 1000),
+        "threshold": status.threshold,
+        "blocked_by": None if status.blocking is None else status.blocking.name,
+        "trouble": status.trouble,
     }
+
+
+def _window_view(window: Window, at: int) -> dict[str, Any]:
+    resets_at = at if window.resets_at is None else window.resets_at
+    return {"utilization": window.utilization, "resets_at": to_rfc3339(resets_at)}
+
+
+def _unavailable(judgement: Judgement, *, at: int) -> UsageUnavailableError:
+    text = failure_text(judgement, at=at)
+    return UsageUnavailableError(
+        f"Usage is not known: {text.partition(': ')[2]}",
+        hint="claude-tasks doctor usage_credentials looks closer; "
+        "CLAUDE_TASKS_DISABLE_USAGE_CHECK=1 goes without",
+    )

@@ -69,9 +69,7 @@ def checked(spec: TaskSpec) -> TaskSpec:
     return spec._replace(
         overlap=Overlap(_choose("overlap", spec.overlap, _CHOICES["overlap"])),
         catchup=Catchup(_choose("catchup", spec.catchup, _CHOICES["catchup"])),
-        on_usage_limit=OnUsageLimit(
-            _choose("on_usage_limit", spec.on_usage_limit, _CHOICES["on_usage_limit"])
-        ),
+        on_usage_limit=_usage_rule(spec.on_usage_limit),
         working_dir=spec.working_dir or ".",
     )
 
@@ -128,6 +126,12 @@ def _check_numbers(spec: TaskSpec) -> None:
 def _check_permission_mode(mode: str | None) -> None:
     if mode is not None:
         _choose("permission_mode", mode, PERMISSION_MODES)
+
+
+def _usage_rule(rule: Any) -> OnUsageLimit | None:
+    if rule is None:
+        return None
+    return OnUsageLimit(_choose("on_usage_limit", rule, _CHOICES["on_usage_limit"]))
 
 
 def _choose(name: str, value: Any, choices: tuple[str, ...]) -> Any:

@@ -91,6 +91,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "permission_denials": list(run.permission_denials),
         "skipped_count": run.skipped_count,
         "skipped_until": _time(run.skipped_until),
+        "resumes": run.resumes,
         "log_path": run.log_path,
     }
     optional = {

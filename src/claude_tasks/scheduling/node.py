@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from claude_tasks.domain.errors import StorageError
 
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class UsageKeeping(Protocol):
+    """The thread that asks about usage."""
+
+    failure: BaseException | None
+
+    def start(self) -> None:
+        """Wait to be asked."""
+        ...
+
+    def stop(self) -> None:
+        """End. Repeatable."""
+        ...
+
+
 class RunningNode:
     """The service: `start` reports failure, `stop` blocks until all is quiet, both repeatable."""
 
@@ -32,10 +46,11 @@ class RunningNode:
         lock: LifetimeLock,
         engine: EngineThread,
         keeper: KeeperThread | None,
+        usage: UsageKeeping | None,
         standing: Standing,
         close: Callable[[], None],
     ) -> None:
-        """``keeper`` is None for a node that does not stand for the lease.
+        """Without a ``keeper`` it does not stand for the lease, without ``usage`` it asks nobody.
 
         ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
         ``store`` at the end.
@@ -46,6 +61,7 @@ class RunningNode:
         self._lock = lock
         self._engine = engine
         self._keeper = keeper
+        self._usage = usage
         self._standing = standing
         self._close = close
         self._started = False
@@ -59,7 +75,8 @@ class RunningNode:
     def failure(self) -> BaseException | None:
         """What ended one of the node's threads; whoever runs the node must end it then."""
         keeper = None if self._keeper is None else self._keeper.failure
-        return self._engine.failure or keeper
+        usage = None if self._usage is None else self._usage.failure
+        return self._engine.failure or keeper or usage
 
     def start(self) -> None:
         """Be alive, then known, then at work. Errors: `StorageError`, `OSError`."""
@@ -67,6 +84,8 @@ class RunningNode:
             return
         self._lock.acquire()
         self._store.register_node(self.node)
+        if self._usage is not None:
+            self._usage.start()
         self._engine.start()
         if self._keeper is not None:
             self._keeper.start()
@@ -84,6 +103,8 @@ class RunningNode:
         if self._keeper is not None:
             self._keeper.stop()
         self._engine.stop()
+        if self._usage is not None:
+            self._usage.stop()
         self._lock.release(tidy=self._leave_register())
         self._close()
 

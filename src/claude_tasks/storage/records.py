@@ -29,7 +29,7 @@ def task_from_row(row: Sequence[Any]) -> Task:
         extra_args=_list(row[15]),
         overlap=Overlap(task.overlap),
         catchup=Catchup(task.catchup),
-        on_usage_limit=OnUsageLimit(task.on_usage_limit),
+        on_usage_limit=None if task.on_usage_limit is None else OnUsageLimit(task.on_usage_limit),
         tags=_list(row[25]),
     )
 
@@ -71,7 +71,7 @@ def column_values(columns: Mapping[str, object]) -> dict[str, object]:
 def outcome_values(outcome: Outcome) -> dict[str, object]:
     """The columns of a run that its outcome fills."""
     values = outcome._asdict()
-    del values["transient"]
+    del values["transient"], values["resets_at"]
     values["permission_denials"] = json.dumps(list(outcome.permission_denials), ensure_ascii=False)
     return values
 

@@ -43,7 +43,8 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     assert connection.execute("SELECT version, name FROM schema_migrations").fetchall() == [
-        (1, "initial")
+        (1, "initial"),
+        (2, "usage"),
     ]
     connection.close()
 

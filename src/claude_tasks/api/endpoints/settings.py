@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from claude_tasks.api import documents
 from claude_tasks.api.endpoint import Answer, Call, endpoint
-from claude_tasks.api.metrics import CONTENT_TYPE, render, snapshot_of
+from claude_tasks.api.metrics import CONTENT_TYPE, UsageFigure, render, snapshot_of
 from claude_tasks.operations.usage import usage_view
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ async def put_settings(call: Call) -> Answer:
 @endpoint("GET", "/usage", tag="server", answer=documents.Usage, errors=(503,))
 async def usage(call: Call) -> Answer:
     """How much of the agent's usage windows is spent."""
-    return Answer(usage_view(await call.backend.desk.do(lambda o: o.usage.usage())))
+    desk = call.backend.desk
+    if await desk.do(lambda o: o.usage.is_stale()):
+        await asyncio.to_thread(call.backend.refresh_usage)
+    return Answer(await desk.do(lambda o: usage_view(*o.usage.usage_now())))
 
 
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
@@ -52,11 +56,19 @@ async def metrics(call: Call) -> Answer:
 
     def look(operations: Operations) -> bytes:
         enabled, disabled = operations.tasks.count()
-        return render(snapshot_of(operations.status.status(), enabled, disabled), ledger)
+        usage = _figures(operations)
+        return render(snapshot_of(operations.status.status(), enabled, disabled, usage), ledger)
 
     body = await desk.do(look)
     # The charset is the framework's to add.
     return Answer(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
+
+
+def _figures(operations: Operations) -> list[UsageFigure]:
+    """What is known of usage; nobody is asked for a page of figures."""
+    reading = operations.usage.last_reading()
+    windows = () if reading is None else reading.windows
+    return [UsageFigure(w.name, w.utilization, w.resets_at) for w in windows]
 
 
 ENDPOINTS = (health, get_settings, put_settings, usage, metrics)

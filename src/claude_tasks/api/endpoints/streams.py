@@ -27,7 +27,7 @@ _PAGE = 1000
 
 @endpoint("GET", "/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE)
 async def events(call: Call) -> AsyncIterator[bytes]:
-    """Every change of tasks, runs, nodes, settings and the lease, as server-sent events.
+    """Every change of tasks, runs, nodes, settings, usage and the lease, as server-sent events.
 
     ``id`` counts changes: a client that comes back with Last-Event-ID gets what it missed, or the
     event ``reset`` where that was too much: it must read everything anew.
@@ -107,6 +107,12 @@ async def _told(backend: Backend, changes: list[Change]) -> bytes:
     return b"".join(await backend.desk.do(look))
 
 
+def _usage_news(operations: Operations) -> dict[str, Any]:
+    reading = operations.usage.last_reading()
+    windows = () if reading is None else reading.windows
+    return {"windows": {window.name: window.utilization for window in windows}}
+
+
 def _last_of_each(changes: list[Change]) -> list[Change]:
     """Of several changes of one thing the newest tells all."""
     newest = {(change.topic, change.ref): change for change in changes}
@@ -129,6 +135,8 @@ def _news(operations: Operations, change: Change) -> dict[str, Any]:
                 "enabled": task.enabled,
                 "deleted": deleted,
             }
+        if change.topic == "usage":
+            return {**news, **_usage_news(operations)}
     except NotFoundError:  # nothing is ever removed; but the feed must not end if it were
         return news
     return news

@@ -93,6 +93,7 @@ def _prepare(context: Context, agent: str) -> str:
         from claude_tasks.standin import install  # noqa: PLC0415 (the same)
 
         environment.pop("CLAUDE_TASKS_CLAUDE_BIN", None)
+        environment["CLAUDE_TASKS_DISABLE_USAGE_CHECK"] = "1"  # it has no subscription
         binary = install(Path(root, "bin"))
         Path(data, "config.toml").write_text(f"claude_bin = '{binary}'\n", "utf-8")
     context.use_settings(load_settings(environment, {"data": str(data)}))

@@ -4,7 +4,8 @@ r.id, r.task_id, t.name, r.trigger, r.scheduled_for, r.state, r.reason, r.attemp
 r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started_at, r.ended_at,
 r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
 r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,
-r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path
+r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path,
+r.resumes
 
 -- name: get_run
 -- One run.
@@ -56,9 +57,36 @@ SELECT id, task_id, room FROM placed WHERE place <= room ORDER BY id LIMIT :limi
 
 -- name: claim_run
 -- queued -> running, by exactly one node.
+-- What was said of its waiting is over.
 UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id,
-    lease_epoch = :epoch, started_at = :at
+    lease_epoch = :epoch, started_at = :at, reason = NULL,
+    error = CASE WHEN reason = 'usage_threshold' THEN NULL ELSE error END
 WHERE id = :run_id AND state = 'queued'
+
+-- name: usage_rule
+-- What a run does when usage stands in its way. A one-off must not be used up by it, nor must what
+-- has begun be dropped, unless somebody asked for that.
+SELECT COALESCE(t.on_usage_limit,
+                CASE WHEN t.cron_expr = '' AND r.trigger = 'schedule' THEN 'defer' ELSE :rule END),
+       r.attempt
+FROM task_runs r JOIN tasks t ON t.id = r.task_id WHERE r.id = :run_id
+
+-- name: skip_for_usage
+-- queued -> skipped.
+UPDATE task_runs SET state = 'skipped', reason = 'usage_threshold', error = :text, ended_at = :at,
+    skipped_count = 1
+WHERE id = :run_id AND state = 'queued'
+
+-- name: defer_for_usage
+-- It waits for the reset, and says so.
+UPDATE task_runs SET not_before = :until, reason = 'usage_threshold', error = :text
+WHERE id = :run_id AND state = 'queued'
+
+-- name: rearm_one_off
+-- A one-off whose run never got as far as its agent: it gets another tick. Its own time stays.
+UPDATE tasks SET enabled = 1, cursor_at = scheduled_at - 1, next_run_at = :rearm_at
+WHERE id = (SELECT task_id FROM task_runs WHERE id = :run_id)
+  AND cron_expr = '' AND enabled = 0 AND deleted_at IS NULL AND next_run_at IS NULL
 
 -- name: mark_last_run
 -- The run a task last began.
@@ -107,7 +135,7 @@ UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_bef
     claimed_by = NULL, started_at = NULL, session_id = :session_id, model = :model,
     cost_usd = :cost_usd, input_tokens = :input_tokens, output_tokens = :output_tokens,
     cache_read_tokens = :cache_read_tokens, cache_creation_tokens = :cache_creation_tokens,
-    num_turns = :num_turns
+    num_turns = :num_turns, resumes = resumes + :resumes, reason = :waits_for
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
 -- name: drop_of_deleted

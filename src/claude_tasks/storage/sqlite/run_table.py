@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, NotFoundError
+from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.planned import PlannedRow
-from claude_tasks.domain.run import AT_ONCE
-from claude_tasks.domain.store_records import Claimed, Finish, RunFacts, RunFilter
+from claude_tasks.domain.run import AT_ONCE, Reason
+from claude_tasks.domain.store_records import Claimed, Finish, RunFacts, RunFilter, TurnedAway
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Run, Trigger
+    from claude_tasks.domain.store_records import UsageBlock
 
 
+_EVERYTHING = 1_000_000
 _IDS_AT_ONCE = 500
 """Parameters of one statement: well under any build's limit."""
 
@@ -127,6 +130,36 @@ class RunTable(Tables):
                 self._claim(run_id, node_id=node_id, epoch=epoch, at=at)
             return [self._claimed(run_id) for run_id in ids]
 
+    def has_startable(self, node_id: str, *, leading: bool, at: int) -> bool:
+        """Whether a run of this node could start, were there room for it."""
+        return Queue(self._connection, node_id, leading=leading, at=at).has_startable()
+
+    def turn_away(
+        self, node_id: str, *, term: Term | None, block: UsageBlock, at: int
+    ) -> TurnedAway:
+        """Skip or defer the runs that could start now."""
+        queue = Queue(self._connection, node_id, leading=term is not None, at=at)
+        with self._connection.write():
+            if term is not None:
+                require_term(self._connection, term)
+            ids = queue.choose(limit=_EVERYTHING, per_node=False, own_limit=None)
+            deferred = [self._turn_away(run_id, block, at=at) for run_id in ids]
+        return TurnedAway(skipped=deferred.count(False), deferred=deferred.count(True))
+
+    def _turn_away(self, run_id: int, block: UsageBlock, *, at: int) -> bool:
+        """Whether the run was deferred."""
+        sql = load("runs")
+        asked = {"run_id": run_id, "rule": "defer" if block.defers else "skip"}
+        rule, attempt = self._connection.rows(sql["usage_rule"], asked)[0]
+        defers = bool(rule == "defer" or attempt > 1)
+        until = f"; deferred until {to_rfc3339(block.until)}" if defers else ""
+        self._connection.execute(
+            sql["defer_for_usage" if defers else "skip_for_usage"],
+            {"run_id": run_id, "text": block.text + until, "until": block.until, "at": at},
+        )
+        self._note("run", run_id, at)
+        return defers
+
     def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:
         """When the next queued run of this node may start."""
         start: int | None = self._connection.value(
@@ -149,6 +182,7 @@ class RunTable(Tables):
         not_before: int,
         spent: Outcome | None,
         at: int,
+        resumes: bool = False,
     ) -> bool:
         """Put a running run back into the queue."""
         sql = load("runs")
@@ -162,6 +196,8 @@ class RunTable(Tables):
         if spent is not None:
             name = "requeue_run"
             parameters.update(outcome_values(spent))
+            parameters["resumes"] = int(resumes)
+            parameters["waits_for"] = Reason.USAGE_LIMIT if resumes else None
         with self._connection.write():
             won = self._connection.execute(sql[name], parameters).rowcount == 1
             if won:
@@ -248,6 +284,9 @@ class RunTable(Tables):
         won = self._connection.execute(load("runs")["finish_run"], parameters).rowcount == 1
         if won:
             self._note("run", finish.run_id, at)
+        if won and finish.rearm_at is not None:
+            rearmed = {"run_id": finish.run_id, "rearm_at": finish.rearm_at}
+            self._connection.execute(load("runs")["rearm_one_off"], rearmed)
         return won
 
     def _swap(self, name: str, parameters: dict[str, Any], *, run_id: int, at: int) -> bool:

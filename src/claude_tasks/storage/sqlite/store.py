@@ -11,6 +11,7 @@ from claude_tasks.storage.sqlite.run_table import RunTable
 from claude_tasks.storage.sqlite.settings_table import SettingsTable
 from claude_tasks.storage.sqlite.task_table import TaskTable
 from claude_tasks.storage.sqlite.tick_table import TickTable
+from claude_tasks.storage.sqlite.usage_table import UsageTable
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Store
@@ -20,7 +21,14 @@ DEFAULT_BUSY_TIMEOUT = 5.0
 
 
 class SqliteStore(
-    TaskTable, RunTable, TickTable, LeaseTable, NodeTable, SettingsTable, ChangeTable
+    TaskTable,
+    RunTable,
+    TickTable,
+    LeaseTable,
+    NodeTable,
+    SettingsTable,
+    UsageTable,
+    ChangeTable,
 ):
     """`claude_tasks.domain.ports.Store` in one SQLite file."""
 

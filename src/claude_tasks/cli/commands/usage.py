@@ -1,0 +1,52 @@
+"""``usage``: how much of the agent's usage windows is spent, and what is in the way."""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Pairs, Result, Toned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Block
+    from claude_tasks.operations.usage import UsageStatus
+
+DESCRIPTION = "Asks where nothing is known that is younger than a minute; all processes share it."
+EXAMPLES = """
+claude-tasks usage
+claude-tasks usage --json | jq .five_hour.utilization
+"""
+
+
+def configure(_parser: Parser) -> None:
+    """No flags of its own."""
+
+
+def run(context: Context, _arguments: Namespace) -> Result:
+    """Look."""
+    from claude_tasks.operations.usage import usage_view  # noqa: PLC0415 (not for --help)
+
+    if context.operations.usage.is_stale():
+        context.refresh_usage()
+    status, at = context.operations.usage.usage_now()
+    notes = [] if status.trouble is None else [status.trouble]
+    return Result(data=lambda: usage_view(status, at), text=lambda: _text(status, at), notes=notes)
+
+
+def _text(status: UsageStatus, at: int) -> list[Block]:
+    from claude_tasks.domain.instant import human_duration  # noqa: PLC0415 (only text)
+    from claude_tasks.domain.usage import BUCKETS  # noqa: PLC0415 (only text)
+    from claude_tasks.domain.usage_text import window_name, window_text  # noqa: PLC0415 (the same)
+
+    names = [*BUCKETS, *(w.name for w in status.reading.windows if w.name not in BUCKETS)]
+    pairs = []
+    for name in names:
+        label, said = window_name(name), window_text(status.reading.window(name), at=at)
+        blocks = status.blocking is not None and status.blocking.name == name
+        text = said.removeprefix(f"{label} ")
+        pairs.append((label, Toned(f"{text}: no run starts", "bad") if blocks else text))
+    pairs.append(("threshold", f"{status.threshold:g} %"))
+    pairs.append(("known from", f"{status.reading.source}, {human_duration(status.age_ms)} ago"))
+    return [Pairs(pairs)]

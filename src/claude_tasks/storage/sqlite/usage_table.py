@@ -1,0 +1,54 @@
+"""What is known of the agent's usage windows: one row that all processes share."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.sqlite.tables import Tables
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class UsageTable(Tables):
+    """The room of usage."""
+
+    def read_usage(self) -> Snapshot:
+        """The last good reading, and the last failure where that is newer."""
+        row = self._connection.rows(load("usage")["read_usage"])[0]
+        windows, source, read_at, code, failure, failed_at, retry_at, failures = row
+        reading = None if windows is None else Reading(_windows(windows), source, read_at)
+        failed = None if code is None else Failure(code, failure, failed_at, retry_at, failures)
+        return Snapshot(reading, failed)
+
+    def begin_asking(self, node_id: str, *, at: int, until: int) -> bool:
+        """Ask for all processes; False while another does."""
+        parameters = {"node_id": node_id, "at": at, "until": until}
+        with self._connection.write():
+            return self._connection.execute(load("usage")["begin_asking"], parameters).rowcount == 1
+
+    def record_reading(self, reading: Reading) -> None:
+        """An answer."""
+        windows = {
+            window.name: [window.utilization, window.resets_at] for window in reading.windows
+        }
+        self._write(
+            "record_reading",
+            {"windows": json.dumps(windows), "source": reading.source, "at": reading.at},
+        )
+
+    def record_failure(self, failure: Failure) -> None:
+        """Why there is none."""
+        self._write("record_failure", failure._asdict())
+
+    def _write(self, name: str, parameters: dict[str, Any]) -> None:
+        with self._connection.write():
+            self._connection.execute(load("usage")[name], parameters)
+            self._note("usage", "snapshot", parameters["at"])
+
+
+def _windows(text: str) -> tuple[Window, ...]:
+    return tuple(Window(name, *values) for name, values in json.loads(text).items())

@@ -1,0 +1,148 @@
+"""The agent's own CLI, asked by its control protocol: one line in, one line out, no model call."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
+from claude_tasks.usage.windows import reading_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from claude_tasks.domain.usage import Reading
+
+NAME = "cli"
+SECONDS = 10.0
+_LARGEST = 1 << 20
+_BLOCK = 1 << 16
+_REQUEST_ID = "usage"
+_FLAGS = ("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
+_REQUEST = {
+    "type": "control_request",
+    "request_id": _REQUEST_ID,
+    "request": {"subtype": "get_usage", "skip_behaviors": True},
+}
+
+
+class CliSource:
+    """``claude -p`` with a `get_usage` control request on its standard input."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        find_agent: Callable[[], str],
+        environment: Mapping[str, str],
+        *,
+        folder: str,
+        seconds: float,
+    ) -> None:
+        """``find_agent`` raises `SpawnError`; the process works in ``folder`` for ``seconds``."""
+        self._find_agent = find_agent
+        self._environment = environment
+        self._folder = folder
+        self._seconds = seconds
+
+    def ask(self, *, at: int) -> Reading:
+        """What it says. Errors: `UsageUnavailableError`."""
+        answer = self._response()
+        if not answer.get("rate_limits_available"):
+            raise UsageUnavailableError(
+                "the agent knows of no subscription: it is not logged in, or billed otherwise",
+                hint="log in with: claude, then /login",
+                code="no_credentials",
+            )
+        if not isinstance(answer.get("rate_limits"), dict):
+            raise UsageUnavailableError(
+                "the agent could not learn its usage itself", code="usage_unreachable"
+            )
+        return reading_of(answer["rate_limits"], source=NAME, at=at)
+
+    def _response(self) -> dict[str, Any]:
+        process = self._start()
+        try:
+            return _response_in(self._first_answer(process))
+        finally:
+            # Its session is its own: whatever it started goes with it.
+            _end(process)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [self._find_agent(), *_FLAGS],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=self._folder,
+                env=dict(self._environment),
+                start_new_session=True,
+            )
+        except (SpawnError, OSError) as error:
+            raise UsageUnavailableError(
+                f"the agent could not be asked: {error}", code="usage_no_agent"
+            ) from error
+
+    def _first_answer(self, process: subprocess.Popen[bytes]) -> bytes:
+        """The line that answers. Errors: `UsageUnavailableError` when none comes in time."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(_REQUEST).encode() + b"\n")
+            process.stdin.close()  # nothing more will be asked
+        except BrokenPipeError:
+            raise _silent() from None
+        deadline = time.monotonic() + self._seconds
+        seen = b""
+        while len(seen) < _LARGEST:
+            ready, _, _ = select.select(
+                [process.stdout], [], [], max(0.0, deadline - time.monotonic())
+            )
+            if not ready:
+                raise UsageUnavailableError(
+                    f"the agent did not answer within {self._seconds:g} s", code="usage_timeout"
+                )
+            block = os.read(process.stdout.fileno(), _BLOCK)
+            if not block:
+                break
+            *lines, seen = (seen + block).split(b"\n")
+            for line in lines:
+                if b'"control_response"' in line:
+                    return line
+        raise _silent()
+
+
+def _silent() -> UsageUnavailableError:
+    return UsageUnavailableError(
+        "the agent ended without an answer about usage", code="usage_garbage"
+    )
+
+
+def _response_in(line: bytes) -> dict[str, Any]:
+    try:
+        response = json.loads(line)["response"]
+        answer = response["response"] if response["subtype"] == "success" else None
+    except (ValueError, LookupError, TypeError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise UsageUnavailableError(
+            "the agent does not know how to tell its usage", code="usage_garbage"
+        )
+    return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait()

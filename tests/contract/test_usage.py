@@ -1,0 +1,201 @@
+"""Usage in the store: one record for all processes, and what it does to runs that wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_tasks.domain.errors import LeadershipLostError
+from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.store_records import Finish, RunFilter, TurnedAway, UsageBlock
+from claude_tasks.domain.tick import plan_ticks
+from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.operations.tasks import TaskOperations
+from support.builders import MINUTELY, add_task, completed, lead
+from support.clock import START, FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.lease import Term
+    from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.run import Run
+
+MINUTE = 60_000
+RESET = START + 60 * MINUTE
+READING = Reading((Window("five_hour", 91.5, RESET), Window("seven_day", 3, None)), "cli", START)
+FAILURE = Failure("usage_timeout", "nobody answered", START + 5, START + 30_005, 2)
+
+
+def block(*, defers: bool = False) -> UsageBlock:
+    return UsageBlock("usage: the 5-hour window is full", RESET, defers)
+
+
+def fire(store: Store, *, at: int) -> Term:
+    term = lead(store, at=at)
+    store.record_ticks(
+        term, [plan_ticks(t, at=at) for t in store.due_tasks(at=at, limit=99)], at=at
+    )
+    return term
+
+
+def _of(task_id: int) -> RunFilter:
+    return RunFilter(task_id=task_id)
+
+
+def manual(store: Store, task_id: int) -> Run:
+    return store.add_run(task_id, trigger=Trigger.MANUAL, assigned_to=None, at=START)
+
+
+def test_the_last_good_answer_outlives_failures(store: Store) -> None:
+    assert store.read_usage() == Snapshot(None, None)
+    store.record_failure(FAILURE)
+    assert store.read_usage() == Snapshot(None, FAILURE)
+    store.record_reading(READING)
+    assert store.read_usage() == Snapshot(READING, None)
+    store.record_failure(FAILURE)
+    assert store.read_usage() == Snapshot(READING, FAILURE)
+
+
+def test_one_asks_for_all_until_its_time_is_up(
+    store: Store, open_another: Callable[[], Store]
+) -> None:
+    other = open_another()
+    assert store.begin_asking("a", at=START, until=START + 30_000)
+    assert not other.begin_asking("b", at=START + 1, until=START + 30_001)
+    assert other.begin_asking("b", at=START + 30_000, until=START + 60_000)
+    other.record_failure(FAILURE)
+    assert store.begin_asking("a", at=START + 30_001, until=START + 60_001)
+    store.record_reading(READING)
+    assert other.begin_asking("b", at=START + 30_002, until=START + 60_002)
+
+
+def test_a_clock_set_back_leaves_nobody_asking_for_ever(store: Store) -> None:
+    assert store.begin_asking("a", at=START + 10**9, until=START + 10**9 + 30_000)
+    assert store.begin_asking("b", at=START, until=START + 30_000)
+
+
+def test_news_of_usage_are_in_the_feed(store: Store) -> None:
+    before = store.last_change()
+    store.record_reading(READING)
+    assert [change.topic for change in store.changes_since(before)] == ["usage"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "defers", "state"),
+    [
+        (None, False, State.SKIPPED),
+        (None, True, State.QUEUED),
+        ("skip", True, State.SKIPPED),
+        ("defer", False, State.QUEUED),
+    ],
+)
+def test_a_full_window_skips_or_defers_by_the_tasks_rule(
+    store: Store,
+    rule: str | None,
+    defers: bool,  # noqa: FBT001 (a parameter of the test)
+    state: State,
+) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY, on_usage_limit=rule)
+    term = fire(store, at=START + MINUTE)
+    at = START + MINUTE + 5
+    turned = store.turn_away("node-a", term=term, block=block(defers=defers), at=at)
+    [run] = store.list_runs(_of(task.id))
+    assert (run.state, run.reason) == (state, Reason.USAGE_THRESHOLD)
+    assert run.error is not None
+    assert run.error.startswith("usage: the 5-hour window is full")
+    if state is State.SKIPPED:
+        assert (run.ended_at, run.skipped_count, turned) == (at, 1, TurnedAway(1, 0))
+    else:
+        assert "deferred until 2026-" in run.error
+        assert (run.not_before, turned) == (RESET, TurnedAway(0, 1))
+        assert store.next_start_at("node-a", leading=True, after=at) == RESET
+
+
+def test_a_one_off_is_deferred_unless_its_owner_said_skip(store: Store) -> None:
+    tasks = [
+        add_task(store, at=START, scheduled_at=START, name=str(rule), on_usage_limit=rule)
+        for rule in (None, "skip")
+    ]
+    term = fire(store, at=START)
+    store.turn_away("node-a", term=term, block=block(), at=START)
+    states = [store.list_runs(_of(task.id))[0].state for task in tasks]
+    assert states == [State.QUEUED, State.SKIPPED]
+
+
+def test_a_deferred_run_begins_clean_after_the_reset(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    manual(store, task.id)
+    term = lead(store, at=START)
+    store.turn_away("node-a", term=term, block=block(defers=True), at=START)
+    claim: dict[str, Any] = {"term": term, "limit": 8, "per_node": False}
+    assert store.claim_runs("node-a", at=RESET - 1, **claim) == []
+    [claimed] = store.claim_runs("node-a", at=RESET, **claim)
+    assert (claimed.run.reason, claimed.run.error) == (None, None)
+
+
+def test_what_has_begun_before_is_never_dropped(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY, on_usage_limit="skip", max_retries=1)
+    run = manual(store, task.id)
+    term = lead(store, at=START)
+    store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
+    failed = completed(at=START, state=State.FAILED, reason=Reason.AGENT_ERROR, error="first try")
+    store.requeue_run(run.id, claim=1, attempt=2, not_before=0, spent=failed, at=START)
+    store.turn_away("node-a", term=term, block=block(), at=START)
+    assert store.get_run(run.id).state is State.QUEUED
+
+
+def test_a_leader_of_the_past_turns_nobody_away(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    run = manual(store, task.id)
+    term = lead(store, at=START)
+    lead(store, at=START, node_id="node-b")
+    with pytest.raises(LeadershipLostError):
+        store.turn_away("node-a", term=term, block=block(), at=START)
+    assert store.get_run(run.id).state is State.QUEUED
+
+
+def test_a_one_off_that_failed_its_preflight_gets_another_tick(store: Store) -> None:
+    task = add_task(store, at=START, scheduled_at=START)
+    term = fire(store, at=START)
+    [claimed] = store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
+    refused = completed(at=START, state=State.FAILED, reason=Reason.PREFLIGHT, error="why")
+    again = START + MINUTE
+    store.finish_runs([Finish(claimed.run.id, 1, refused, "/log", rearm_at=again)], at=START)
+    task = store.get_task(task.id)
+    assert (task.enabled, task.next_run_at, task.scheduled_at) == (True, again, START)
+    term = fire(store, at=again)
+    states = [run.state for run in store.list_runs(_of(task.id))]
+    assert states == [State.QUEUED, State.FAILED]
+    assert not store.get_task(task.id).enabled
+
+
+def test_a_one_off_moved_meanwhile_keeps_its_new_time(store: Store) -> None:
+    task = add_task(store, at=START, scheduled_at=START)
+    term = fire(store, at=START)
+    [claimed] = store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
+    later = START + 9 * MINUTE
+    TaskOperations(store, FakeClock()).edit(task.id, {"scheduled_at": later})
+    refused = completed(at=START, state=State.FAILED, reason=Reason.PREFLIGHT, error="why")
+    finish = Finish(claimed.run.id, 1, refused, "/log", rearm_at=START + MINUTE)
+    store.finish_runs([finish], at=START)
+    assert store.get_task(task.id).next_run_at == later
+
+
+def test_a_run_goes_on_once_in_its_session(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    run = manual(store, task.id)
+    term = lead(store, at=START)
+    store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
+    limited = completed(
+        at=START, state=State.FAILED, reason=Reason.USAGE_LIMIT, session_id="s", error="limit"
+    )
+    store.requeue_run(
+        run.id, claim=1, attempt=2, not_before=RESET, spent=limited, at=START, resumes=True
+    )
+    waiting = store.get_run(run.id)
+    assert (waiting.state, waiting.reason, waiting.resumes) == (
+        State.QUEUED, Reason.USAGE_LIMIT, 1,
+    )  # fmt: skip
+    assert waiting.session_id == "s"

@@ -1,0 +1,78 @@
+"""What is known of usage decides whether runs start: every case of the decision."""
+
+from __future__ import annotations
+
+import pytest
+
+from claude_tasks.domain.usage import (
+    FRESH_MS,
+    USABLE_MS,
+    Answer,
+    Failure,
+    Reading,
+    Snapshot,
+    Window,
+    judge,
+)
+from claude_tasks.domain.usage_text import failure_text, over_text
+
+AT = 1_790_000_000_000
+HOUR = 3_600_000
+
+
+def reading(five: float, seven: float, *, at: int = AT, resets_in: int | None = HOUR) -> Reading:
+    resets_at = None if resets_in is None else AT + resets_in
+    return Reading(
+        (Window("five_hour", five, resets_at), Window("seven_day", seven, resets_at)), "cli", at
+    )
+
+
+def failure(*, at: int = AT, retry_in: int = 30_000) -> Failure:
+    return Failure("usage_timeout", "nobody answered", at, at + retry_in)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        (Snapshot(None, None), Answer.ASK),
+        (Snapshot(reading(10, 10), None), Answer.GO),
+        (Snapshot(reading(79.9, 79.9), None), Answer.GO),
+        (Snapshot(reading(80, 10), None), Answer.OVER),
+        (Snapshot(reading(10, 80), None), Answer.OVER),
+        (Snapshot(reading(95, 10, resets_in=-1), None), Answer.GO),  # reset meanwhile
+        (Snapshot(reading(95, 10, resets_in=None), None), Answer.OVER),
+        (Snapshot(reading(10, 10, at=AT - FRESH_MS), None), Answer.ASK),
+        (Snapshot(reading(10, 10, at=AT + 60_000), None), Answer.ASK),  # the clock was set back
+        (Snapshot(None, failure()), Answer.UNAVAILABLE),
+        (Snapshot(None, failure(at=AT - 40_000)), Answer.ASK),  # its time is up
+        (Snapshot(None, failure(at=AT + 40_000)), Answer.ASK),
+        (Snapshot(reading(10, 10, at=AT - FRESH_MS), failure()), Answer.GO),
+        (Snapshot(reading(90, 10, at=AT - FRESH_MS), failure()), Answer.OVER),
+        (Snapshot(reading(10, 10, at=AT - USABLE_MS), failure()), Answer.UNAVAILABLE),
+        (Snapshot(reading(10, 10), failure(at=AT - 1)), Answer.GO),
+    ],
+)
+def test_what_is_known_decides(snapshot: Snapshot, expected: Answer) -> None:
+    assert judge(snapshot, threshold=80, at=AT).answer is expected
+
+
+def test_of_two_full_windows_the_one_that_lasts_longer_blocks() -> None:
+    both = Reading(
+        (Window("five_hour", 99, AT + HOUR), Window("seven_day", 85, AT + 50 * HOUR)), "cli", AT
+    )
+    judgement = judge(Snapshot(both, None), threshold=80, at=AT)
+    assert judgement.blocking == Window("seven_day", 85, AT + 50 * HOUR)
+    text = over_text(judgement, threshold=80, at=AT)
+    assert text == (
+        "usage: the 7-day window is at the threshold of 80 % "
+        "(5-hour 99 %, resets in 1h, 7-day 85 %, resets in 2d 2h)"
+    )
+
+
+def test_an_old_answer_shows_its_age_and_a_failure_its_cause() -> None:
+    snapshot = Snapshot(reading(90, 10, at=AT - 600_000), failure())
+    assert "; 10m old)" in over_text(judge(snapshot, threshold=80, at=AT), threshold=80, at=AT)
+    late = Snapshot(reading(10, 10, at=AT - USABLE_MS), failure())
+    assert failure_text(judge(late, threshold=80, at=AT), at=AT) == (
+        "usage could not be checked: nobody answered (usage_timeout); the last answer is 15m old"
+    )
