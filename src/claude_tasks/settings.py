@@ -42,6 +42,15 @@ class Settings(NamedTuple):
     usage_url: str = "https://api.anthropic.com/api/oauth/usage"
     usage_timeout: float = 10.0
     on_usage_limit: str = "skip"
+    notify_on: str = "failure"
+    discord_webhook: str | None = None
+    slack_webhook: str | None = None
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
+    apprise_url: str | None = None
+    heartbeat_url: str | None = None
+    heartbeat_interval: float = 60.0
+    overdue_after: float = 300.0
 
     @property
     def folder(self) -> DataFolder:
@@ -83,6 +92,15 @@ _RULES: dict[str, _Rule] = {
     "usage_url": _Rule(str),
     "usage_timeout": _Rule(float, lowest=0.1, highest=14),
     "on_usage_limit": _Rule(str, words=("skip", "defer")),
+    "notify_on": _Rule(str, words=("failure", "always", "change")),
+    "discord_webhook": _Rule(str),
+    "slack_webhook": _Rule(str),
+    "webhook_url": _Rule(str),
+    "webhook_secret": _Rule(str),
+    "apprise_url": _Rule(str),
+    "heartbeat_url": _Rule(str),
+    "heartbeat_interval": _Rule(float, lowest=1),
+    "overdue_after": _Rule(float, lowest=10),
 }
 
 

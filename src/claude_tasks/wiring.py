@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.domain.ports import Clock, Execution, Store
     from claude_tasks.domain.run import Run
+    from claude_tasks.notify.notifier import NotifierThread
     from claude_tasks.operations.facade import Operations
     from claude_tasks.scheduling.engine import Engine, EngineThread
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
@@ -32,6 +33,8 @@ _NO_LIMIT = 1_000_000
 _PROMPT_BUSY_TIMEOUT = 0.5
 """Seconds, for what had better fail than wait: the renewal of a lease while trust lasts, a node's
 goodbye, the request of a client (503: try again)."""
+_HEALTHY_SECONDS = 5.0
+"""Since the engine's last pass: a leader that hangs must not say that it lives."""
 _LOOP_BUSY_TIMEOUT = 0.05
 """Seconds for which the event loop may stand still: it reads only, which hardly ever waits."""
 
@@ -76,8 +79,9 @@ def build_node(
     thread = EngineThread(engine, execution, close=store.close)
     if usage is not None:
         usage.tell(thread.wake)
-    keeper = None
+    keeper = notifier = None
     if schedules:
+        notifier = _build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
         keeper = _build_keeper(
             settings,
             node,
@@ -100,7 +104,7 @@ def build_node(
         lock=LifetimeLock(settings.folder.nodes, node.id),
         engine=thread,
         keeper=keeper,
-        usage=usage,
+        helpers=[helper for helper in (usage, notifier) if helper is not None],
         standing=standing,
         close=front.close,
     )
@@ -172,6 +176,35 @@ def _build_engine(
         rescues=not node.scheduler,
     )
     return engine, execution
+
+
+def _build_notifier(
+    settings: Settings, node: Node, *, standing: Standing, clock: Clock, engine: Engine
+) -> NotifierThread:
+    """Who sends messages while this node leads, on a thread and a connection of its own."""
+    from claude_tasks.notify.notifier import Defaults, Notifier, NotifierThread  # noqa: PLC0415
+
+    store = open_data(settings, clock=clock)
+    notifier = Notifier(
+        store=store,
+        clock=clock,
+        defaults=Defaults(
+            notify_on=settings.notify_on,
+            discord=settings.discord_webhook,
+            slack=settings.slack_webhook,
+            webhook=settings.webhook_url,
+            apprise=settings.apprise_url,
+            webhook_secret=settings.webhook_secret,
+            heartbeat_url=settings.heartbeat_url,
+            heartbeat_interval_ms=round(settings.heartbeat_interval * 1000),
+            overdue_after_ms=round(settings.overdue_after * 1000),
+        ),
+        leads=lambda: standing.term() is not None,
+        healthy=lambda: clock.monotonic() - engine.progressed_at() < _HEALTHY_SECONDS,
+        host=node.host,
+        version=node.version,
+    )
+    return NotifierThread(notifier, close=store.close)
 
 
 def _build_preflight(

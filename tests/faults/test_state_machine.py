@@ -89,6 +89,9 @@ class ModelExecution:
         self._agents.start((claimed.run.id, claimed.run.claim))
         self._watched[claimed.run.id, claimed.run.claim] = claimed.run
 
+    def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
+        raise AssertionError(f"without a preflight nothing is refused: {claimed}, {why}, {at}")
+
     def adopt(self, run: Run, task: Task) -> None:
         assert task.id == run.task_id
         self._watched[run.id, run.claim] = run

@@ -10,8 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.task import PERMISSION_MODES, Catchup, OnUsageLimit, Overlap
-from claude_tasks.operations.validation import NAME_LIMIT, NOTIFY_ON, RANGES
+from claude_tasks.domain.task import NOTIFY_ON, PERMISSION_MODES, Catchup, OnUsageLimit, Overlap
+from claude_tasks.operations.validation import NAME_LIMIT, RANGES
 
 LARGEST_ID = 2**63 - 1
 _TIME = {"format": "date-time"}
@@ -67,6 +67,8 @@ class _Changes(Struct, kw_only=True, forbid_unknown_fields=True):
     on_usage_limit: OnUsageLimit | UnsetType | None = UNSET
     notify_on: NotifyOn | UnsetType | None = UNSET
     tags: list[Text] | UnsetType = UNSET
+    webhook_url: Text | UnsetType | None = UNSET
+    apprise_url: Text | UnsetType | None = UNSET
 
 
 class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +113,8 @@ class Task(Struct, kw_only=True):
     working_dir: str
     discord_webhook: str | UnsetType = UNSET
     slack_webhook: str | UnsetType = UNSET
+    webhook_url: str | UnsetType = UNSET
+    apprise_url: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     permission_mode: str | UnsetType = UNSET
     enabled: bool

@@ -11,7 +11,7 @@ from claude_tasks.operations.views import task_view
 if TYPE_CHECKING:
     from claude_tasks.domain.store_records import TaskSummary
 
-SECRETS = ("discord_webhook", "slack_webhook")
+SECRETS = ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url")
 """Whoever knows such an address can post there: it is for those who may change it."""
 
 

@@ -8,7 +8,15 @@ from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.schedule.duration import parse_duration
-from claude_tasks.domain.task import ONE_OFF, PERMISSION_MODES, Catchup, Overlap, TaskSpec
+from claude_tasks.domain.task import (
+    NOTIFY_ON,
+    ONE_OFF,
+    PERMISSION_MODES,
+    Catchup,
+    OnUsageLimit,
+    Overlap,
+    TaskSpec,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +35,11 @@ _TEXTS = (
     ("--append-system-prompt", "append_system_prompt", "TEXT", "added to the system prompt"),
     ("--overlap", "overlap", "RULE", "while it still runs: " + " | ".join(Overlap)),
     ("--catchup", "catchup", "RULE", "missed ticks: " + " | ".join(Catchup)),
+    ("--notify-on", "notify_on", "WHEN", " | ".join(NOTIFY_ON) + " (default: as the settings say)"),
+    ("--discord", "discord_webhook", "URL", "a Discord webhook to tell"),
+    ("--slack", "slack_webhook", "URL", "a Slack webhook to tell"),
+    ("--webhook", "webhook_url", "URL", "an address that gets signed JSON"),
+    ("--apprise", "apprise_url", "URL", "any service of Apprise (needs claude-tasks[apprise])"),
     ("--on-usage-limit", "on_usage_limit", "RULE", "skip | defer (default: as the settings say)"),
 )
 _DURATIONS = (
@@ -52,6 +65,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "--overlap": tuple(Overlap),
     "--catchup": tuple(Catchup),
     "--on-usage-limit": tuple(OnUsageLimit),
+    "--notify-on": NOTIFY_ON,
 }
 """For completion; whether a word is one of them, operations decide."""
 

@@ -20,6 +20,10 @@ PERMISSION_MODES = (
 )
 
 
+NOTIFY_ON = ("failure", "always", "change")
+"""When the owner of a task wants to hear of its runs."""
+
+
 class Overlap(StrEnum):
     """What happens to a tick while an earlier run of the same task is queued or running."""
 
@@ -82,6 +86,8 @@ class Task(NamedTuple):
     tags: tuple[str, ...]
     discord_webhook: str | None
     slack_webhook: str | None
+    webhook_url: str | None
+    apprise_url: str | None
     revision: int
     anchor_at: int
     cursor_at: int
@@ -127,3 +133,5 @@ class TaskSpec(NamedTuple):
     tags: tuple[str, ...] = ()
     discord_webhook: str | None = None
     slack_webhook: str | None = None
+    webhook_url: str | None = None
+    apprise_url: str | None = None

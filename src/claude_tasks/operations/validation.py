@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.schedule import parse_schedule
 from claude_tasks.domain.task import (
+    NOTIFY_ON,
     ONE_OFF,
     PERMISSION_MODES,
     Catchup,
@@ -21,8 +22,6 @@ PROMPT_LIMIT_BYTES = 10_000_000
 
 _OUR_FLAGS = ("-p", "--print", "--output-format", "--input-format", "--verbose")
 """Without these as we set them there is no result, cost or session to record."""
-
-NOTIFY_ON = ("failure", "always", "change")
 
 
 class Range(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from claude_tasks.domain.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.node import Node
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class UsageKeeping(Protocol):
-    """The thread that asks about usage."""
+class Helper(Protocol):
+    """A thread beside the engine: one that asks about usage, one that sends messages."""
 
     failure: BaseException | None
 
     def start(self) -> None:
-        """Wait to be asked."""
+        """Begin."""
         ...
 
     def stop(self) -> None:
@@ -46,11 +46,11 @@ class RunningNode:
         lock: LifetimeLock,
         engine: EngineThread,
         keeper: KeeperThread | None,
-        usage: UsageKeeping | None,
+        helpers: Sequence[Helper],
         standing: Standing,
         close: Callable[[], None],
     ) -> None:
-        """Without a ``keeper`` it does not stand for the lease, without ``usage`` it asks nobody.
+        """Without a ``keeper`` it does not stand for the lease; ``helpers`` work beside the engine.
 
         ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
         ``store`` at the end.
@@ -61,7 +61,7 @@ class RunningNode:
         self._lock = lock
         self._engine = engine
         self._keeper = keeper
-        self._usage = usage
+        self._helpers = helpers
         self._standing = standing
         self._close = close
         self._started = False
@@ -75,8 +75,8 @@ class RunningNode:
     def failure(self) -> BaseException | None:
         """What ended one of the node's threads; whoever runs the node must end it then."""
         keeper = None if self._keeper is None else self._keeper.failure
-        usage = None if self._usage is None else self._usage.failure
-        return self._engine.failure or keeper or usage
+        helpers = (helper.failure for helper in self._helpers)
+        return self._engine.failure or keeper or next(filter(None, helpers), None)
 
     def start(self) -> None:
         """Be alive, then known, then at work. Errors: `StorageError`, `OSError`."""
@@ -84,8 +84,8 @@ class RunningNode:
             return
         self._lock.acquire()
         self._store.register_node(self.node)
-        if self._usage is not None:
-            self._usage.start()
+        for helper in self._helpers:
+            helper.start()
         self._engine.start()
         if self._keeper is not None:
             self._keeper.start()
@@ -103,8 +103,8 @@ class RunningNode:
         if self._keeper is not None:
             self._keeper.stop()
         self._engine.stop()
-        if self._usage is not None:
-            self._usage.stop()
+        for helper in self._helpers:
+            helper.stop()
         self._lock.release(tidy=self._leave_register())
         self._close()
 

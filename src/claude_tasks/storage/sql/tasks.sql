@@ -5,13 +5,14 @@ INSERT INTO tasks (
     allowed_tools, disallowed_tools, max_turns, max_budget_usd, append_system_prompt, extra_args,
     timeout_seconds, overlap, catchup, catchup_window_seconds, jitter_seconds, max_retries,
     max_concurrency, on_usage_limit, notify_on, tags, discord_webhook, slack_webhook,
+    webhook_url, apprise_url,
     revision, anchor_at, cursor_at, next_run_at, created_at, updated_at
 ) VALUES (
     :name, :prompt, :cron_expr, :timezone, :scheduled_at, :working_dir, :enabled, :model,
     :permission_mode, :allowed_tools, :disallowed_tools, :max_turns, :max_budget_usd,
     :append_system_prompt, :extra_args, :timeout_seconds, :overlap, :catchup,
     :catchup_window_seconds, :jitter_seconds, :max_retries, :max_concurrency, :on_usage_limit,
-    :notify_on, :tags, :discord_webhook, :slack_webhook,
+    :notify_on, :tags, :discord_webhook, :slack_webhook, :webhook_url, :apprise_url,
     1, :anchor_at, :anchor_at, :next_run_at, :at, :at
 )
 
@@ -21,7 +22,7 @@ t.id, t.name, t.prompt, t.cron_expr, t.timezone, t.scheduled_at, t.working_dir, 
 t.permission_mode, t.allowed_tools, t.disallowed_tools, t.max_turns, t.max_budget_usd,
 t.append_system_prompt, t.extra_args, t.timeout_seconds, t.overlap, t.catchup,
 t.catchup_window_seconds, t.jitter_seconds, t.max_retries, t.max_concurrency, t.on_usage_limit,
-t.notify_on, t.tags, t.discord_webhook, t.slack_webhook, t.revision, t.anchor_at, t.cursor_at,
+t.notify_on, t.tags, t.discord_webhook, t.slack_webhook, t.webhook_url, t.apprise_url, t.revision, t.anchor_at, t.cursor_at,
 t.next_run_at, t.last_run_id, t.created_at, t.updated_at, t.deleted_at
 
 -- name: get_task

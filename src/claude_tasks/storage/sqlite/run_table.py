@@ -67,7 +67,7 @@ class RunTable(Tables):
 
     def get_run(self, run_id: int) -> Run:
         """One run."""
-        rows = self._connection.rows(_select("get_run"), {"run_id": run_id})
+        rows = self._connection.rows(select("get_run"), {"run_id": run_id})
         if not rows:
             raise NotFoundError(
                 "Run not found", hint=f"there is no run {run_id}: claude-tasks runs"
@@ -77,7 +77,7 @@ class RunTable(Tables):
     def list_runs(self, wanted: RunFilter) -> list[Run]:
         """A page of runs."""
         condition, parameters = conditions(wanted)
-        sql = _select("list_runs").replace("{conditions}", condition)
+        sql = select("list_runs").replace("{conditions}", condition)
         rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
         return [run_from_row(row) for row in rows]
 
@@ -89,7 +89,7 @@ class RunTable(Tables):
 
     def run_facts(self, *, after_id: int, limit: int) -> list[RunFacts]:
         """Facts of the runs after one. SQLite has one writer, so ids become visible in order."""
-        rows = self._connection.rows(_select("run_facts"), {"after_id": after_id, "limit": limit})
+        rows = self._connection.rows(select("run_facts"), {"after_id": after_id, "limit": limit})
         return [facts_from_row(row) for row in rows]
 
     def run_facts_of(self, ids: Collection[int]) -> list[RunFacts]:
@@ -99,7 +99,7 @@ class RunTable(Tables):
         with self._connection.read():
             for start in range(0, len(ordered), _IDS_AT_ONCE):
                 names, parameters = placeholders("id", ordered[start : start + _IDS_AT_ONCE])
-                sql = _select("run_facts_of").replace("{ids}", names)
+                sql = select("run_facts_of").replace("{ids}", names)
                 facts += map(facts_from_row, self._connection.rows(sql, parameters))
         return facts
 
@@ -221,12 +221,12 @@ class RunTable(Tables):
 
     def running_of(self, node_id: str) -> list[Run]:
         """What a node watches."""
-        rows = self._connection.rows(_select("running_of"), {"node_id": node_id})
+        rows = self._connection.rows(select("running_of"), {"node_id": node_id})
         return [run_from_row(row) for row in rows]
 
     def running_elsewhere(self, node_id: str) -> list[Run]:
         """What other nodes watch, or watched."""
-        rows = self._connection.rows(_select("running_elsewhere"), {"node_id": node_id})
+        rows = self._connection.rows(select("running_elsewhere"), {"node_id": node_id})
         return [run_from_row(row) for row in rows]
 
     def cancel_requests(self, node_id: str) -> list[int]:
@@ -297,7 +297,8 @@ class RunTable(Tables):
         return won
 
 
-def _select(name: str) -> str:
+def select(name: str) -> str:
+    """A statement with the run's columns filled in."""
     text = load("runs")[name]
     for columns in ("run_columns", "fact_columns"):
         text = text.replace(f"{{{columns}}}", fragment("runs", columns))

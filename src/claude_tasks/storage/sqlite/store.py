@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.storage.sqlite.connection import Connection, prepare_file
 from claude_tasks.storage.sqlite.lease_table import ChangeTable, LeaseTable, NodeTable
 from claude_tasks.storage.sqlite.migrate import bring_up_to_date
+from claude_tasks.storage.sqlite.notification_table import NotificationTable
 from claude_tasks.storage.sqlite.run_table import RunTable
 from claude_tasks.storage.sqlite.settings_table import SettingsTable
 from claude_tasks.storage.sqlite.task_table import TaskTable
@@ -28,6 +29,7 @@ class SqliteStore(
     NodeTable,
     SettingsTable,
     UsageTable,
+    NotificationTable,
     ChangeTable,
 ):
     """`claude_tasks.domain.ports.Store` in one SQLite file."""

@@ -1,0 +1,74 @@
+"""Which ends of runs are worth a message.
+
+What counts as a failure: every run that failed, its preflight included, and every tick that was
+skipped although the owner wanted it to run (the usage threshold, missed while nobody scheduled, a
+schedule that is invalid). What does not: a skip by the owner's own rules (`OWN_RULES`), which is
+neither good nor bad, and a cancelled run: somebody, or the task's own overlap rule, ended it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from claude_tasks.domain.run import Reason, State
+from claude_tasks.notify.notice import Event
+
+OWN_RULES = frozenset({Reason.OVERLAP, Reason.DISABLED, Reason.DELETED, Reason.RESCHEDULED})
+"""Skips that the owner asked for."""
+
+
+class NotifyOn(StrEnum):
+    """When the owner of a task wants to hear of it."""
+
+    FAILURE = "failure"
+    ALWAYS = "always"
+    CHANGE = "change"
+
+
+def is_failure(state: State, reason: Reason | None) -> bool | None:
+    """Whether a run that ended so counts as failed; None where it says nothing about the task.
+
+    None stands for runs that have not ended, cancelled ones and skips by the owner's own rules.
+    """
+    if state is State.SKIPPED:
+        return None if reason in OWN_RULES else True
+    return {State.FAILED: True, State.COMPLETED: False}.get(state)
+
+
+def event_of(
+    on: NotifyOn,
+    state: State,
+    reason: Reason | None,
+    *,
+    previous_state: State | None = None,
+    previous_reason: Reason | None = None,
+) -> Event | None:
+    """The message to send about a run that ended; None for none.
+
+    ``failure``: every failure, as `is_failure` has it. ``always``: every end, cancelled runs and
+    the owner's own skips included. ``change``: a task that starts failing, and one that recovers.
+
+    The previous run is the last one before this whose `is_failure` is not None, None when there is
+    none; only ``change`` looks at it. A task whose first run fails starts failing; one whose first
+    run completes has not recovered from anything.
+    """
+    failed = is_failure(state, reason)
+    if on is NotifyOn.ALWAYS:
+        return _plain(state)
+    if failed is None:
+        return None
+    if on is NotifyOn.FAILURE:
+        return _plain(state) if failed else None
+    failed_before = previous_state is not None and bool(is_failure(previous_state, previous_reason))
+    if failed == failed_before:
+        return None
+    return Event.STARTED_FAILING if failed else Event.RECOVERED
+
+
+def _plain(state: State) -> Event | None:
+    return {
+        State.COMPLETED: Event.COMPLETED,
+        State.FAILED: Event.FAILED,
+        State.SKIPPED: Event.SKIPPED,
+        State.CANCELLED: Event.CANCELLED,
+    }.get(state)

@@ -1,0 +1,206 @@
+"""One attempt to deliver a notice to a channel, and what came of it. Never an exception."""
+
+from __future__ import annotations
+
+import json
+import math
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
+
+from claude_tasks import __version__
+from claude_tasks.domain.instant import SECOND_MS, from_datetime
+from claude_tasks.notify import discord, slack, webhook
+from claude_tasks.notify.apprise_channel import send_apprise
+from claude_tasks.notify.delivery import Delivery, masked
+from claude_tasks.notify.text import clean, cut
+from claude_tasks.notify.transport import Answer, NoAnswerError, UnusableAddressError, request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from claude_tasks.notify.notice import Notice
+
+LONGEST_RETRY_AFTER = 24 * 3600.0
+"""Seconds: no channel makes a message wait longer, and no broken one for ever."""
+
+_WORTH_ANOTHER_TRY = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+_LONGEST_DETAIL = 200
+_SECRET_LENGTH = 6  # shorter parts of an address are words such as "api"
+
+
+class Channel(StrEnum):
+    """Where messages can go."""
+
+    DISCORD = "discord"
+    SLACK = "slack"
+    WEBHOOK = "webhook"
+    APPRISE = "apprise"
+
+
+def send(
+    channel: Channel,
+    target: str,
+    notice: Notice,
+    *,
+    delivery_id: str,
+    secret: str | None,
+    seconds: float,
+    at: int,
+) -> Delivery:
+    """Try once to deliver; ``at`` is now, ``seconds`` bound the whole attempt.
+
+    Delivered on any 2xx. Worth another try: 408, 425, 429, 5xx and whatever goes wrong on the way.
+    Final: every other status, redirects too (an address is a secret, and goes to nobody else).
+    ``delivery_id`` and ``secret`` serve the signed webhook; the id stays the same over attempts.
+    """
+    if channel is Channel.APPRISE:
+        return send_apprise(target, notice, seconds=seconds)
+    headers: dict[str, str] = {}
+    try:
+        if channel is Channel.DISCORD:
+            target, body = _waiting(target), _json(discord.payload(notice))
+        elif channel is Channel.SLACK:
+            body = _json(slack.payload(notice))
+        else:
+            body = _json(webhook.payload(notice, delivery_id=delivery_id))
+            headers = webhook.headers(notice, body, delivery_id=delivery_id, secret=secret, at=at)
+    except Exception as error:  # noqa: BLE001 (whatever a notice holds, its run must not suffer)
+        return _refused(f"the message could not be made: {type(error).__name__}")
+    return _deliver(target, body, headers, seconds=seconds, at=at)
+
+
+def ping(url: str, *, seconds: float, at: int) -> Delivery:
+    """GET an address that only waits to hear that we live (a dead man's switch)."""
+    return _deliver(url, None, {}, seconds=seconds, at=at)
+
+
+def _deliver(
+    target: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float, at: int
+) -> Delivery:
+    sent = {"User-Agent": f"claude-tasks/{__version__}", "Accept": "application/json", **headers}
+    if body is not None:
+        sent["Content-Type"] = "application/json"
+    where = masked(target.strip())
+    try:
+        answer = request(target, body, sent, seconds=seconds)
+    except UnusableAddressError as error:
+        return _refused(f"{where}: {error}")
+    except NoAnswerError as error:
+        return _missed(f"{where}: {error}")
+    except Exception as error:  # noqa: BLE001 (no thread to be had, say: a run must not suffer)
+        return _missed(f"{where}: {type(error).__name__}")
+    return _judged(answer, target, at)
+
+
+def _judged(answer: Answer, target: str, at: int) -> Delivery:
+    status = answer.status
+    detail = f"{masked(target.strip())}: {_said(answer, target)}"
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Delivery(delivered=True, permanent=False, retry_after=None, detail=detail)
+    if status in _WORTH_ANOTHER_TRY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        wait = _retry_after(answer, at)
+        return Delivery(delivered=False, permanent=False, retry_after=wait, detail=detail)
+    return _refused(detail)
+
+
+def _missed(detail: str) -> Delivery:
+    return Delivery(delivered=False, permanent=False, retry_after=None, detail=detail)
+
+
+def _refused(detail: str) -> Delivery:
+    return Delivery(delivered=False, permanent=True, retry_after=None, detail=detail)
+
+
+def _said(answer: Answer, target: str) -> str:
+    """``404 Not Found: Unknown Webhook``; the channel's words only where they tell no secret."""
+    status = answer.status
+    known = any(status == each for each in HTTPStatus)
+    words = f"{status} {HTTPStatus(status).phrase}" if known else str(status)
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return words
+    if status < HTTPStatus.BAD_REQUEST:
+        elsewhere = masked(answer.headers.get("location", ""))
+        return f"{words} to {elsewhere}: redirects are not followed, give the final address"
+    reason = _own_words(answer.body)
+    return f"{words}: {reason}" if reason and not _tells(reason, target) else words
+
+
+def _own_words(body: bytes) -> str:
+    """Discord explains itself in ``message``, Slack in one word such as ``invalid_payload``."""
+    text = body.decode("utf-8", "replace").strip()
+    if text.replace("_", "").isalpha() and text.isascii():
+        return text[:_LONGEST_DETAIL]
+    said = _document(body).get("message")
+    return cut(" ".join(clean(said).split()), _LONGEST_DETAIL) if isinstance(said, str) else ""
+
+
+def _tells(text: str, target: str) -> bool:
+    """Whether a text repeats a part of the address that may be the secret one."""
+    parts = urlsplit(target.strip())
+    user = parts.netloc.rpartition("@")[0]
+    pieces = [*parts.path.split("/"), *user.split(":"), *parts.query.replace("=", "&").split("&")]
+    pieces += [unquote_plus(piece) for piece in pieces]
+    return any(len(piece) >= _SECRET_LENGTH and piece in text for piece in pieces)
+
+
+def _retry_after(answer: Answer, at: int) -> float | None:
+    """Seconds to wait, from the header (RFC 9110, 10.2.3) or Discord's own ways to say it.
+
+    They say the same; but old versions of Discord's API count two of them in milliseconds, so the
+    smallest is the right one.
+    """
+    said = (
+        _seconds(answer.headers.get("retry-after"), at),
+        _seconds(answer.headers.get("x-ratelimit-reset-after"), at),
+        _seconds(_document(answer.body).get("retry_after"), at),
+    )
+    return min((each for each in said if each is not None), default=None)
+
+
+def _seconds(value: object, at: int) -> float | None:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return None
+    try:
+        wait = float(value)
+    except (ValueError, OverflowError):
+        wait = _until(str(value), at)
+    return max(0.0, min(wait, LONGEST_RETRY_AFTER)) if math.isfinite(wait) else None
+
+
+def _until(date: str, at: int) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return math.nan
+    return (from_datetime(moment) - at) / SECOND_MS if moment.tzinfo else math.nan
+
+
+def _document(body: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _waiting(target: str) -> str:
+    """Discord answers before it has taken a message unless told to wait: then a 2xx means taken."""
+    try:
+        parts = urlsplit(target.strip())
+    except ValueError:  # the transport says so
+        return target
+    if "wait" in dict(parse_qsl(parts.query)):
+        return target
+    query = f"{parts.query}&wait=true" if parts.query else "wait=true"
+    return urlunsplit(parts._replace(query=query))
+
+
+def _json(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
