@@ -56,6 +56,8 @@ FULL = TaskSpec(
     notify_on="failure",
     tags=TEXTS,
     discord_webhook="https://discord.example",
+    webhook_url="https://hook.example",
+    apprise_url="json://hook.example",
     slack_webhook="https://slack.example",
 )
 RUN = Run(

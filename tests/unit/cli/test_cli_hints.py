@@ -79,8 +79,8 @@ def test_clear_takes_the_names_of_flags_and_of_fields(cli: CommandLine) -> None:
         (("--max-turns", "0"), "--max-turns must be between 1"),
         (("--timeout", "8d"), "--timeout must be between 1 and 604800 seconds"),
         (("--revision", "x"), "--revision: 'x' is not a whole number"),
-        (("--notify-on", "always"), "no flag --notify-on"),
-        (("--on-usage-limit", "defer"), "no flag --on-usage-limit"),
+        (("--notify-on", "never"), "--notify-on: 'never'"),
+        (("--on-usage-limit", "wait"), "--on-usage-limit: 'wait'"),
     ],
 )
 def test_edit_refuses_and_names_the_flag(

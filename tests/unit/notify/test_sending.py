@@ -289,10 +289,10 @@ def test_a_masked_address_shows_where_and_no_more(target: str, shown: str) -> No
 MISSED = Delivery(delivered=False, permanent=False, retry_after=None, detail="")
 
 
-def test_waits_double_and_end() -> None:
+def test_waits_grow_and_end() -> None:
     waits = [next_attempt_at(attempts, MISSED, AT) for attempts in range(1, 10)]
     seconds = [None if wait is None else (wait - AT) // 1000 for wait in waits]
-    assert seconds == [10, 20, 40, 80, 160, 320, 640, None, None]
+    assert seconds == [10, 40, 160, 640, 2560, 3600, 3600, None, None]
 
 
 def test_a_wait_asked_for_counts_where_it_is_longer() -> None:

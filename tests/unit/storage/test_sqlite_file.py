@@ -45,6 +45,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
     assert connection.execute("SELECT version, name FROM schema_migrations").fetchall() == [
         (1, "initial"),
         (2, "usage"),
+        (3, "notifications"),
     ]
     connection.close()
 
