@@ -98,7 +98,7 @@ def test_port_0_takes_a_free_one_and_says_which(serve: Callable[..., Server]) ->
     lines = [line for line in server.log.splitlines() if not line.startswith("20")]
     assert lines == [
         "Serve scheduler: enabled (leader=true)",
-        f"Listening on {server.address}/api/v1 (no token is required; {server.address}/schema)",
+        f"Listening on {server.address}/api/v1 (no token is required; docs: {server.address}/schema)",
     ]
     assert server.log.startswith("Serve scheduler: "), "before anything else, logs too"
 

@@ -192,11 +192,15 @@ def instant_of(name: str, text: str | msgspec.UnsetType) -> int | None:
 
 
 def _decoded(raw: bytes, kind: type[T]) -> T:
+    if not raw.strip():
+        raise InvalidInputError("Invalid request body: it is empty", hint="send a JSON object")
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise _named(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("Invalid request body: it is not UTF-8") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInputError(f"Invalid request body: {error}") from error
 
 

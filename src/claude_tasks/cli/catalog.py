@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "who schedules, what waits, what runs"),
     "daemon": ("daemon", "schedule and execute, until stopped"),
     "serve": ("serve", "a daemon that also answers over HTTP"),
-    "tui": ("tui", "the terminal's part in scheduling; no screen yet"),
+    "tui": ("tui", "the terminal UI's process, still without its screen"),
     "token": ("token", "make a token for the HTTP API"),
     "import": ("import_tasks", "add tasks from a JSON file, all or none"),
     "export": ("export_tasks", "write all tasks as JSON"),

@@ -293,7 +293,9 @@ def test_a_missing_token_is_401_as_the_contract_says(guarded: Client) -> None:
     for _ in range(50):  # and never counts as a guess
         answer = guarded.ask()
         assert answer.status == 401
-    assert answer.json == {"error": "Unauthorized", "code": "unauthorized"}
+    assert answer.json["error"] == "Unauthorized"
+    assert answer.json["code"] == "unauthorized"
+    assert "token new" in answer.json["hint"]
     assert answer.header("www-authenticate") == "Bearer"
     assert answer.header("content-type") == "application/json"
     assert guarded.ask(token=FULL).status == 200
@@ -594,3 +596,12 @@ def test_the_policy_follows_the_settings() -> None:
     assert {"t.example", "box", "box.local", "localhost"} <= policy.hosts.names
     with pytest.raises(ConfigurationError):
         build_policy(settings._replace(cors_origin="*"), Tokens(None, None), hostname="box")
+
+
+def test_whoever_is_refused_all_the_time_does_not_fill_the_log(
+    guarded: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        for _ in range(200):
+            assert guarded.ask().status == 401
+    assert 0 < len(caplog.records) <= 20

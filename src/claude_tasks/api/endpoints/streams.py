@@ -27,10 +27,11 @@ _PAGE = 1000
 
 @endpoint("GET", "/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE)
 async def events(call: Call) -> AsyncIterator[bytes]:
-    """Every change of tasks, runs, nodes, settings and the lease, as server-sent events.
+    """What changes of tasks, runs, nodes, settings and the lease, as server-sent events.
 
-    ``id`` counts changes: a client that comes back with Last-Event-ID gets what it missed, or the
-    event ``reset`` where that was too much: it must read everything anew.
+    Each thing is told as it stands: of several changes at once the last. ``id`` counts changes: a
+    client that comes back with Last-Event-ID gets what it missed, or the event ``reset`` where that
+    was too much: it must read everything anew.
     """
     return _events(call.backend, sse.last_event_id(call.headers))
 
