@@ -244,6 +244,7 @@ def build_api(
     """
     import asyncio  # noqa: PLC0415 (see `build_node`)
     import socket as sockets  # noqa: PLC0415
+    import uuid  # noqa: PLC0415
 
     from claude_tasks.api.answers import Answers  # noqa: PLC0415
     from claude_tasks.api.application import build_application  # noqa: PLC0415
@@ -264,6 +265,7 @@ def build_api(
     counter = ChangeCounter(feed)
     backend = Backend(
         version=__version__,
+        start_id=uuid.uuid4().hex[:8],
         desk=desk,
         counter=counter,
         watcher=Watcher(counter),

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 class Backend(NamedTuple):
-    """The server's side of every request.
+    """The server's side of every request. ``start_id`` is of this start alone.
 
     ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
     taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is.
     """
 
     version: str
+    start_id: str
     desk: Desk
     counter: ChangeCounter
     watcher: Watcher
