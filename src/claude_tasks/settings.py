@@ -104,6 +104,9 @@ _RULES: dict[str, _Rule] = {
 }
 
 
+_SECRETS = ("auth_token", "read_token")
+
+
 def load_settings(
     environment: Mapping[str, str], flags: Mapping[str, object] | None = None
 ) -> Settings:
@@ -116,6 +119,10 @@ def load_settings(
     values = _from_file(DataFolder(data).config)
     for name in _RULES:
         text = environment.get(_PREFIX + name.upper())
+        if text == "" and name in _SECRETS:  # a failed lookup must not open the door
+            raise ConfigurationError(
+                f"{_PREFIX}{name.upper()}: it is empty", hint="unset it, or give it a token"
+            )
         if text:
             values[name] = _checked(name, text, _PREFIX + name.upper())
     for name, value in given.items():

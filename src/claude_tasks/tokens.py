@@ -50,7 +50,7 @@ def store_token(path: str, token: str, *, replace: bool = False) -> None:
     except FileExistsError:
         raise ConflictError(
             f"{path} holds a token already",
-            hint="--replace makes a new one; whoever sends the old one is then refused",
+            hint="--replace makes a new one; once serve is restarted the old one is refused",
         ) from None
     except OSError as error:
         raise StorageError(

@@ -12,12 +12,15 @@ from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from claude_tasks.api.asgi import Application
     from claude_tasks.api.server import ApiServer
+    from claude_tasks.doctor.facts import Facts
+    from claude_tasks.doctor.gather_database import Inspected
+    from claude_tasks.doctor.gathering import Inspect
     from claude_tasks.domain.node import Node, Role
-    from claude_tasks.domain.ports import Clock, Execution, Store
+    from claude_tasks.domain.ports import Clock, Execution, NodeStore, Store
     from claude_tasks.domain.run import Run
     from claude_tasks.notify.notifier import NotifierThread
     from claude_tasks.operations.facade import Operations
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.preflight import Preflight
     from claude_tasks.settings import Settings
     from claude_tasks.tokens import Tokens
+    from claude_tasks.usage.credentials import Credentials
     from claude_tasks.usage.keeper import UsageKeeper, UsageThread
 
 _NO_LIMIT = 1_000_000
@@ -361,6 +365,7 @@ def build_api(
     """
     import asyncio  # noqa: PLC0415 (see `build_node`)
     import socket as sockets  # noqa: PLC0415
+    import uuid  # noqa: PLC0415
 
     from claude_tasks.api.answers import Answers  # noqa: PLC0415
     from claude_tasks.api.application import build_application  # noqa: PLC0415
@@ -381,6 +386,7 @@ def build_api(
     counter = ChangeCounter(feed)
     backend = Backend(
         version=__version__,
+        start_id=uuid.uuid4().hex[:8],
         desk=desk,
         counter=counter,
         watcher=Watcher(counter),
@@ -431,3 +437,56 @@ def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     finally:
         lock.release(tidy=True)
         store.close()
+
+
+def doctor_facts(
+    settings: Settings, environment: Mapping[str, str], *, clock: Clock | None = None
+) -> Facts:
+    """What doctor looks at, gathered as it is asked for. Changes nothing, opens nothing for good.
+
+    For any thread; a check of the agent may take seconds.
+    """
+    from claude_tasks.doctor.gathering import Sources, gather  # noqa: PLC0415 (see `build_node`)
+    from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
+    from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
+
+    def find_agent(setting: str | None, search_path: str | None) -> str:
+        from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
+
+        return find_agent_binary(setting, search_path=search_path)
+
+    def credentials(environment: Mapping[str, str], at: int) -> Credentials:
+        from claude_tasks.usage.credentials import find_credentials  # noqa: PLC0415
+
+        return find_credentials(environment, at=at)
+
+    def billing(environment: Mapping[str, str]) -> str | None:
+        from claude_tasks.usage.credentials import other_billing  # noqa: PLC0415
+
+        return other_billing(environment)
+
+    def is_loopback(host: str) -> bool:
+        from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
+
+        return host == "127.0.0.1" or is_loopback(host)
+
+    def is_dead(seen: Inspected, node_id: str) -> bool:
+        return Register(cast("NodeStore", seen), settings.folder.nodes).is_dead(node_id)
+
+    return gather(
+        settings,
+        Sources(
+            find_agent=find_agent,
+            agent_environment=agent_environment(environment),
+            find_credentials=credentials,
+            other_billing=billing,
+            inspect=cast("Inspect", inspect),
+            is_dead=is_dead,
+            is_loopback=is_loopback,
+            host=os.uname().nodename,
+        ),
+        environment=environment,
+        at=(clock or SystemClock()).now(),
+        version=__version__,
+    )

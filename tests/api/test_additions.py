@@ -6,12 +6,14 @@ import gzip
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from claude_tasks.api.access import Access
 from claude_tasks.api.endpoint import Call
 from claude_tasks.domain.instant import from_rfc3339
 from claude_tasks.domain.run import State
@@ -188,13 +190,13 @@ def test_what_has_not_changed_is_not_sent_again(server: Server) -> None:
     for path in read_paths(server):
         first = server.client.get(path)
         tag = first.headers["etag"]
-        assert first.headers["vary"] == "Accept-Encoding"
+        assert first.headers["vary"] == "Accept-Encoding, Authorization"
         for known in (tag, f"W/{tag.removeprefix('W/')}", f'"other", {tag}', "*"):
             for method in ("GET", "HEAD"):
                 again = server.client.request(method, path, headers={"If-None-Match": known})
                 assert (again.status_code, again.content) == (304, b"")
                 assert again.headers["etag"].removeprefix("W/") == tag.removeprefix("W/")
-                assert again.headers["vary"] == "Accept-Encoding"
+                assert again.headers["vary"] == "Accept-Encoding, Authorization"
         other = server.client.get(path, headers={"If-None-Match": '"other"'})
         assert (other.status_code, other.content) == (200, first.content)
 
@@ -227,9 +229,14 @@ def test_after_any_change_every_answer_is_new(
 
 def test_an_answer_has_no_etag_while_the_counter_cannot_be_read() -> None:
     """Two such answers may differ: under one tag the second would read "not modified"."""
-    nothing: Any = dict.fromkeys(Call._fields)
+    backend: Any = SimpleNamespace(start_id="a1")
+    nothing: Any = {**dict.fromkeys(Call._fields), "backend": backend}
     assert Call(**{**nothing, "change": -1}).tag("3") == {}
-    assert Call(**{**nothing, "change": 0}).tag("3") == {"etag": '"3-0"'}
+    full, read = (
+        Call(**{**nothing, "change": 7, "access": access}) for access in (Access.FULL, Access.READ)
+    )
+    assert full.tag("3") == {"etag": '"3-c7-a1-full"'}
+    assert read.tag() == {"etag": '"c7-a1-read"'}
 
 
 def test_a_packed_answer_is_the_plain_one(server: Server) -> None:

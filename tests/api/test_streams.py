@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import socket
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -16,9 +18,10 @@ from claude_tasks.api import watcher as watcher_module
 from claude_tasks.api.backend import Backend
 from claude_tasks.api.change_counter import ChangeCounter
 from claude_tasks.api.endpoints.streams import _events
-from claude_tasks.api.watcher import Watcher
+from claude_tasks.api.watcher import MOST_STREAMS, Watcher
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.store_records import Change
+from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.settings import load_settings
 from claude_tasks.wiring import open_operations
 from support.builders import spec
@@ -27,6 +30,7 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -314,6 +318,112 @@ def test_who_hangs_up_leaves_no_open_file_behind(server: Server) -> None:
     server.ended(run_id)
 
 
+def test_an_id_amid_a_line_goes_on_with_the_next(
+    own_server: Server, installation: Installation
+) -> None:
+    run = own_server.ended(own_server.run(own_server.add()["id"]))
+    path = installation.data / "logs" / str(run["task_id"]) / f"{run['id']}.events.jsonl"
+    path.write_bytes(b'{"a":1}\n{"b":2}\n{"c":3}')
+    for after, told in ((7, "bc"), (8, "bc"), (9, "c"), (15, "c"), (16, "c"), (17, ""), (23, "")):
+        with listening(own_server, f"/runs/{run['id']}/events", after=after) as stream:
+            *lines, end = stream
+        assert "".join(key for line in lines for key in line.data) == told, after
+        assert (end.kind, end.id) == ("end", 24)
+
+
+def raw_stream(server: Server, path: str) -> socket.socket:
+    """A stream that has begun, without a pool of connections around it."""
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=SILENCE_SECONDS)
+    host = f"127.0.0.1:{server.port}"
+    client.sendall(f"GET /api/v1{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    heard = b""
+    while b"retry: " not in heard and (more := client.recv(4096)):
+        heard += more
+    assert heard.startswith(b"HTTP/1.1 200"), heard
+    return client
+
+
+def test_a_stream_too_many_is_a_503_until_another_ends(own_server: Server) -> None:
+    run_id = own_server.run(own_server.add(prompt="[case:slow_tool seconds=60]")["id"])
+    paths = ("/events", f"/runs/{run_id}/events")
+    with contextlib.ExitStack() as stack:
+        streams = [
+            stack.enter_context(raw_stream(own_server, paths[place % 2]))
+            for place in range(MOST_STREAMS)
+        ]
+        for path in paths:
+            answer = own_server.client.get(path, timeout=SILENCE_SECONDS)
+            assert answer.status_code == 503
+            assert answer.json()["code"] == "too_many_streams"
+            assert int(answer.headers["retry-after"]) > 0
+        assert own_server.get("/health")["status"] == "ok"
+        for stream, path in zip(streams[:2], paths, strict=True):
+            stream.close()
+            wait_until(lambda: _may_stream(own_server, path), what=path)  # noqa: B023 (called here)
+
+
+def _may_stream(server: Server, path: str) -> bool:
+    with server.client.stream("GET", path, timeout=SILENCE_SECONDS) as answer:
+        return answer.status_code == 200
+
+
+# The tail of a file, by itself
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> str:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"one\ntwo\nthree")
+    return str(path)
+
+
+def test_a_tail_that_begins_amid_a_line_waits_for_the_next(written: str) -> None:
+    tail = EventTail(written, after=10)
+    assert list(tail.lines()) == []
+    with open(written, "ab") as file:
+        file.write(b"-and-a-half\nfour\nfi")
+    assert list(tail.lines()) == [b"four"]
+    assert list(tail.close()) == [b"fi"]
+    assert tail.position == os.path.getsize(written)
+
+
+def test_a_tail_let_go_while_it_is_read_closes_its_file_afterwards(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    used: list[int] = []
+
+    def slow_read(descriptor: int, size: int) -> bytes:
+        used.append(descriptor)
+        begun.set()
+        assert go_on.wait(10)
+        return real_read(descriptor, size)
+
+    real_read = os.read
+    monkeypatch.setattr(os, "read", slow_read)
+    tail = EventTail(written)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.extend(tail.lines()))
+    reader.start()
+    assert begun.wait(10)
+    tail.release()
+    assert os.fstat(used[0]).st_size == os.path.getsize(written), "the number is still its own"
+    go_on.set()
+    reader.join()
+    assert got == [b"one", b"two"]
+    assert used == [used[0]], "nothing more is read"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(used[0])
+
+
+def test_a_tail_that_was_let_go_opens_nothing_again(written: str) -> None:
+    tail = EventTail(written)
+    lines = tail.lines()
+    tail.release()
+    assert list(lines) == []
+    assert list(tail.lines()) == []
+
+
 # The watcher, by itself
 
 
@@ -432,5 +542,22 @@ def test_a_stream_that_is_closed_takes_its_watcher_along(feed: Feed) -> None:
         await stream.aclose()
         await asyncio.sleep(0)
         assert watching() == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_that_finds_no_place_ends_at_once(feed: Feed) -> None:
+    async def scenario() -> None:
+        counter = ChangeCounter(feed)
+        watcher = Watcher(counter)
+        rest: Any = dict.fromkeys(Backend._fields)
+        rest |= {"counter": counter, "watcher": watcher, "closing": asyncio.Event()}
+        backend = Backend(**rest)
+        with contextlib.ExitStack() as others:
+            for _ in range(MOST_STREAMS):
+                assert others.enter_context(watcher.places.take())
+            assert [part async for part in _events(backend, None)] == []
+            assert watcher.places.are_taken
+        assert not watcher.places.are_taken
 
     asyncio.run(scenario())

@@ -213,7 +213,7 @@ def test_a_one_off_waits_for_its_time(server: Server) -> None:
         ({"prompt": "a\0b"}, "prompt: a NUL character"),
         ({"colour": "red"}, "unknown field 'colour'"),
         ({"colour": None}, "unknown field 'colour'"),
-        ({"id": 1}, "unknown field 'id'"),
+        ({"id": 1}, "field 'id' cannot be set"),
     ],
 )
 def test_nonsense_is_refused_and_the_field_named(

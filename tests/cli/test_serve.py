@@ -96,9 +96,10 @@ def test_port_0_takes_a_free_one_and_says_which(serve: Callable[..., Server]) ->
     assert server.port > 0
     assert server.get("/health")["status"] == "ok"
     lines = [line for line in server.log.splitlines() if not line.startswith("20")]
+    docs = f"docs: {server.address}/schema"
     assert lines == [
         "Serve scheduler: enabled (leader=true)",
-        f"Listening on {server.address}/api/v1 (no token is required; {server.address}/schema)",
+        f"Listening on {server.address}/api/v1 (no token is required; {docs})",
     ]
     assert server.log.startswith("Serve scheduler: "), "before anything else, logs too"
 

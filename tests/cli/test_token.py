@@ -82,14 +82,13 @@ def test_a_setting_that_wins_over_the_file_is_named(cli: CommandLine, tmp_path: 
     assert "config.toml is set and wins" in cli.good("token", "new", "--replace").err
 
 
-@pytest.mark.parametrize(("argv", "said"), [((), "token what?"), (("show",), "token has no show")])
+@pytest.mark.parametrize(("argv", "said"), [((), "are required: new"), (("show",), "one of: new")])
 def test_anything_but_new_exits_2_and_lists_what_there_is(
     cli: CommandLine, tmp_path: Path, argv: tuple[str, ...], said: str
 ) -> None:
     outcome = cli("token", *argv)
     assert outcome.code == 2
     assert said in outcome.err
-    assert "one of: new" in outcome.err
     assert not (tmp_path / "data").exists()
 
 

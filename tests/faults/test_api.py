@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -173,6 +174,28 @@ class _Client:
             linger = struct.pack("ii", 1, 0)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of others are Linux's alone")
+def test_connections_of_anybody_leave_the_node_able_to_run_what_is_due(
+    installation: Installation, serve: Callable[..., Server]
+) -> None:
+    server = serve(CLAUDE_TASKS_AUTH_TOKEN="t" * 32)
+    limit = 400
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    before = server.add()["id"]  # the client keeps this connection
+    with contextlib.ExitStack() as stack:
+        for _ in range(limit + 50):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        last = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        with contextlib.suppress(ConnectionResetError):
+            assert last.recv(1) == b"", "closed at once"
+        installation.add(name="due", cron_expr="* * * * * *")
+        installation.wait_for_runs(2, State.COMPLETED)
+        run_id = server.run(before)
+        assert server.ended(run_id)["state"] == "completed"
+    assert "Too many open files" not in server.log
+    assert server.add()["id"] > before
 
 
 @pytest.mark.parametrize("rudely", [False, True], ids=["close", "reset"])

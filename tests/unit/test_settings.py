@@ -58,3 +58,10 @@ def test_a_short_ttl_shortens_what_must_fit_into_it(tmp_path: Path) -> None:
     settings = load_settings(environment)
     assert settings.lease_renew == pytest.approx(1.0)
     assert settings.lease_margin == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", ["CLAUDE_TASKS_AUTH_TOKEN", "CLAUDE_TASKS_READ_TOKEN"])
+def test_an_empty_token_is_refused_and_not_taken_for_none(tmp_path: Path, name: str) -> None:
+    """What looked the secret up has failed: the door must not be open then."""
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings({"CLAUDE_TASKS_DATA": str(tmp_path), name: ""})

@@ -5,7 +5,7 @@ The way of a request, outside in:
     uvicorn ─▶ guard      whose host and origin, which token, how large a body
             ─▶ answers    a list or a task asked for again, straight from encoded bytes
             ─▶ Litestar   routes: a name, an operation, a view; errors by one table
-            ─▶ desk       the database thread: whole units of work, one after the other
+            ─▶ desk       database threads: whole units of work, one after the other in each lane
 
 Streams do not go through the desk: a watcher looks at the change feed for all of them.
 """

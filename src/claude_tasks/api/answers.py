@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 * 1024 * 1024
 _LARGEST = MOST_BYTES // 2
+_LONGEST_KEY = 512
+_OVERHEAD = 1024
+"""What an answer costs besides its bytes, and a packed form that may follow, roughly."""
 _WORTH_PACKING = 1024
 _HEAVY = "/api/v1/tasks"
 """What takes long enough that all who ask for it at once should wait for one answer."""
+
+_VARY = (b"vary", b"Accept-Encoding, Authorization")
+_REVALIDATE = (b"cache-control", b"no-cache, private")
 
 _Key = tuple[str, bytes, "Access"]
 
@@ -30,31 +36,36 @@ _Key = tuple[str, bytes, "Access"]
 class _Kept:
     """A whole answer, ready to be sent; packed when somebody first accepts that."""
 
-    __slots__ = ("body", "etag", "headers", "packed", "packed_headers")
+    __slots__ = ("_packing", "body", "etag", "headers", "packed")
 
     def __init__(self, etag: bytes, headers: Headers, body: bytes) -> None:
         self.etag = etag
         self.headers = headers
         self.body = body
-        self.packed: bytes | None = None
-        self.packed_headers: Headers = []
+        self.packed: _Kept | None = None
+        self._packing: asyncio.Task[_Kept] | None = None
 
-    def pack(self) -> None:
-        self.packed = gzip.compress(self.body, compresslevel=1, mtime=0)
-        # Other bytes under the same strong tag would be a lie (RFC 9110, section 8.8.1).
-        self.packed_headers = [
+    async def pack(self) -> _Kept:
+        """The same with gzip, made once however many ask for it at the same time."""
+        if self._packing is None:
+            self._packing = asyncio.create_task(asyncio.to_thread(self._pack))
+        self.packed = await asyncio.shield(self._packing)
+        return self.packed
+
+    def _pack(self) -> _Kept:
+        body = gzip.compress(self.body, compresslevel=1, mtime=0)
+        headers = [
             (name, value)
             for name, value in self.headers
             if name not in (b"content-length", b"etag")
-        ] + [
-            (b"content-length", str(len(self.packed)).encode()),
+        ]
+        # Other bytes under the same strong tag would be a lie (RFC 9110, section 8.8.1).
+        headers += [
+            (b"content-length", str(len(body)).encode()),
             (b"content-encoding", b"gzip"),
             (b"etag", b"W/" + self.etag),
         ]
-
-    @property
-    def size(self) -> int:
-        return len(self.body) + len(self.packed or b"")
+        return _Kept(self.etag, headers, body)
 
 
 class Answers:
@@ -136,17 +147,18 @@ class Answers:
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         headers += [
             (b"content-length", str(len(body)).encode()),
-            (b"vary", b"Accept-Encoding"),
-            (b"cache-control", b"no-cache, private"),
+            _VARY,
+            _REVALIDATE,
         ]
         kept = _Kept(_etag(headers), headers, body)
         good = scope["state"]["change"] == self._change >= 0 and scope["method"] == "GET"
-        if good and len(body) <= _LARGEST:
-            if self._size + len(body) > MOST_BYTES:
+        if good and len(body) <= _LARGEST and len(key[0]) + len(key[1]) <= _LONGEST_KEY:
+            cost = len(body) + len(body) // 4 + _OVERHEAD
+            if self._size + cost > MOST_BYTES:
                 self._kept.clear()
                 self._size = 0
             self._kept[key] = kept
-            self._size += len(body)
+            self._size += cost
         return kept
 
     async def _send(self, kept: _Kept, scope: Scope, send: Send) -> None:
@@ -154,21 +166,19 @@ class Answers:
         known = packs = False
         for name, value in scope["headers"]:
             if name == b"if-none-match":
-                known = _names(value, kept.etag)
+                known = known or _names(value, kept.etag)
             elif name == b"accept-encoding":
                 packs = len(body) > _WORTH_PACKING and _takes_gzip(value)
         if known:
             status, body = 304, b""
             headers = [
                 (b"etag", kept.etag),
-                (b"vary", b"Accept-Encoding"),
-                (b"cache-control", b"no-cache, private"),
+                _VARY,
+                _REVALIDATE,
             ]
         elif packs:
-            if kept.packed is None:
-                await asyncio.to_thread(kept.pack)
-                self._size += len(kept.packed or b"")
-            headers, body = kept.packed_headers, kept.packed or b""
+            packed = kept.packed or await kept.pack()
+            headers, body = packed.headers, packed.body
         await send({"type": "http.response.start", "status": status, "headers": headers})
         sent = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.body", "body": sent})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from claude_tasks.api.endpoint import Answer, Call, Endpoint, id_of
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.errors import INTERNAL, ErrorBody, body_of, status_of
 from claude_tasks.api.openapi import schema_routes
+from claude_tasks.api.rate_limit import RateLimit
 from claude_tasks.api.sse import MEDIA_TYPE as EVENT_STREAM
 from claude_tasks.domain.errors import ClaudeTasksError, StorageError
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
+_lines: RateLimit[str] = RateLimit(burst=5, interval=10.0, keys=100, monotonic=time.monotonic)
+"""A standing trouble fails every request: a line for each would fill the disk."""
+
 _JSON = "application/json"
 _KINDS = {"task_id": "Task", "run_id": "Run"}
 
@@ -142,7 +147,7 @@ def _log(request: _Request, status: int, error: Exception) -> None:
     said = f"{request.method} {ascii(request.url.path)[1:-1]}"
     if not isinstance(error, ClaudeTasksError):
         log.error("%s failed", said, exc_info=error)
-    elif status == INTERNAL or isinstance(error, StorageError):
+    elif (status == INTERNAL or isinstance(error, StorageError)) and not _lines.take(error.code):
         log.error("%s failed: %s (%s)", said, error, error.hint or error.code)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Backend(NamedTuple):
-    """The server's side of every request.
+    """The server's side of every request. ``start_id`` is of this start alone.
 
     ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
     taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is;
@@ -24,6 +24,7 @@ class Backend(NamedTuple):
     """
 
     version: str
+    start_id: str
     desk: Desk
     counter: ChangeCounter
     watcher: Watcher

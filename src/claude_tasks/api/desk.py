@@ -1,10 +1,19 @@
-"""The database thread: whole units of work, one after the other, off the event loop."""
+"""The database threads: whole units of work, off the event loop, one after the other in each lane.
+
+Readers never wait for writers (SQLite's write-ahead log sees to that), so they have a lane of their
+own; so have searches, which walk the whole history. A unit that could not begin in time is dropped:
+its client is told to try again, and nothing is done behind the back of one that gave up.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from claude_tasks.domain.errors import StorageBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,25 +22,80 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 3.0
+"""How long a unit may wait for its turn: clients of API v1 give up after 15 s."""
+
+
+class Lane(Enum):
+    """Which thread does it."""
+
+    READ = "read"
+    WRITE = "write"
+    SEARCH = "search"
+
+
+class _Worker(NamedTuple):
+    thread: ThreadPoolExecutor
+    operations: Operations
+
 
 class Desk:
     """Where handlers bring their work. A unit that was begun is done, whoever hangs up."""
 
     def __init__(self, open_operations: Callable[[], Operations]) -> None:
-        """Open the operations on a thread of their own. Errors: `StorageError`."""
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="api-database")
+        """Open the operations of each lane on its thread. Errors: `StorageError`."""
+        self._workers: dict[Lane, _Worker] = {}
         try:
-            self._operations = self._thread.submit(open_operations).result()
+            for lane in Lane:
+                self._workers[lane] = _hire(lane, open_operations)
         except BaseException:
-            self._thread.shutdown()
+            self.close()
             raise
 
-    async def do(self, work: Callable[[Operations], T]) -> T:
-        """The result of ``work``, which gets the operations for itself."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, work, self._operations)
+    async def read(self, work: Callable[[Operations], T]) -> T:
+        """What ``work`` finds. Errors: its own; `StorageBusyError` when its turn did not come."""
+        return await self._do(Lane.READ, work)
+
+    async def write(self, work: Callable[[Operations], T]) -> T:
+        """What ``work`` changed. Errors: as `read`, and then nothing was done."""
+        return await self._do(Lane.WRITE, work)
+
+    async def search(self, work: Callable[[Operations], T]) -> T:
+        """What ``work`` finds, however long it looks; one at a time. Errors: as `read`."""
+        return await self._do(Lane.SEARCH, work)
 
     def close(self) -> None:
-        """Finish what was brought, then let the database go. Safe to repeat."""
-        self._thread.shutdown()
-        self._operations.close()
+        """Finish what was begun, then let the database go. Safe to repeat."""
+        for worker in self._workers.values():
+            worker.thread.shutdown(cancel_futures=True)
+            worker.operations.close()
+        self._workers.clear()
+
+    async def _do(self, lane: Lane, work: Callable[[Operations], T]) -> T:
+        worker = self._workers.get(lane)
+        if worker is None:
+            raise _not_in_time()
+        begin_by = time.monotonic() + PATIENCE_SECONDS
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            worker.thread, _in_time, begin_by, work, worker.operations
+        )
+
+
+def _hire(lane: Lane, open_operations: Callable[[], Operations]) -> _Worker:
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"api-{lane.value}")
+    try:
+        return _Worker(thread, thread.submit(open_operations).result())
+    except BaseException:
+        thread.shutdown()
+        raise
+
+
+def _in_time(begin_by: float, work: Callable[[Operations], T], operations: Operations) -> T:
+    if time.monotonic() > begin_by:
+        raise _not_in_time()
+    return work(operations)
+
+
+def _not_in_time() -> StorageBusyError:
+    return StorageBusyError("too much to do: this request was not begun")

@@ -21,7 +21,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _LARGEST_ID = 2**63 - 1
 _MOST_DIGITS = len(str(_LARGEST_ID))
-_REVISION = re.compile(r'(?:W/)?"?([1-9][0-9]{0,17})(?:-[0-9]+)?"?')
+_REVISION = re.compile(r'(?:W/)?"?([1-9][0-9]{0,17})(?:-c[0-9a-z-]+)?"?')
 NO_REVISION = 0
 _EXACT = 2**53
 """Up to here a float is one whole number and no other."""
@@ -99,11 +99,15 @@ class Call(NamedTuple):
     def tag(self, prefix: str = "") -> dict[str, str]:
         """The ETag of what is read in this call: good while the change counter stands.
 
-        None where the counter is not known: two such answers are not the same.
+        It also names this start of the server (another may serve another database, or show it
+        otherwise) and who may see the answer. None where the counter is not known: two such
+        answers are not the same.
         """
         if self.change < 0:
             return {}
-        return {"etag": f'"{prefix}{"-" if prefix else ""}{self.change}"'}
+        parts = [prefix] if prefix else []
+        parts += [f"c{self.change}", self.backend.start_id, self.access.value]
+        return {"etag": f'"{"-".join(parts)}"'}
 
 
 class Endpoint(NamedTuple):
@@ -192,11 +196,15 @@ def instant_of(name: str, text: str | msgspec.UnsetType) -> int | None:
 
 
 def _decoded(raw: bytes, kind: type[T]) -> T:
+    if not raw.strip():
+        raise InvalidInputError("Invalid request body: it is empty", hint="send a JSON object")
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise _named(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("Invalid request body: it is not UTF-8") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInputError(f"Invalid request body: {error}") from error
 
 

@@ -30,7 +30,7 @@ from claude_tasks.api.access import (
 )
 from claude_tasks.api.asgi import answer
 from claude_tasks.api.errors import error_bytes
-from claude_tasks.api.rate_limit import FailedAttempts
+from claude_tasks.api.rate_limit import FailedAttempts, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -70,6 +70,8 @@ _PREFLIGHT: Headers = [
     (b"access-control-max-age", b"600"),
 ]
 _LOGGED_PATH = 200
+_LOG_BURST, _LOG_SECONDS, _LOG_KEYS = 20, 10.0, 1024
+"""Lines about refusals for each address: so many at once, then one every so many seconds."""
 
 
 class Policy(NamedTuple):
@@ -136,7 +138,11 @@ _CROSS_SITE = _Refusal(
     403, error_bytes("Origin not allowed", "origin_refused"), "sent by a page of another site"
 )
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
-_UNAUTHORIZED = error_bytes("Unauthorized", "unauthorized")
+_UNAUTHORIZED = error_bytes(
+    "Unauthorized",
+    "unauthorized",
+    hint="send Authorization: Bearer TOKEN; claude-tasks token new makes one",
+)
 _NO_TOKEN = _Refusal(401, _UNAUTHORIZED, "no token", _CHALLENGE)
 _WRONG_TOKEN = _Refusal(401, _UNAUTHORIZED, "wrong token", _CHALLENGE)
 _READ_ONLY = _Refusal(403, error_bytes("This token may only read", "read_only"), "read-only token")
@@ -144,7 +150,9 @@ _BAD_LENGTH = _Refusal(400, error_bytes("Bad Content-Length", "bad_request"), "b
 _NOT_JSON = _Refusal(
     415,
     error_bytes(
-        "The body must be JSON", "unsupported_media_type", hint="Content-Type: application/json"
+        "The Content-Type must be application/json",
+        "unsupported_media_type",
+        hint="curl: --json DATA, or -H 'Content-Type: application/json'",
     ),
     "body is not declared as JSON",
 )
@@ -165,6 +173,9 @@ class Guard:
         self._app = app
         self._policy = policy
         self._attempts = FailedAttempts(monotonic)
+        self._log_lines = RateLimit[str](
+            burst=_LOG_BURST, interval=_LOG_SECONDS, keys=_LOG_KEYS, monotonic=monotonic
+        )
         self._last_host: bytes | None = None
         self._without_token = Access.READ if policy.tokens.required else Access.FULL
         # An answer may be cached: it must say that it differs by origin, whoever asked for it.
@@ -194,13 +205,24 @@ class Guard:
             if scope["method"] not in _READING or _declares_body(found):
                 receive = _replay(await self._read_body(found, receive), receive)
         except _Refused as refused:
-            _log("refused", scope, refused.reason)
+            self._log("refused", scope, refused.reason)
             await answer(send, refused.status, refused.body, refused.headers)
             return
         except _HungUp:
-            _log("dropped", scope, "the client hung up in the middle of its body")
+            self._log("dropped", scope, "the client hung up in the middle of its body")
             return
         await self._app(scope, receive, send)
+
+    def _log(self, what: str, scope: Scope, reason: str) -> None:
+        """One line. Never the query, nor a header that may hold a token.
+
+        Whoever is refused all the time must not fill the disk.
+        """
+        client = _address_of(scope)
+        if self._log_lines.take(client):
+            return
+        method, path = _escaped(scope["method"]), _escaped(scope["path"])
+        log.warning("%s %s %s from %s: %s", what, method, path, _escaped(client) or "?", reason)
 
     async def _no_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there are none here; this answers 403
@@ -237,16 +259,12 @@ class Guard:
         token = bearer_token(authorization)
         if token is None:
             raise _NO_TOKEN.error()
-        address = _address_of(scope)
-        wait = self._attempts.wait(address)
-        if wait:
-            raise _too_many(wait)
         digest = token_digest(token)
         access = self._policy.tokens.access_of(digest)
         if access is not None:
-            self._attempts.succeeded(address)
+            # Whatever others send from the same address, a proxy's above all, it is let in.
             return access
-        wait = self._attempts.failed(address, digest)
+        wait = self._attempts.failed(_address_of(scope), digest)
         raise _too_many(wait) if wait else _WRONG_TOKEN.error()
 
     async def _read_body(self, found: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -357,13 +375,6 @@ def _too_many(wait: float) -> _Refused:
 def _address_of(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else ""
-
-
-def _log(what: str, scope: Scope, reason: str) -> None:
-    """One line. Never the query, nor a header that may hold a token."""
-    method, path = _escaped(scope["method"]), _escaped(scope["path"])
-    address = _escaped(_address_of(scope)) or "?"
-    log.warning("%s %s %s from %s: %s", what, method, path, address, reason)
 
 
 def _escaped(text: str | bytes | None) -> str:

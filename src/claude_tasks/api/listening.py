@@ -1,13 +1,33 @@
-"""The socket, bound before anything else starts: a port in use is an error, not half a server."""
+"""The socket, bound before anything else starts: a port in use is an error, not half a server.
+
+And how many connections may come of it: each takes a file descriptor, and without any left the
+node could not even look at its runs.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
+import resource
 import socket
 
 from claude_tasks.domain.errors import ClaudeTasksError
 
+log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 1000
+_FEWEST_CONNECTIONS = 16
+_OWN_FILES = 256
+"""Descriptors for all that is no connection: databases, logs, locks, pipes of runs."""
+_WANTED_FILES = 4096
+"""Enough for all of that. Not more, for agents inherit the limit: what opens at most as many files
+as it used to does not notice, and a loop over every possible descriptor stays short."""
 _BACKLOG = 2048
+_UNSENT_BYTES = 128 * 1024
+"""So much of an answer waits in the system, beyond what is on its way; connections inherit it.
+
+Else it takes in megabytes at once and then nothing for long, and a client that reads slowly cannot
+be told from one that does not read. It bounds what a connection holds there, not its speed."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -24,12 +44,39 @@ def listen(host: str, port: int) -> socket.socket:
         raise _refused(host, port, error) from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         bound.bind(address)
         bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
         raise _refused(host, port, error) from error
     return bound
+
+
+def make_room() -> None:
+    """Raise the soft limit of open files to what the most connections need, if the system lets us.
+
+    For the whole process and those it starts from now on.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:  # macOS has further limits of its own
+        log.warning("at most %d open files, so fewer connections: %s", soft, error)
+
+
+def most_connections() -> int:
+    """How many there may be under the limit of open files that is in force.
+
+    A connection may need a second descriptor: the file that a stream follows.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(_FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, (soft - _OWN_FILES) // 2))
 
 
 def address_of(bound: socket.socket) -> str:

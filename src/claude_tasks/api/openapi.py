@@ -21,7 +21,7 @@ _JSON = "application/json"
 _OPEN = ("/health",)
 _ID = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 _MEANINGS = {
-    200: "as asked for",
+    200: "done, or found",
     201: "kept",
     202: "accepted",
     204: "nothing more to come",

@@ -19,6 +19,10 @@ th { font-weight: 600; color: var(--soft) } a { color: inherit }
 """
 
 
+_LARGEST = 2**63 - 1
+"""A bound that says no more than the type."""
+
+
 def page(document: dict[str, Any]) -> bytes:
     """HTML in UTF-8."""
     info = document["info"]
@@ -33,7 +37,9 @@ def page(document: dict[str, Any]) -> bytes:
     for tag, operations in _by_tag(document).items():
         parts.append(f"<h2>{_text(tag)}</h2>")
         parts += [_operation(*entry) for entry in operations]
-    return "\n".join([*parts, "<h2>documents</h2>", *_documents(document)]).encode()
+    parts += ["<h2>statuses</h2>", _statuses(document)]
+    note = "<p>A field with ? may be missing.</p>"
+    return "\n".join([*parts, "<h2>documents</h2>", note, *_documents(document)]).encode()
 
 
 def _by_tag(document: dict[str, Any]) -> dict[str, list[tuple[str, str, dict[str, Any]]]]:
@@ -52,12 +58,15 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     if "requestBody" in operation:
         rows.append(("body", _content(operation["requestBody"])))
     for status, response in operation["responses"].items():
-        rows.append((status, f"{_content(response)} {_text(response['description'])}"))
+        if status.startswith("2"):
+            rows.append((status, _content(response)))
+    own = [status for status in operation["responses"] if status[0] in "345"]
+    rows.append(("also", _text(", ".join(own))))
     return (
         f"<details><summary><span class=method>{method.upper()}</span>"
         f"<span class=path>{_text(path)}</span>"
         f"<span class=about>{_text(operation['summary'])}</span></summary>"
-        f"<p>{_text(operation['description'])}</p>{_table(rows)}</details>"
+        f"<p>{_text(operation['description'].replace('`', ''))}</p>{_table(rows)}</details>"
     )
 
 
@@ -72,10 +81,21 @@ def _documents(document: dict[str, Any]) -> list[str]:
         body = _table(rows) if rows else f"<p><code>{_shape(schema)}</code></p>"
         parts.append(
             f"<details id='{_text(name)}'><summary><span class=path>{_text(name)}</span>"
-            f"<span class=about>{_text(schema.get('description', ''))}</span></summary>"
+            f"<span class=about>{_text(_first_line(schema))}</span></summary>"
             f"{body}</details>"
         )
     return parts
+
+
+def _statuses(document: dict[str, Any]) -> str:
+    """What each status means, said once. Every error has the body ErrorBody."""
+    meanings = {
+        status: response["description"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for status, response in operation["responses"].items()
+    }
+    return _table([(status, _text(text)) for status, text in sorted(meanings.items())])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
@@ -98,14 +118,22 @@ def _shape(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " | ".join(_shape(entry) for entry in schema["anyOf"])
     if "enum" in schema:
-        return _text(" | ".join(str(value) or '""' for value in schema["enum"]))
+        return _text(" | ".join(_literal(value) for value in schema["enum"]))
     kind = str(schema.get("type", "any"))
     if kind == "array":
         return f"list of {_shape(schema.get('items', {}))}"
     notes = [schema[name] for name in ("format", "description") if name in schema]
-    if "minimum" in schema or "maximum" in schema:
-        notes.insert(0, f"{schema.get('minimum', '')}…{schema.get('maximum', '')}")
+    if schema.get("maximum", _LARGEST) < _LARGEST:
+        notes.insert(0, f"{schema.get('minimum', '')}…{schema['maximum']}")
     return _text(", ".join([kind, *map(str, notes)]))
+
+
+def _literal(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+
+
+def _first_line(schema: dict[str, Any]) -> str:
+    return str(schema.get("description", "")).partition("\n")[0].replace("`", "")
 
 
 def _text(text: object) -> str:

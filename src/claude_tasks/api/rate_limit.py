@@ -67,7 +67,7 @@ class RateLimit(Generic[Key]):
 
 
 class FailedAttempts:
-    """Who sent wrong tokens, by address, and who has sent a right one. Keeps digests, no tokens."""
+    """Who sent wrong tokens, by address. Keeps digests, no tokens."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         """Nobody has tried yet."""
@@ -77,23 +77,6 @@ class FailedAttempts:
         self._repeats: RateLimit[tuple[str, bytes]] = RateLimit(
             burst=REPEATS, interval=SECONDS_PER_REPEAT, keys=_BAD_TOKENS, monotonic=monotonic
         )
-        self._proven: dict[str, None] = {}
-
-    def wait(self, address: str) -> float:
-        """Seconds until a token from ``address`` is looked at at all, 0 for now.
-
-        An address that proved itself once is always looked at: the real client may share it with
-        whoever is guessing.
-        """
-        return 0.0 if address in self._proven else self._guesses.wait(address)
-
-    def succeeded(self, address: str) -> None:
-        """A right token came from ``address``."""
-        if address in self._proven:
-            return
-        self._proven[address] = None
-        if len(self._proven) > _ADDRESSES:
-            del self._proven[next(iter(self._proven))]
 
     def failed(self, address: str, digest: bytes) -> float:
         """A wrong token came; 0, or the seconds to wait where that came too often."""

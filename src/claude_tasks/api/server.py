@@ -2,19 +2,22 @@
 
 ``start`` reports failure, ``stop`` blocks and may be repeated. Streams never end by themselves:
 they are told to, so that a stop takes as long as the requests under way, at most `GRACE_SECONDS`.
+What is left then is cut off by us; uvicorn's own end of patience only stands behind that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
 from claude_tasks.api.asgi import answer
 from claude_tasks.api.errors import error_bytes
+from claude_tasks.api.listening import make_room
 from claude_tasks.api.protocol import PromptProtocol
 
 if TYPE_CHECKING:
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1.5
+_LAST_WORDS_SECONDS = 0.1
+_BACKSTOP_SECONDS = 5
+_TICKS_BETWEEN_LOOKS = 10
+"""uvicorn ticks every 0.1 s."""
 _KEEP_ALIVE_SECONDS = 30
 _START_SECONDS = 10.0
 _STOPPING = error_bytes("The server stops", "stopping", hint="try again")
@@ -63,13 +70,14 @@ class ApiServer:
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,  # type: ignore[arg-type]  # any number will do
+            timeout_graceful_shutdown=_BACKSTOP_SECONDS,
         )
         self._server = _Server(config, self._on_started)
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
     def start(self) -> None:
         """Answer from now on. Errors: what kept it from starting."""
+        make_room()
         self._thread.start()
         self._ready.wait(_START_SECONDS)
         if self.failure is not None:
@@ -137,7 +145,7 @@ class _CutOff:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server, which says when it listens and waits for no client that does not read."""
 
     def __init__(
         self, config: uvicorn.Config, on_started: Callable[[asyncio.AbstractEventLoop], None]
@@ -148,3 +156,36 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started(asyncio.get_running_loop())
+
+    async def on_tick(self, counter: int) -> bool:
+        """What uvicorn does ten times a second; let go of those who do not read."""
+        if counter % _TICKS_BETWEEN_LOOKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in self._connections():
+                connection.let_go_if_unread(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, in time whatever clients do."""
+        cutting = asyncio.create_task(self._cut_off_after_grace())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await cutting
+
+    async def _cut_off_after_grace(self) -> None:
+        """Cancel the requests that are left, then close what nobody reads."""
+        await asyncio.sleep(GRACE_SECONDS)
+        left = list(self.server_state.tasks)
+        if left:
+            log.warning("requests cut off, for the server ends: %d", len(left))
+            for task in left:
+                task.cancel()
+            await asyncio.sleep(_LAST_WORDS_SECONDS)  # `_CutOff` answers for them
+        for connection in self._connections():
+            connection.transport.abort()
+
+    def _connections(self) -> list[PromptProtocol]:
+        return cast("list[PromptProtocol]", list(self.server_state.connections))

@@ -2,6 +2,8 @@
 
 It begins with the first listener and ends with the last. A listener that does not keep up is told
 to begin anew (`None` in its queue): the feed itself remembers what it missed.
+
+The places of all streams are counted here, also of those that follow one run's file.
 """
 
 from __future__ import annotations
@@ -22,17 +24,42 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
+MOST_STREAMS = 200
 _MOST_WAITING = 1000
 _BATCH = 1000
 
 Mailbox = asyncio.Queue["Change | None"]
 
 
+class Places:
+    """So many streams at once. Used on the event loop alone."""
+
+    def __init__(self, most: int) -> None:
+        """All of them are free."""
+        self._free = most
+
+    @property
+    def are_taken(self) -> bool:
+        """Whether there is none left."""
+        return self._free <= 0
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[bool]:
+        """Hold a place; False where there was none."""
+        taken = not self.are_taken
+        self._free -= taken
+        try:
+            yield taken
+        finally:
+            self._free += taken
+
+
 class Watcher:
-    """Used on the event loop alone."""
+    """Used on the event loop alone. ``places`` are those of all streams."""
 
     def __init__(self, counter: ChangeCounter) -> None:
         """Nobody listens yet."""
+        self.places = Places(MOST_STREAMS)
         self._counter = counter
         self._mailboxes: set[Mailbox] = set()
         self._task: asyncio.Task[None] | None = None

@@ -17,9 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "why a task did or did not run"),
     "status": ("status", "who schedules, what waits, what runs"),
     "usage": ("usage", "how much of the subscription is used, and what it keeps from running"),
+    "doctor": ("doctor", "is it ready, and if not, which command mends it?"),
     "daemon": ("daemon", "schedule and execute, until stopped"),
     "serve": ("serve", "a daemon that also answers over HTTP"),
-    "tui": ("tui", "the terminal's part in scheduling; no screen yet"),
+    "tui": ("tui", "the terminal UI's process, still without its screen"),
     "token": ("token", "make a token for the HTTP API"),
     "import": ("import_tasks", "add tasks from a JSON file, all or none"),
     "export": ("export_tasks", "write all tasks as JSON"),
@@ -32,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "Tasks": ("add", "list", "show", "edit", "rm", "restore", "enable", "disable"),
     "Runs": ("run", "cancel", "runs", "logs"),
-    "When and why": ("next", "why", "status", "usage"),
+    "When and why": ("next", "why", "status", "usage", "doctor"),
     "Service": (
         "daemon",
         "serve",

@@ -26,11 +26,14 @@ _USUAL_PLACES = (
 )
 
 
-def find_agent_binary(setting: str | None) -> str:
-    """The absolute path of the agent. Errors: `SpawnError` that says where was looked."""
+def find_agent_binary(setting: str | None, *, search_path: str | None = None) -> str:
+    """The absolute path of the agent. Errors: `SpawnError` that says where was looked.
+
+    ``search_path`` is another's PATH to look on, such as a service's.
+    """
     if setting:
         return _from_setting(setting)
-    on_path = shutil.which(_NAME)
+    on_path = shutil.which(_NAME, path=search_path)
     if on_path:
         return os.path.abspath(on_path)
     for place in _USUAL_PLACES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
 if TYPE_CHECKING:
@@ -12,13 +13,23 @@ _BLOCK = 1 << 16
 
 
 class EventTail:
-    """The lines of a file that another process appends to, and that may not be there yet."""
+    """The lines of a file that another process appends to, and that may not be there yet.
+
+    One thread at a time reads; any may `release`.
+    """
 
     def __init__(self, path: str, *, after: int = 0) -> None:
-        """Begin behind the first ``after`` bytes; at the beginning where there are not as many."""
+        """Begin with the first line that begins behind the first ``after`` bytes.
+
+        At the beginning where there are not as many.
+        """
         self._path = path
         self._descriptor = -1
         self._rest = b""
+        self._in_a_line = False
+        self._lock = threading.Lock()
+        self._reading = False
+        self._released = False
         self.position = after
         """Bytes up to the end of the last whole line read."""
 
@@ -31,27 +42,49 @@ class EventTail:
 
     def lines(self) -> Iterator[bytes]:
         """The whole lines that came since the last call, without their ends."""
-        if self._descriptor < 0 and not self._open():
-            return
-        while block := os.read(self._descriptor, _BLOCK):
+        while block := self._read():
             *lines, self._rest = (self._rest + block).split(b"\n")
             for line in lines:
                 self.position += len(line) + 1
-                yield line
+                if self._in_a_line:  # its first half came before the place to begin at
+                    self._in_a_line = False
+                else:
+                    yield line
 
     def close(self) -> Iterator[bytes]:
         """The last lines, also one without an end; then let the file go."""
         yield from self.lines()
         if self._rest:
             self.position += len(self._rest)
-            yield self._rest
+            if not self._in_a_line:
+                yield self._rest
         self.release()
 
     def release(self) -> None:
-        """Let the file go. Safe to repeat."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Let the file go, for good. Safe to repeat; does not wait for a disk.
+
+        Whoever reads just now closes it afterwards: the number of a closed descriptor soon means
+        another file.
+        """
+        with self._lock:
+            self._released = True
+            if not self._reading:
+                self._close()
+
+    def _read(self) -> bytes:
+        """The next bytes; none at the end, without a file, or when it was let go."""
+        with self._lock:
+            if self._released:
+                return b""
+            self._reading = True
+        try:
+            is_open = self._descriptor >= 0 or self._open()
+            return os.read(self._descriptor, _BLOCK) if is_open else b""
+        finally:
+            with self._lock:
+                self._reading = False
+                if self._released:
+                    self._close()
 
     def _open(self) -> bool:
         try:
@@ -60,5 +93,12 @@ class EventTail:
             return False
         if self.position > os.fstat(self._descriptor).st_size:
             self.position = 0
+        if self.position:
+            self._in_a_line = os.pread(self._descriptor, 1, self.position - 1) != b"\n"
         os.lseek(self._descriptor, self.position, os.SEEK_SET)
         return True
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -16,6 +16,12 @@ _LISTS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
 _NUMBERS = frozenset(
     name for name in TaskSpec._fields if name.endswith("_seconds") or name.startswith("max_")
 )
+_OURS = frozenset({
+    "id", "is_one_off", "created_at", "updated_at", "deleted_at", "last_run_at", "next_run_at",
+    "last_run_status", "last_run_reason", "revision",
+})  # fmt: skip
+"""What a task shows and nobody sets: they come along when one is read and sent back."""
+
 _NULLABLE = frozenset(name for name, default in TaskSpec._field_defaults.items() if default is None)
 
 
@@ -54,6 +60,10 @@ def _numbered(entry: Any, place: int) -> TaskSpec:
 
 
 def _field(name: str, value: Any) -> Any:
+    if name in _OURS:
+        raise InvalidInputError(
+            f"field {name!r} cannot be set", hint=f"leave out: {', '.join(sorted(_OURS))}"
+        )
     if name not in TaskSpec._fields:
         raise InvalidInputError(
             f"unknown field {name!r}", hint=f"known: {', '.join(TaskSpec._fields)}"

@@ -210,9 +210,11 @@ class StatusOperations:
     @staticmethod
     def _agent_finding(status: Status) -> Finding:
         problem = status.agent_problem
-        return Finding(
-            "agent", problem or status.agent or "", stands_in_the_way=problem is not None
-        )
+        if problem is None:
+            return Finding("agent", status.agent or "")
+        if status.leader is not None:  # it has an environment of its own
+            return Finding("agent", f"not found from here, the leader may know better: {problem}")
+        return Finding("agent", problem, stands_in_the_way=True)
 
     @staticmethod
     def _queue(task: Task, status: Status) -> list[Finding]:

@@ -1,16 +1,17 @@
-"""Clients that keep a connection waiting for a request's headers are let go."""
+"""Clients that keep a connection waiting for a request's headers, or send no end of them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from claude_tasks.api import protocol
+from claude_tasks.api import listening, protocol
 from claude_tasks.api.asgi import answer
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ async def _app(_scope: Any, _receive: Any, send: Any) -> None:
     await answer(send, 200, b"{}", [])
 
 
+async def _prompt_app(_scope: Any, _receive: Any, send: Any) -> None:
+    await answer(send, 200, b"{}", [])
+
+
 @contextlib.asynccontextmanager
-async def _served() -> AsyncIterator[int]:
-    """The port of a server that answers slowly but surely."""
+async def _served(app: Any = _app) -> AsyncIterator[int]:
+    """The port of a server that answers, by default slowly but surely."""
     loop = asyncio.get_running_loop()
-    config = uvicorn.Config(_app, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
     config.load()
     state = ServerState()
     server = await loop.create_server(
@@ -119,7 +124,8 @@ def test_the_second_request_of_a_connection_is_held_to_the_same() -> None:
 
 
 def test_a_connection_too_many_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(listening, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(listening, "_FEWEST_CONNECTIONS", 1)
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 60)
 
     async def talk() -> None:
@@ -130,5 +136,116 @@ def test_a_connection_too_many_is_closed_at_once(monkeypatch: pytest.MonkeyPatch
                 assert await _is_closed(second)
             writer.write(REQUEST)
             assert await _answered(first), "who was there before stays"
+
+    asyncio.run(talk())
+
+
+# Headers without end, and what is no HTTP
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 60)
+
+
+async def _refusal(port: int, sent: bytes) -> tuple[bytes, Any]:
+    """The status line and the JSON of the one answer to it; the connection must be closed then."""
+    async with _connected(port) as (reader, writer):
+        writer.write(sent)
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        status, *headers = head.split(b"\r\n")
+        assert b"connection: close" in headers
+        assert b"content-type: application/json" in headers
+        return status, json.loads(body)
+
+
+START = REQUEST[:-2]
+MUCH = 300 * 1024
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        START + b"X: " + b"x" * MUCH,
+        START + b"X: y\r\n" * (MUCH // 6),
+        START + b"x" * MUCH,
+        b"GET /" + b"x" * MUCH,
+        b"\r\n" * (MUCH // 2),
+    ],
+    ids=["value", "many", "name", "path", "nothing"],
+)
+def test_headers_without_end_are_refused(sent: bytes) -> None:
+    async def talk() -> None:
+        async with _served(_prompt_app) as port:
+            status, body = await _refusal(port, sent)
+            assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
+            assert body == {"error": "Request headers over 64 KiB", "code": "headers_too_large"}
+
+    asyncio.run(talk())
+
+
+@pytest.mark.usefixtures("_patient")
+def test_headers_without_end_after_an_answer_are_refused_too() -> None:
+    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def talk() -> None:
+        async with _served(_prompt_app) as port:
+            for first in (REQUEST, chunked + b"0\r\n"):  # the second: trailers without end
+                async with _connected(port) as (reader, writer):
+                    writer.write(first)
+                    assert await _answered(reader)
+                    writer.write(first[: len(first) // 2] if first == REQUEST else b"")
+                    writer.write(b"X: " + b"x" * MUCH)
+                    heard = await asyncio.wait_for(reader.read(), 10)
+                    assert heard.startswith(b"HTTP/1.1 4"), heard[:100]
+
+    asyncio.run(talk())
+
+
+@pytest.mark.usefixtures("_patient")
+def test_a_refusal_never_gets_amid_another_answer() -> None:
+    async def begun_app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await asyncio.Event().wait()
+
+    async def talk() -> None:
+        async with _served(begun_app) as port, _connected(port) as (reader, writer):
+            writer.write(REQUEST)
+            assert await asyncio.wait_for(reader.readuntil(b"begun\r\n"), 10)
+            writer.write(b"?\r\n")
+            assert await _is_closed(reader)
+
+    asyncio.run(talk())
+
+
+@pytest.mark.usefixtures("_patient")
+def test_large_requests_and_many_are_not_taken_for_long_headers() -> None:
+    large = START + b"X: " + b"x" * 60 * 1024 + b"\r\n\r\n"
+    posted = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % MUCH
+    many = large * 5 + REQUEST * 2000
+
+    async def talk() -> None:
+        async with _served(_prompt_app) as port:
+            for sent, answers in ((large, 1), (posted + b"y" * MUCH + large, 2), (many, 2005)):
+                async with _connected(port) as (reader, writer):
+                    writer.write(sent)
+                    for _ in range(answers):
+                        assert await _answered(reader)
+
+    asyncio.run(talk())
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", START + b"a b\r\n\r\n", REQUEST + b"?\r\n"]
+)
+def test_what_is_no_http_is_told_so_in_json(sent: bytes) -> None:
+    async def talk() -> None:
+        async with _served() as port:
+            status, body = await _refusal(port, sent)
+            assert status == b"HTTP/1.1 400 Bad Request"
+            assert body == {"error": "Invalid HTTP request", "code": "bad_request"}
 
     asyncio.run(talk())

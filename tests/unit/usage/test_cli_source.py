@@ -12,6 +12,7 @@ import pytest
 from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
 from claude_tasks.usage.cli_source import CliSource
 from support.usage_endpoint import windows
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,14 @@ def test_whatever_it_started_ends_with_it(
     told = answer(rate_limits_available=True, rate_limits=windows(1, 1))
     agent(f"sleep 61 & echo $! > {tmp_path}/child; {told}; wait").ask(at=0)
     child = int((tmp_path / "child").read_text())
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    wait_until(lambda: _has_ended(child), what="the agent's child has ended")
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.mark.parametrize(

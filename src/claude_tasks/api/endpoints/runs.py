@@ -35,7 +35,7 @@ async def run_task(call: Call) -> Answer:
         _require_room(operations, backend.node_id, backend.run_concurrency)
         return operations.runs.start(call.task_id, assigned_to=backend.node_id)
 
-    run = await backend.desk.do(start)
+    run = await backend.desk.write(start)
     if run.state is State.SKIPPED:
         raise SkippedError(run)
     backend.wake()
@@ -61,7 +61,7 @@ async def list_task_runs(call: Call) -> Answer:
         operations.tasks.get(call.task_id)
         return _page(operations, wanted)
 
-    return Answer(await call.backend.desk.do(look), headers=call.tag())
+    return Answer(await call.backend.desk.read(look), headers=call.tag())
 
 
 @endpoint(
@@ -82,7 +82,7 @@ async def latest_task_run(call: Call) -> Answer:
             raise NotFoundError("No runs found")
         return found
 
-    return Answer(run_view(await call.backend.desk.do(look)), headers=call.tag())
+    return Answer(run_view(await call.backend.desk.read(look)), headers=call.tag())
 
 
 @endpoint(
@@ -95,7 +95,7 @@ async def latest_task_run(call: Call) -> Answer:
 )
 async def get_task_run(call: Call) -> Answer:
     """One run of a task."""
-    run = await call.backend.desk.do(lambda operations: operations.runs.get(call.run_id))
+    run = await call.backend.desk.read(lambda operations: operations.runs.get(call.run_id))
     if run.task_id != call.task_id:
         raise NotFoundError("Run not found", hint=f"run {run.id} is of task {run.task_id}")
     return Answer(run_view(run), headers=call.tag())
@@ -131,13 +131,15 @@ async def list_runs(call: Call) -> Answer:
         del runs[wanted.limit :]
         return {**page, "next_before": runs[-1]["id"] if more else None}
 
-    return Answer(await call.backend.desk.do(look), headers=call.tag())
+    desk = call.backend.desk
+    found = await (desk.read(look) if wanted.text is None else desk.search(look))
+    return Answer(found, headers=call.tag())
 
 
 @endpoint("GET", "/runs/{run_id}", tag="runs", answer=documents.Run, errors=(404,), also=(304,))
 async def get_run(call: Call) -> Answer:
     """One run."""
-    run = await call.backend.desk.do(lambda operations: operations.runs.get(call.run_id))
+    run = await call.backend.desk.read(lambda operations: operations.runs.get(call.run_id))
     return Answer(run_view(run), headers=call.tag())
 
 
@@ -147,7 +149,7 @@ async def get_run(call: Call) -> Answer:
 )  # fmt: skip
 async def cancel_run(call: Call) -> Answer:
     """End a run with all it started; what has not begun is cancelled at once."""
-    run = await call.backend.desk.do(lambda operations: operations.runs.cancel(call.run_id))
+    run = await call.backend.desk.write(lambda operations: operations.runs.cancel(call.run_id))
     return Answer(run_view(run), 202)
 
 

@@ -30,7 +30,7 @@ async def scheduler(call: Call) -> Answer:
             view[state] = operations.runs.count(RunFilter(states=(state,)))
         return view
 
-    return Answer(await call.backend.desk.do(look))
+    return Answer(await call.backend.desk.read(look))
 
 
 @endpoint(
@@ -41,7 +41,7 @@ async def preview_schedule(call: Call) -> Answer:
     """What a cron expression means: in words, its next ticks, what changes of the clocks do."""
     asked = call.body(documents.PreviewRequest)
     try:
-        preview = await call.backend.desk.do(
+        preview = await call.backend.desk.read(
             lambda operations: operations.status.preview(
                 asked.cron_expr, timezone=asked.timezone, count=asked.count
             )
@@ -54,7 +54,9 @@ async def preview_schedule(call: Call) -> Answer:
 @endpoint("GET", "/tasks/{task_id}/why", tag="tasks", answer=documents.Explanation, errors=(404,))
 async def why(call: Call) -> Answer:
     """Why a task did or did not run: all that decides it."""
-    explanation = await call.backend.desk.do(lambda operations: operations.status.why(call.task_id))
+    explanation = await call.backend.desk.read(
+        lambda operations: operations.status.why(call.task_id)
+    )
     return Answer(explanation_view(explanation))
 
 

@@ -23,7 +23,7 @@ async def health(call: Call) -> Answer:
 @endpoint("GET", "/settings", tag="server", answer=documents.Settings)
 async def get_settings(call: Call) -> Answer:
     """What can be changed while the program runs."""
-    threshold = await call.backend.desk.do(lambda o: o.settings.usage_threshold())
+    threshold = await call.backend.desk.read(lambda o: o.settings.usage_threshold())
     return Answer({"usage_threshold": threshold})
 
 
@@ -33,7 +33,7 @@ async def get_settings(call: Call) -> Answer:
 async def put_settings(call: Call) -> Answer:
     """Keep settings."""
     wanted = call.body(documents.Settings).usage_threshold
-    kept = await call.backend.desk.do(lambda o: o.settings.set_usage_threshold(wanted))
+    kept = await call.backend.desk.write(lambda o: o.settings.set_usage_threshold(wanted))
     return Answer({"usage_threshold": kept})
 
 
@@ -41,17 +41,17 @@ async def put_settings(call: Call) -> Answer:
 async def usage(call: Call) -> Answer:
     """How much of the agent's usage windows is spent."""
     desk = call.backend.desk
-    if await desk.do(lambda o: o.usage.is_stale()):
+    if await desk.read(lambda o: o.usage.is_stale()):
         await asyncio.to_thread(call.backend.refresh_usage)
-    return Answer(await desk.do(lambda o: usage_view(*o.usage.usage_now())))
+    return Answer(await desk.read(lambda o: usage_view(*o.usage.usage_now())))
 
 
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
 async def metrics(call: Call) -> Answer:
     """Figures in the text format of Prometheus."""
     desk, ledger = call.backend.desk, call.backend.ledger
-    await desk.do(lambda o: ledger.look_again(o.facts))
-    while await desk.do(lambda o: ledger.read_on(o.facts)):
+    await desk.read(lambda o: ledger.look_again(o.facts))
+    while await desk.read(lambda o: ledger.read_on(o.facts)):
         pass  # a long history is read in pieces, between the requests of others
 
     def look(operations: Operations) -> bytes:
@@ -59,7 +59,7 @@ async def metrics(call: Call) -> Answer:
         usage = _figures(operations)
         return render(snapshot_of(operations.status.status(), enabled, disabled, usage), ledger)
 
-    body = await desk.do(look)
+    body = await desk.read(look)
     # The charset is the framework's to add.
     return Answer(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.api import sse
 from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.errors import ErrorBody
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.operations.views import run_brief, run_view
@@ -23,21 +24,31 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.1
 _BATCH_BYTES = 1 << 17
 _PAGE = 1000
+_TOO_MANY = Answer(
+    ErrorBody("Too many streams", "too_many_streams", hint="end others, or try again later"),
+    503,
+    {"retry-after": "5"},
+)
 
 
-@endpoint("GET", "/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE)
-async def events(call: Call) -> AsyncIterator[bytes]:
-    """Every change of tasks, runs, nodes, settings, usage and the lease, as server-sent events.
+@endpoint(
+    "GET", "/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE, errors=(503,)
+)  # fmt: skip
+async def events(call: Call) -> AsyncIterator[bytes] | Answer:
+    """What changes of tasks, runs, nodes, settings, usage and the lease, as server-sent events.
 
-    ``id`` counts changes: a client that comes back with Last-Event-ID gets what it missed, or the
-    event ``reset`` where that was too much: it must read everything anew.
+    Each thing is told as it stands: of several changes at once the last. ``id`` counts changes: a
+    client that comes back with Last-Event-ID gets what it missed, or the event ``reset`` where that
+    was too much: it must read everything anew.
     """
+    if call.backend.watcher.places.are_taken:
+        return _TOO_MANY
     return _events(call.backend, sse.last_event_id(call.headers))
 
 
 @endpoint(
     "GET", "/runs/{run_id}/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE,
-    errors=(404,), also=(204,),
+    errors=(404, 503), also=(204,),
 )  # fmt: skip
 async def run_events(call: Call) -> AsyncIterator[bytes] | Answer:
     """The agent's own events of one run, live, as server-sent events ``agent``; at last ``end``.
@@ -45,16 +56,20 @@ async def run_events(call: Call) -> AsyncIterator[bytes] | Answer:
     ``id`` is a place in the stream: a client that comes back with Last-Event-ID goes on there. 204
     where it has seen the end.
     """
-    run = await call.backend.desk.do(lambda operations: operations.runs.get(call.run_id))
+    run = await call.backend.desk.read(lambda operations: operations.runs.get(call.run_id))
     after = sse.last_event_id(call.headers) or 0
     tail = EventTail(call.backend.events_path(run.task_id, run.id), after=after)
     if run.state.is_terminal and tail.is_past_end():
         return Answer(b"", 204)  # what tells a browser's EventSource not to come back
+    if call.backend.watcher.places.are_taken:
+        return _TOO_MANY
     return _run_events(call.backend, run.id, tail)
 
 
 async def _events(backend: Backend, last_id: int | None) -> AsyncIterator[bytes]:
-    with backend.watcher.listen() as mailbox:
+    with backend.watcher.places.take() as taken, backend.watcher.listen() as mailbox:
+        if not taken:  # by one that began since; whoever comes back now is told so
+            return
         now = backend.counter.value()
         yield sse.RETRY + sse.event("hello", {"seq": now}, id_=now if last_id is None else None)
         sent = now
@@ -104,7 +119,7 @@ async def _told(backend: Backend, changes: list[Change]) -> bytes:
             for change in _last_of_each(changes)
         ]
 
-    return b"".join(await backend.desk.do(look))
+    return b"".join(await backend.desk.read(look))
 
 
 def _usage_news(operations: Operations) -> dict[str, Any]:
@@ -143,12 +158,15 @@ def _news(operations: Operations, change: Change) -> dict[str, Any]:
 
 
 async def _run_events(backend: Backend, run_id: int, tail: EventTail) -> AsyncIterator[bytes]:
-    yield sse.RETRY
-    try:
-        async for part in _followed(backend, run_id, tail):
-            yield part
-    finally:
-        tail.release()
+    with backend.watcher.places.take() as taken:
+        if not taken:  # as above
+            return
+        yield sse.RETRY
+        try:
+            async for part in _followed(backend, run_id, tail):
+                yield part
+        finally:
+            tail.release()
 
 
 async def _followed(backend: Backend, run_id: int, tail: EventTail) -> AsyncIterator[bytes]:
@@ -158,7 +176,7 @@ async def _followed(backend: Backend, run_id: int, tail: EventTail) -> AsyncIter
         ended: Run | None = None
         counter = backend.counter.value()
         if counter != seen:
-            run = await backend.desk.do(lambda operations: operations.runs.get(run_id))
+            run = await backend.desk.read(lambda operations: operations.runs.get(run_id))
             seen, ended = counter, run if run.state.is_terminal else None
         async for part in _batches(tail.close() if ended else tail.lines(), tail):
             silent = 0.0

@@ -32,7 +32,7 @@ async def list_tasks(call: Call) -> Answer:
     """All tasks, newest first."""
     secrets = call.access is Access.FULL
     encoder = call.backend.task_list
-    body = await call.backend.desk.do(
+    body = await call.backend.desk.read(
         lambda operations: encoder.encode(operations.tasks.list(), secrets=secrets)
     )
     return Answer(body, headers=call.tag())
@@ -85,7 +85,7 @@ async def change_task(call: Call) -> Answer:
 async def delete_task(call: Call) -> Answer:
     """Delete a task; its runs stay."""
     revision = call.expected_revision()
-    await call.backend.desk.do(
+    await call.backend.desk.write(
         lambda operations: operations.tasks.remove(call.task_id, expected_revision=revision)
     )
     return Answer({"success": True, "message": "Task deleted"})
@@ -122,7 +122,8 @@ async def _task_answer(
         summary = operations.runs.summary(task)
         return task, shown(summary, secrets=call.access is Access.FULL)
 
-    task, view = await call.backend.desk.do(done)
+    desk = call.backend.desk
+    task, view = await (desk.write(done) if changed else desk.read(done))
     # After a change the counter of this call is of before: the revision alone names the state.
     tag = {"etag": f'"{task.revision}"'} if changed else call.tag(str(task.revision))
     return Answer(view, status, tag)

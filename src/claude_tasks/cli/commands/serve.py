@@ -53,6 +53,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
 
     context.use_flags(host=arguments.host, port=arguments.port)
+    context.settings.folder.create()
     tokens = _checked_tokens(context, insecure=arguments.insecure_no_auth)
     bound = _bind(context)
     try:
@@ -103,6 +104,11 @@ def _warn(context: Context, tokens: Tokens) -> None:
             f"WARNING: {host} is open to everyone who can reach this machine, without a token "
             "(--insecure-no-auth). Whoever can add a task can run code as you."
         )
+    if tokens.full is None and tokens.read is not None:
+        context.printer.note(
+            "There is a read-only token alone: nobody can change anything here. "
+            "claude-tasks token new makes one that may."
+        )
 
 
 def _bind(context: Context) -> socket.socket:
@@ -119,4 +125,4 @@ def _say_where(context: Context, bound: socket.socket, tokens: Tokens) -> None:
         context.printer.value({"address": address, "token_required": any(tokens)})
     else:
         token = "a token is required" if any(tokens) else "no token is required"
-        context.printer.line(f"Listening on {address}/api/v1 ({token}; {address}/schema)")
+        context.printer.line(f"Listening on {address}/api/v1 ({token}; docs: {address}/schema)")

@@ -67,6 +67,9 @@ def _text(context: Context, status: Status) -> list[Block]:
 
 def _agent(status: Status) -> Toned:
     if status.agent_problem is not None:
+        if status.leader is not None:
+            text = f"not found from here, the leader may know better: {status.agent_problem}"
+            return Toned(text, "warn")
         return Toned(f"! {status.agent_problem}", "bad")
     return Toned(status.agent or "")
 

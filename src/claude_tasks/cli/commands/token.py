@@ -29,7 +29,7 @@ _SETTINGS = {"full": "auth_token", "read": "read_token"}
 
 def configure(parser: Parser) -> None:
     """Flags."""
-    parser.add_argument("action", metavar="new", nargs="?", help="make one and store it")
+    parser.add_argument("action", metavar="new", help="make one and store it")
     parser.add_argument("--read-only", action="store_true", help="one that can change nothing")
     parser.add_argument("--replace", action="store_true", help="in place of the one there is")
 
@@ -39,7 +39,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     if arguments.action not in _ACTIONS:
         asked = arguments.action
         raise InvalidInputError(
-            f"token has no {asked}" if asked else "token what?",
+            f"token has no {asked}",
             hint=f"one of: {', '.join(_ACTIONS)}",
             code="usage",
         )

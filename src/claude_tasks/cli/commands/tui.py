@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
 
 DESCRIPTION = (
-    "This version draws no screen yet: the process does its part in scheduling and executing,"
-    " says when leadership changes, and ends with Ctrl-C."
+    "It draws none yet: the process schedules and executes its part, says when leadership changes,"
+    " and ends with Ctrl-C. claude-tasks --scheduler=MODE is short for it."
 )
 EXAMPLES = """
 claude-tasks tui
