@@ -10,14 +10,18 @@ failure where that is newer. `judge` decides from it; nothing here asks anybody.
     failed since, none or an older one ─▶ UNAVAILABLE: the run fails, with the cause
 """
 
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FRESH_MS = 60 * 1000
 """A reading this young is not asked for again."""
 
 USABLE_MS = 15 * 60 * 1000
 """The last good reading serves this long when its sources fail."""
+
+_MOST = 100.0
+_LARGEST_SECONDS = 2**33
 
 BUCKETS = ("five_hour", "seven_day")
 """The windows that decide; API v1 shows these two."""
@@ -79,6 +83,37 @@ class Judgement(NamedTuple):
     reading: Reading | None = None
     blocking: Window | None = None
     failure: Failure | None = None
+
+
+def learnt_from_run(reading: Reading | None, info: Mapping[str, Any], *, at: int) -> Reading | None:
+    """The reading with what a run's own ``rate_limit_info`` adds; None where it adds nothing.
+
+    Its shares are 0…1, its times seconds since the epoch. With both windows that decide it is an
+    answer of its own; with one it corrects the last answer, which gets no younger by that.
+    """
+    told = info.get("unifiedWindows")
+    entries = dict(told) if isinstance(told, Mapping) else {}
+    if isinstance(info.get("rateLimitType"), str):
+        entries.setdefault(info["rateLimitType"], info)
+    found = {name: window for name, entry in entries.items() if (window := _told(name, entry))}
+    if all(name in found for name in BUCKETS):
+        return Reading(tuple(found.values()), "a run", at)
+    if reading is None or not found:
+        return None
+    kept = {window.name: window for window in reading.windows}
+    return reading._replace(windows=tuple((kept | found).values()))
+
+
+def _told(name: str, entry: object) -> Window | None:
+    if not isinstance(entry, Mapping):
+        return None
+    share, resets_at = entry.get("utilization"), entry.get("resetsAt")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= _MOST:
+        return None
+    if not isinstance(resets_at, int) or not 0 < resets_at < _LARGEST_SECONDS:
+        resets_at = None
+    percent = round(share * 100, 3)
+    return Window(name, percent, None if resets_at is None else resets_at * 1000)
 
 
 def judge(snapshot: Snapshot, *, threshold: float, at: int) -> Judgement:

@@ -9,17 +9,17 @@ from claude_tasks.execution.executor import Executor
 from claude_tasks.execution.recorder import Recorder
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import RunStore
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
+    from claude_tasks.execution.recorder import RecordingStore
     from claude_tasks.settings import Settings
 
 
 class SupervisedExecution:
     """`claude_tasks.domain.ports.Execution` by supervised local processes."""
 
-    def __init__(self, *, store: RunStore, settings: Settings) -> None:
+    def __init__(self, *, store: RecordingStore, settings: Settings) -> None:
         """``store`` belongs to the thread that uses this."""
         self._store = store
         self._executor = Executor(settings)

@@ -6,20 +6,21 @@ A crash between the two repeats both: the log of the same outcome has the same n
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from claude_tasks.domain.errors import StorageError, StorageValueError
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish
 from claude_tasks.domain.task import OnUsageLimit
+from claude_tasks.domain.usage import learnt_from_run
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_tasks.domain.ports import RunStore
+    from claude_tasks.domain.ports import RunStore, UsageStore
     from claude_tasks.domain.run import Run
     from claude_tasks.execution.executor import Ended
     from claude_tasks.settings import Settings
@@ -39,10 +40,16 @@ _REARM_MS = (60 * 1000, 60 * 60 * 1000)
 """How soon, and how late, a one-off that failed its preflight is tried again."""
 
 
+if TYPE_CHECKING:
+
+    class RecordingStore(RunStore, UsageStore, Protocol):
+        """Where ends are recorded."""
+
+
 class Recorder:
     """Turns ended claims into rows. What the store refuses now is kept and tried again."""
 
-    def __init__(self, store: RunStore, settings: Settings) -> None:
+    def __init__(self, store: RecordingStore, settings: Settings) -> None:
         """Work on the store of the thread that records."""
         self._store = store
         self._settings = settings
@@ -62,6 +69,7 @@ class Recorder:
         self._waiting.extend(ended)
         if not self._waiting:
             return 0
+        self._learn_usage(ended, at=at)
         settled = [self._settle(end, at=at) for end in self._waiting]
         finishes = [finish for finish in settled if finish is not None]
         if finishes:
@@ -70,6 +78,16 @@ class Recorder:
         for end in done:
             end.folder.remove()
         return len(done)
+
+    def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
+        """What runs were told of the usage windows comes free of charge."""
+        for end in ended:
+            info = (end.facts.get("transcript") or {}).get("rate_limit")
+            if not isinstance(info, dict):
+                continue
+            learnt = learnt_from_run(self._store.read_usage().reading, info, at=at)
+            if learnt is not None:
+                self._store.record_reading(learnt)
 
     def _store_ends(self, finishes: list[Finish], *, at: int) -> None:
         try:

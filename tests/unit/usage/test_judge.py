@@ -13,6 +13,7 @@ from claude_tasks.domain.usage import (
     Snapshot,
     Window,
     judge,
+    learnt_from_run,
 )
 from claude_tasks.domain.usage_text import failure_text, over_text
 
@@ -76,3 +77,37 @@ def test_an_old_answer_shows_its_age_and_a_failure_its_cause() -> None:
     assert failure_text(judge(late, threshold=80, at=AT), at=AT) == (
         "usage could not be checked: nobody answered (usage_timeout); the last answer is 15m old"
     )
+
+
+def test_a_run_that_tells_both_windows_is_an_answer() -> None:
+    info = {
+        "status": "allowed",
+        "unifiedWindows": {
+            "five_hour": {"utilization": 0.42, "resetsAt": AT // 1000 + 60},
+            "seven_day": {"utilization": 0.9, "resetsAt": AT // 1000 + 600},
+        },
+    }
+    learnt = learnt_from_run(None, info, at=AT)
+    assert learnt is not None
+    assert (learnt.source, learnt.at) == ("a run", AT)
+    assert learnt.window("five_hour") == Window("five_hour", 42, AT // 1000 * 1000 + 60_000)
+    assert judge(Snapshot(learnt, None), threshold=80, at=AT).answer is Answer.OVER
+
+
+def test_one_window_corrects_the_last_answer_and_makes_it_no_younger() -> None:
+    info = {"rateLimitType": "five_hour", "utilization": 1.0, "resetsAt": AT // 1000 + 60}
+    assert learnt_from_run(None, info, at=AT) is None
+    learnt = learnt_from_run(reading(10, 20, at=AT - 30_000), info, at=AT)
+    assert learnt is not None
+    assert (learnt.at, learnt.window("five_hour").utilization) == (AT - 30_000, 100)
+    assert learnt.window("seven_day").utilization == 20
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{}, {"rateLimitType": 5}, {"rateLimitType": "five_hour", "utilization": "much"},
+     {"unifiedWindows": []}, {"unifiedWindows": {"five_hour": 1, "seven_day": None}},
+     {"rateLimitType": "five_hour", "utilization": float("nan")}],
+)  # fmt: skip
+def test_garbage_in_an_event_teaches_nothing(info: dict[str, object]) -> None:
+    assert learnt_from_run(reading(10, 20), info, at=AT) is None
