@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from claude_tasks.api.asgi import Application
     from claude_tasks.api.server import ApiServer
     from claude_tasks.doctor.facts import Facts
-    from claude_tasks.doctor.gather_database import Inspected
-    from claude_tasks.doctor.gathering import Inspect
+    from claude_tasks.doctor.ports import Inspect, Inspected
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.domain.ports import Clock, Execution, NodeStore, Store
     from claude_tasks.domain.run import Run
@@ -467,9 +466,11 @@ def doctor_facts(
         return other_billing(environment)
 
     def is_loopback(host: str) -> bool:
+        if host == "127.0.0.1":  # as it is unless somebody said otherwise
+            return True
         from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
 
-        return host == "127.0.0.1" or is_loopback(host)
+        return is_loopback(host)
 
     def is_dead(seen: Inspected, node_id: str) -> bool:
         return Register(cast("NodeStore", seen), settings.folder.nodes).is_dead(node_id)

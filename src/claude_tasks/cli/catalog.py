@@ -48,7 +48,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-PLAIN: dict[str, dict[str, object]] = {"list": {"all": False, "tag": None}, "status": {}}
+PLAIN: dict[str, dict[str, object]] = {
+    "list": {"all": False, "tag": None},
+    "status": {},
+    "doctor": {"checks": [], "strict": False, "fix": False, "yes": False},
+}
 """What argparse would make of no flags at all, for the commands asked most often."""
 
 STAYING = frozenset({"cancel", "daemon", "demo", "logs", "run", "serve", "tui"})

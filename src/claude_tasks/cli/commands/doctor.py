@@ -1,0 +1,149 @@
+"""``doctor``: is this installation ready, and if not, which command mends it?"""
+
+from __future__ import annotations
+
+from claude_tasks.cli.results import Result
+from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from typing import Any
+
+    from claude_tasks.cli.arguments import Parser
+    from claude_tasks.cli.context import Context
+    from claude_tasks.doctor.finding import Finding, Report
+    from claude_tasks.doctor.repairs import Repair
+
+DESCRIPTION = (
+    "Looks only: it makes no folder, takes no lease, writes no byte, also beside a living daemon."
+    " Exits 0 when ready (warnings allowed), 1 when something failed."
+)
+EXAMPLES = """
+claude-tasks doctor
+claude-tasks doctor database scheduler_lease
+claude-tasks doctor --json | jq '.findings[] | select(.verdict != "PASS")'
+claude-tasks doctor --fix
+"""
+_VERDICT_WIDTH = 4
+_ID_WIDTH = 17
+_YES = ("y", "yes")
+
+
+def configure(parser: Parser) -> None:
+    """Flags."""
+    parser.add_argument("checks", metavar="CHECK", nargs="*", help="only these; else all")
+    parser.add_argument("--strict", action="store_true", help="a warning exits 1 as well")
+    parser.add_argument(
+        "--fix", action="store_true",
+        help="show what can be mended safely (modes, missing folders), ask, do it",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="with --fix: do not ask")
+
+
+def run(context: Context, arguments: Namespace) -> Result:
+    """Look, and with ``--fix`` mend."""
+    names = _checked(arguments.checks)
+    _refuse_to_ask_nobody(context, arguments)
+    report = _look(context, names)
+    repaired: list[Repair] = []
+    if arguments.fix:
+        repaired = _mend(context, names, asks=not arguments.yes)
+        report = _look(context, names) if repaired else report
+    ready = report.ready and not (arguments.strict and report.warnings)
+    if not context.printer.as_json:
+        context.printer.line(report.summary(strict=arguments.strict))
+    return Result(
+        data=lambda: _view(report, repaired, strict=arguments.strict),
+        text=list,
+        exit_code=0 if ready else 1,
+        streamed=not context.printer.as_json,
+    )
+
+
+def _checked(asked: Sequence[str]) -> tuple[str, ...]:
+    """The checks to run. Errors: `InvalidInputError` for one that there is not."""
+    from claude_tasks.doctor.catalog import NAMES  # noqa: PLC0415 (not for --help)
+
+    for name in asked:
+        if name not in NAMES:
+            from claude_tasks.cli.suggest import did_you_mean  # noqa: PLC0415 (only who mistypes)
+
+            known = f"The checks are: {', '.join(NAMES)}"
+            near = did_you_mean(name.replace("-", "_"), NAMES)
+            hint = f"{near} {known}" if near else known
+            raise InvalidInputError(f"there is no check {name}", hint=hint, code="usage")
+    return tuple(asked) or NAMES
+
+
+def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
+    if arguments.yes and not arguments.fix:
+        raise InvalidInputError("--yes goes with --fix", hint="add --fix", code="usage")
+    if arguments.fix and not arguments.yes and not context.stdin.isatty():
+        raise InvalidInputError(
+            "--fix asks before it changes anything, and there is no terminal to ask on",
+            hint="claude-tasks doctor --fix --yes",
+            code="usage",
+        )
+
+
+def _look(context: Context, names: tuple[str, ...]) -> Report:
+    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415 (not for --help)
+    from claude_tasks.wiring import doctor_facts  # noqa: PLC0415 (the same)
+
+    def say(finding: Finding) -> None:
+        if not context.printer.as_json:
+            _print(context, finding)
+
+    return run_checks(doctor_facts(context.settings, context.environment), names, each=say)
+
+
+def _print(context: Context, finding: Finding) -> None:
+    """One line as soon as it is known, and below it the command that mends it."""
+    say = context.printer.typable
+    head = f"{finding.verdict.value.ljust(_VERDICT_WIDTH)}  {finding.id.ljust(_ID_WIDTH)}"
+    detail = " ".join(say(finding.detail).split())
+    context.printer.line(f"{head}  {detail}")
+    if finding.fix:
+        indent = " " * (_VERDICT_WIDTH + _ID_WIDTH + 4)
+        context.printer.line(f"{indent}fix: {say(finding.fix)}")
+
+
+def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Repair]:
+    """Show, ask, do; what was done."""
+    from claude_tasks.doctor.repairs import apply_repair, plan_repairs  # noqa: PLC0415 (only here)
+    from claude_tasks.wiring import doctor_facts  # noqa: PLC0415 (not for --help)
+
+    repairs = plan_repairs(doctor_facts(context.settings, context.environment), names)
+    if not repairs:
+        context.printer.note("There is nothing that can be mended safely from here.")
+        return []
+    for repair in repairs:
+        context.printer.note(f"would do: {repair.command}")
+    if asks and not _agreed(context):
+        context.printer.note("Nothing was changed.")
+        return []
+    for repair in repairs:
+        try:
+            apply_repair(repair)
+        except OSError as error:
+            raise ClaudeTasksError(
+                f"{repair.command}: {error.strerror}", hint="see who owns it: ls -ld", code="system"
+            ) from error
+    context.printer.note(f"Done: {len(repairs)}. Looking again:")
+    return repairs
+
+
+def _agreed(context: Context) -> bool:
+    context.printer.note("Do this? [y/N]")
+    return context.stdin.readline().strip().lower() in _YES
+
+
+def _view(report: Report, repaired: list[Repair], *, strict: bool) -> dict[str, Any]:
+    from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (only for --json)
+
+    view = report_view(report)
+    view["summary"] = report.summary(strict=strict)
+    view["repaired"] = [repair.command for repair in repaired]
+    return view

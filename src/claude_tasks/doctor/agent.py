@@ -1,0 +1,63 @@
+"""The agent: is there one that runs, is it new enough, does anything pay for it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.doctor.finding import failed, passed, shell, warned
+from claude_tasks.domain.instant import human_duration
+
+if TYPE_CHECKING:
+    from claude_tasks.doctor.facts import AgentFacts, CredentialFacts
+    from claude_tasks.doctor.finding import Finding
+
+OLDEST_AGENT = (2, 0)
+"""Older ones lack flags and events that runs depend on."""
+
+_INSTALL = "npm install -g @anthropic-ai/claude-code"
+_NAME_ONE = "export CLAUDE_TASKS_CLAUDE_BIN=/path/to/claude"
+_MINUTE_MS = 60_000
+
+
+def check_claude_binary(agent: AgentFacts) -> Finding:
+    """Found, runs, not too old."""
+    name = "claude_binary"
+    if agent.path is None:
+        why = "not found" if agent.missing is None else agent.missing.text
+        return failed(name, why, _NAME_ONE if agent.from_setting else _INSTALL)
+    if agent.does_not_run is not None:
+        return failed(name, f"{agent.path} {agent.does_not_run}", shell(agent.path, "--version"))
+    version = next((word for word in agent.says.split() if _numbers(word)), None)
+    if version is None:
+        said = agent.says or "nothing"
+        return warned(name, f"{agent.path} runs, but says no version: {said!r}")
+    if _numbers(version) < OLDEST_AGENT:
+        needed = ".".join(map(str, OLDEST_AGENT))
+        text = f"{agent.path} is {version}: too old, {needed} or later is needed"
+        return failed(name, text, shell(agent.path, "update"))
+    return passed(name, f"{agent.path}, {version}")
+
+
+def _numbers(word: str) -> tuple[int, ...]:
+    """``2.1.330`` and ``v2.1`` as numbers; empty for what is no version."""
+    parts = word.removeprefix("v").partition("-")[0].split(".")
+    plain = len(parts) > 1 and all(part.isascii() and part.isdecimal() for part in parts)
+    return tuple(map(int, parts)) if plain else ()
+
+
+def check_usage_credentials(credentials: CredentialFacts) -> Finding:
+    """Present and not expired; or nothing asks for them."""
+    name = "usage_credentials"
+    trouble = credentials.trouble
+    if credentials.check_disabled:
+        return passed(name, "not needed: the usage check is off (CLAUDE_TASKS_DISABLE_USAGE_CHECK)")
+    if credentials.billed_by is not None:
+        return passed(name, f"not needed: billed by {credentials.billed_by}")
+    if trouble is not None:
+        expired = trouble.code == "credentials_expired"
+        return failed(name, trouble.text, "claude -p hello" if expired else "claude /login")
+    text = f"found: {credentials.source}"
+    if credentials.expires_at is not None:
+        left = max(_MINUTE_MS, credentials.expires_at - credentials.at)
+        text += f", valid for {human_duration(left // _MINUTE_MS * _MINUTE_MS)}"
+    return passed(name, text)

@@ -1,0 +1,243 @@
+"""The facts that checks look at, each group gathered when first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from claude_tasks.doctor.ports import Gatherers
+    from claude_tasks.domain.lease import Lease
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.task import Task
+
+
+class Trouble(NamedTuple):
+    """Why something could not be had, in the words of the error that said so."""
+
+    message: str
+    hint: str | None = None
+    code: str = "error"
+
+    @property
+    def text(self) -> str:
+        """Message and hint."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class AgentFacts(NamedTuple):
+    """The agent's binary: where, or why not; what it says to ``--version``, or how it failed."""
+
+    path: str | None
+    missing: Trouble | None = None
+    from_setting: bool = False
+    says: str = ""
+    does_not_run: str | None = None
+
+
+class CredentialFacts(NamedTuple):
+    """What pays for the agent. ``expires_at`` is ms, None where nothing says so."""
+
+    at: int
+    check_disabled: bool = False
+    billed_by: str | None = None
+    source: str | None = None
+    expires_at: int | None = None
+    trouble: Trouble | None = None
+
+
+class FolderFacts(NamedTuple):
+    """One folder. ``base`` is it, or its nearest ancestor that exists; ``writable`` is of that."""
+
+    path: str
+    exists: bool
+    is_folder: bool
+    base: str
+    writable: bool
+
+
+class DiskFacts(NamedTuple):
+    """Room left for this user where the data is, or would be."""
+
+    path: str
+    free_bytes: int
+
+
+class LooseEntry(NamedTuple):
+    """A file or folder of ours that others may look into. Modes are permission bits."""
+
+    path: str
+    mode: int
+    wanted: int
+    holds_secrets: bool = False
+
+
+class PermissionFacts(NamedTuple):
+    """``foreign`` belongs to somebody else; ``partial`` says that not all was looked at."""
+
+    looked_at: int
+    loose: tuple[LooseEntry, ...] = ()
+    foreign: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    partial: bool = False
+
+
+class NodeFact(NamedTuple):
+    """A registered node, and what its lifetime lock says."""
+
+    node: Node
+    alive: bool
+
+
+class RunningFact(NamedTuple):
+    """A run that reads as running, and whether the node that watches it lives."""
+
+    run_id: int
+    task_name: str
+    watched: bool
+
+
+class TaskFact(NamedTuple):
+    """An enabled task, with its working directory resolved as a run would."""
+
+    task: Task
+    folder: str
+    folder_exists: bool
+
+
+class Contents(NamedTuple):
+    """What stands in the database.
+
+    ``lost`` are (run, task's name) of the last day; ``failing`` are (task, name) whose last five
+    runs all failed.
+    """
+
+    lease: Lease
+    nodes: tuple[NodeFact, ...] = ()
+    tasks: tuple[TaskFact, ...] = ()
+    running: tuple[RunningFact, ...] = ()
+    lost: tuple[tuple[int, str], ...] = ()
+    failing: tuple[tuple[int, str], ...] = ()
+
+
+class DatabaseFacts(NamedTuple):
+    """The database, opened without a trace. ``journal_mode`` is None where it cannot be told.
+
+    ``complete`` is whether commits in the write-ahead log could be read as well. ``contents`` is
+    None where nothing could be read, and ``unread`` says why.
+    """
+
+    path: str
+    exists: bool
+    writable: bool = True
+    network: Trouble | None = None
+    trouble: Trouble | None = None
+    damage: tuple[str, ...] = ()
+    schema: int = 0
+    newest_schema: int = 0
+    journal_mode: str | None = "wal"
+    complete: bool = True
+    contents: Contents | None = None
+    unread: str = "there is no database yet"
+
+
+class ZoneFacts(NamedTuple):
+    """Clock and zone data. ``recorded_at`` is the newest instant that the lease shows."""
+
+    at: int
+    variable: str = ""
+    variable_known: bool = True
+    data: Trouble | None = None
+    recorded_at: int | None = None
+
+
+class ServiceFacts(NamedTuple):
+    """What would start us with the machine. ``kind`` is systemd or launchd, None without any.
+
+    ``agent`` says why its search path does not lead to the agent.
+    """
+
+    kind: str | None
+    path: str = ""
+    enabled: bool = False
+    by_system: bool = False
+    agent_path: str | None = None
+    agent: Trouble | None = None
+
+
+class ExposureFacts(NamedTuple):
+    """Where the API would listen, and what it would ask for. The tokens stay where they are."""
+
+    host: str
+    loopback: bool
+    has_token: bool
+    trouble: Trouble | None = None
+
+
+class MachineFacts(NamedTuple):
+    """This process: its version, and whether the agent refuses to bypass permissions for it."""
+
+    version: str
+    host: str
+    refuses_bypass: bool
+
+
+class Facts:
+    """Facts of one look at ``at``; a group is gathered when first asked for, then kept."""
+
+    def __init__(self, gatherers: Gatherers, *, at: int, machine: MachineFacts) -> None:
+        """Nothing is looked at yet."""
+        self._from = gatherers
+        self.at = at
+        self.machine = machine
+
+    @cached_property
+    def agent(self) -> AgentFacts:
+        """The agent's binary. Takes as long as that takes to say its version."""
+        return self._from.agent()
+
+    @cached_property
+    def credentials(self) -> CredentialFacts:
+        """What pays for the agent."""
+        return self._from.credentials()
+
+    @cached_property
+    def data(self) -> FolderFacts:
+        """The data folder."""
+        return self._from.data()
+
+    @cached_property
+    def logs(self) -> FolderFacts:
+        """The logs' folder."""
+        return self._from.logs()
+
+    @cached_property
+    def disk(self) -> DiskFacts:
+        """Room left."""
+        return self._from.disk()
+
+    @cached_property
+    def permissions(self) -> PermissionFacts:
+        """Who may look into the data folder."""
+        return self._from.permissions()
+
+    @cached_property
+    def database(self) -> DatabaseFacts:
+        """The database, with its contents."""
+        return self._from.database()
+
+    @cached_property
+    def zone(self) -> ZoneFacts:
+        """Clock and zone data, held against what the lease shows."""
+        contents = self.database.contents
+        return self._from.zone(None if contents is None else contents.lease.renewed_at)
+
+    @cached_property
+    def service(self) -> ServiceFacts:
+        """What would start us with the machine."""
+        return self._from.service()
+
+    @cached_property
+    def exposure(self) -> ExposureFacts:
+        """Where the API would listen."""
+        return self._from.exposure()

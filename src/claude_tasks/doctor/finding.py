@@ -1,0 +1,81 @@
+"""What a check says: a verdict, what it rests on, the command that mends it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Verdict(StrEnum):
+    """PASS: as it should be. WARN: it works, with something to know. FAIL: not ready."""
+
+    PASS = "PASS"  # noqa: S105 (a verdict, no password)
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+class Finding(NamedTuple):
+    """The outcome of one check. ``fix`` is a command to type, None where none would do."""
+
+    id: str
+    verdict: Verdict
+    detail: str
+    fix: str | None = None
+
+
+class Report(NamedTuple):
+    """All findings of one look. ``at`` is when, ``version`` is this program's."""
+
+    at: int
+    version: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> int:
+        """How many checks failed."""
+        return sum(finding.verdict is Verdict.FAIL for finding in self.findings)
+
+    @property
+    def warnings(self) -> int:
+        """How many checks warn."""
+        return sum(finding.verdict is Verdict.WARN for finding in self.findings)
+
+    @property
+    def ready(self) -> bool:
+        """Nothing failed; warnings are allowed."""
+        return self.problems == 0
+
+    def summary(self, *, strict: bool = False) -> str:
+        """``Ready``, or ``2 problems, 1 warning``; with ``strict`` warnings are not ready."""
+        if self.ready and not (strict and self.warnings):
+            return "Ready"
+        counts = ((self.problems, "problem"), (self.warnings, "warning"))
+        return ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
+
+
+def passed(check: str, detail: str) -> Finding:
+    """As it should be."""
+    return Finding(check, Verdict.PASS, detail)
+
+
+def warned(check: str, detail: str, fix: str | None = None) -> Finding:
+    """Works, with something to know."""
+    return Finding(check, Verdict.WARN, detail, fix)
+
+
+def failed(check: str, detail: str, fix: str | None = None) -> Finding:
+    """Not ready."""
+    return Finding(check, Verdict.FAIL, detail, fix)
+
+
+def shell(*words: str) -> str:
+    """Words as a command line that a shell reads back as the same words."""
+    import shlex  # noqa: PLC0415 (only what is wrong needs a command)
+
+    return shlex.join(words)
+
+
+def some(texts: list[str], *, most: int = 3) -> str:
+    """The first few of many, and how many more there are."""
+    more = len(texts) - most
+    return "; ".join(texts[:most]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,77 @@
+"""Ask the agent for its version, in bounded time, whatever it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from claude_tasks.doctor.facts import AgentFacts, Trouble
+from claude_tasks.domain.errors import SpawnError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+VERSION_SECONDS = 10.0
+_QUIET = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+_SHOWN = 200
+
+
+def agent_facts(
+    find: Callable[[], str],
+    *,
+    from_setting: bool,
+    environment: Mapping[str, str],
+    seconds: float = VERSION_SECONDS,
+) -> AgentFacts:
+    """Where the agent is and what it says. ``find`` raises `SpawnError` without one."""
+    try:
+        path = find()
+    except SpawnError as error:
+        missing = Trouble(error.message, error.hint, error.code)
+        return AgentFacts(None, missing, from_setting=from_setting)
+    says, problem = _ask(path, environment, seconds)
+    return AgentFacts(path, from_setting=from_setting, says=says, does_not_run=problem)
+
+
+def _ask(path: str, environment: Mapping[str, str], seconds: float) -> tuple[str, str | None]:
+    """Its first line, and how it failed."""
+    try:
+        process = subprocess.Popen(
+            [path, "--version"],
+            env={**environment, **_QUIET},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as error:
+        return "", f"cannot be started: {error.strerror}"
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return "", f"gave no version within {seconds:g} s"
+    finally:
+        _end(process)
+    said = _first_line(output)
+    if process.returncode == 0:
+        return said, None
+    return said, f"failed with exit code {process.returncode}: {said or 'it said nothing'}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Also what it started: a grandchild that holds the pipe is not waited for."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _first_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[0][:_SHOWN] if lines else ""

@@ -1,0 +1,59 @@
+"""What ``--fix`` may do: close our folders and files to others, make folders that are missing.
+
+Nothing here touches what stands in a file, and nothing is done that was not shown before.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.doctor.finding import shell
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from claude_tasks.doctor.facts import Facts
+
+FOLDER_MODE = 0o700
+
+
+class Repair(NamedTuple):
+    """One change: a folder to make, or a mode to set."""
+
+    path: str
+    mode: int
+    makes_folder: bool
+
+    @property
+    def command(self) -> str:
+        """The same, as a command."""
+        if self.makes_folder:
+            return f"mkdir -p -m {self.mode:o} {shell(self.path)}"
+        return f"chmod {self.mode:o} {shell(self.path)}"
+
+
+def plan_repairs(facts: Facts, names: Collection[str]) -> list[Repair]:
+    """What would be done for these checks, outermost first; nothing is done."""
+    folders = []
+    if "data_dir" in names:
+        folders.append(facts.data)
+    if "logs_dir" in names and (facts.data.exists or "data_dir" in names):
+        folders.append(facts.logs)
+    makes = [
+        Repair(folder.path, FOLDER_MODE, makes_folder=True)
+        for folder in folders
+        if not folder.exists and folder.writable
+    ]
+    loose = facts.permissions.loose if "permissions" in names else ()
+    return makes + [Repair(entry.path, entry.wanted, makes_folder=False) for entry in loose]
+
+
+def apply_repair(repair: Repair) -> None:
+    """Do it. Errors: `OSError`. A link that took a file's place since is left alone."""
+    if repair.makes_folder:
+        os.makedirs(repair.path, mode=repair.mode, exist_ok=True)
+    elif not stat.S_ISLNK(os.lstat(repair.path).st_mode):
+        # By name: to open the database, if only to set its mode, would drop its locks on closing.
+        os.chmod(repair.path, repair.mode)

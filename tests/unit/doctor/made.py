@@ -1,0 +1,83 @@
+"""Facts to judge, in order unless a test says otherwise."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact, TaskFact
+from claude_tasks.domain.lease import Lease
+from claude_tasks.domain.task import Task
+from support.builders import node, spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = 1_800_000_000_000
+MACHINE = MachineFacts(version="1.0.0", host="host", refuses_bypass=False)
+
+
+def lease(**fields: Any) -> Lease:
+    values: dict[str, Any] = {
+        "name": "scheduler", "holder": "node-a", "epoch": 3, "renew_seq": 1, "ttl_ms": 15_000,
+        "acquired_at": NOW - 60_000, "renewed_at": NOW - 2_000, "expires_at": NOW + 13_000,
+        "host": "host", "pid": 4242, "role": "daemon", "version": "1.0.0", **fields,
+    }  # fmt: skip
+    return Lease(**values)
+
+
+def task(**fields: Any) -> Task:
+    own: dict[str, Any] = {
+        "id": 7, "revision": 1, "anchor_at": 0, "cursor_at": 0, "next_run_at": None,
+        "last_run_id": None, "created_at": 0, "updated_at": 0, "deleted_at": None,
+    }  # fmt: skip
+    return Task(**{**spec(cron_expr="0 9 * * *")._asdict(), **own, **fields})
+
+
+def task_fact(*, folder: str = "/work", exists: bool = True, **fields: Any) -> TaskFact:
+    return TaskFact(task(**fields), folder, exists)
+
+
+def node_fact(node_id: str = "node-a", *, alive: bool = True, **fields: Any) -> NodeFact:
+    return NodeFact(node(node_id, **fields), alive)
+
+
+def database(**fields: Any) -> DatabaseFacts:
+    """A whole database; fields of its contents may be named too."""
+    inside = {name: fields.pop(name) for name in Contents._fields if name in fields}
+    contents = Contents(**{"lease": lease(), "nodes": (node_fact(),), **inside})
+    values: dict[str, Any] = {
+        "path": "/data/tasks.db", "exists": True, "schema": 3, "newest_schema": 3,
+        "contents": contents, "unread": "", **fields,
+    }  # fmt: skip
+    return DatabaseFacts(**values)
+
+
+NO_DATABASE = DatabaseFacts("/data/tasks.db", exists=False)
+UNREAD = DatabaseFacts("/data/tasks.db", exists=True, schema=-1, unread="the database is damaged")
+
+_READ_ALL = """
+import os, pickle, sys
+found = {}
+for folder, _, names in os.walk(sys.argv[1]):
+    found[folder] = (sorted(names), os.stat(folder).st_mtime_ns, os.stat(folder).st_mode)
+    for name in names:
+        path = os.path.join(folder, name)
+        with open(path, "rb") as file:
+            found[path] = (file.read(), os.stat(path).st_mtime_ns, os.stat(path).st_mode)
+sys.stdout.buffer.write(pickle.dumps(found))
+"""
+
+
+def files(folder: Path) -> dict[str, Any]:
+    """All of a folder: names, bytes, times, modes.
+
+    Read by another process: closing a descriptor of a database would drop this one's locks on it.
+    """
+    read = subprocess.run(
+        [sys.executable, "-c", _READ_ALL, folder], capture_output=True, check=True
+    )
+    found: dict[str, Any] = pickle.loads(read.stdout)
+    return found

@@ -1,0 +1,398 @@
+"""Every evaluator on facts that pass, warn and fail: no file, no process, no clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_tasks.doctor.agent import check_claude_binary, check_usage_credentials
+from claude_tasks.doctor.database import check_database
+from claude_tasks.doctor.facts import (
+    AgentFacts,
+    CredentialFacts,
+    DiskFacts,
+    ExposureFacts,
+    FolderFacts,
+    LooseEntry,
+    PermissionFacts,
+    RunningFact,
+    ServiceFacts,
+    Trouble,
+    ZoneFacts,
+)
+from claude_tasks.doctor.folder import (
+    MIB,
+    check_data_dir,
+    check_disk_space,
+    check_logs_dir,
+    check_permissions,
+)
+from claude_tasks.doctor.machine import check_api_exposure, check_clock_and_zone, check_service
+from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
+from claude_tasks.doctor.tasks import check_tasks
+from unit.doctor.made import (
+    MACHINE,
+    NO_DATABASE,
+    NOW,
+    UNREAD,
+    database,
+    lease,
+    node_fact,
+    task_fact,
+)
+
+if TYPE_CHECKING:
+    from claude_tasks.doctor.facts import DatabaseFacts
+    from claude_tasks.doctor.finding import Finding
+
+DATA = FolderFacts("/data", exists=True, is_folder=True, base="/data", writable=True)
+LOGS = FolderFacts("/data/logs", exists=True, is_folder=True, base="/data/logs", writable=True)
+NOT_FOUND = Trouble("the claude binary was not found", "install it", "spawn")
+
+
+def says(finding: Finding, verdict: str, *words: str, fix: str | None = None) -> None:
+    """The verdict, words of the detail, and words of the fix: "" stands for no fix at all."""
+    assert finding.verdict == verdict, finding
+    for word in words:
+        assert word in finding.detail, finding
+    if fix is not None:
+        assert (finding.fix is None) if fix == "" else (fix in (finding.fix or "")), finding
+    if finding.verdict == "PASS":
+        assert finding.fix is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (AgentFacts("/bin/claude", says="2.1.330 (Claude Code)"), "PASS", "2.1.330", ""),
+        (AgentFacts("/bin/claude", says="2.0"), "PASS", "2.0", ""),
+        (AgentFacts("/bin/claude", says="claude v10.0.1-beta.2"), "PASS", "10.0.1", ""),
+        (AgentFacts("/bin/claude", says="1.9.99 (Claude Code)"), "FAIL", "too old", "update"),
+        (AgentFacts("/bin/claude", says="hello"), "WARN", "no version: 'hello'", ""),
+        (AgentFacts(None, NOT_FOUND), "FAIL", "not found", "npm install -g"),
+        (AgentFacts(None, NOT_FOUND, from_setting=True), "FAIL", "", "CLAUDE_TASKS_CLAUDE_BIN="),
+        (
+            AgentFacts("/a b/claude", does_not_run="gave no version within 10 s"),
+            "FAIL", "/a b/claude gave no version", "'/a b/claude' --version",
+        ),
+    ],
+)  # fmt: skip
+def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_claude_binary(facts), verdict, words, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "words", "fix"),
+    [
+        ({"check_disabled": True}, "PASS", "the usage check is off", ""),
+        ({"billed_by": "ANTHROPIC_API_KEY"}, "PASS", "billed by ANTHROPIC_API_KEY", ""),
+        ({"source": "/c.json", "expires_at": NOW + 5_400_000}, "PASS", "valid for 1h 30m", ""),
+        ({"source": "CLAUDE_CODE_OAUTH_TOKEN"}, "PASS", "CLAUDE_CODE_OAUTH_TOKEN", ""),
+        (
+            {"trouble": Trouble("no credentials", "log in", "no_credentials")},
+            "FAIL", "no credentials; log in", "claude /login",
+        ),
+        (
+            {"trouble": Trouble("they have expired", None, "credentials_expired")},
+            "FAIL", "expired", "claude -p",
+        ),
+    ],
+)  # fmt: skip
+def test_usage_credentials(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_usage_credentials(CredentialFacts(NOW, **fields)), verdict, words, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words", "fix"),
+    [
+        ({}, "PASS", "/data", ""),
+        ({"exists": False, "base": "/"}, "PASS", "none yet", ""),
+        ({"exists": False, "base": "/", "writable": False}, "FAIL", "cannot be made", "export"),
+        ({"is_folder": False}, "FAIL", "is a file", "ls -l /data"),
+        ({"writable": False}, "FAIL", "cannot be written", "chmod u+rwx /data"),
+    ],
+)
+def test_data_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_data_dir(DATA._replace(**changes)), verdict, words, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words", "fix"),
+    [
+        ({}, "PASS", "/data/logs", ""),
+        ({"exists": False, "base": "/data"}, "WARN", "missing", "doctor --fix"),
+        ({"exists": False, "base": "/data", "writable": False}, "FAIL", "missing", "chmod"),
+        ({"is_folder": False}, "FAIL", "is a file", "ls -l"),
+        ({"writable": False}, "FAIL", "cannot be written", "chmod u+rwx /data/logs"),
+    ],
+)
+def test_logs_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_logs_dir(LOGS._replace(**changes), DATA), verdict, words, fix=fix)
+
+
+def test_logs_of_no_data_folder_are_none_yet() -> None:
+    missing = LOGS._replace(exists=False)
+    says(check_logs_dir(missing, DATA._replace(exists=False)), "PASS", "none yet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words", "fix"),
+    [
+        ({}, "PASS", "whole, schema 3, WAL", ""),
+        ({"journal_mode": None}, "PASS", "schema 3", ""),
+        ({"schema": 0, "contents": None}, "PASS", "empty", ""),
+        ({"schema": 2}, "WARN", "brings it to 3", "claude-tasks status"),
+        ({"schema": 4}, "FAIL", "newer", "upgrade"),
+        ({"writable": False}, "FAIL", "cannot be written", "chown"),
+        ({"journal_mode": "delete"}, "WARN", "not WAL", "journal_mode = WAL"),
+        ({"complete": False}, "WARN", "newest changes", "claude-tasks status"),
+        ({"damage": ("row 3 missing",)}, "FAIL", "row 3 missing", ".recover"),
+        ({"trouble": Trouble("no database", code="storage_corrupt")}, "FAIL", "", ".recover"),
+        ({"trouble": Trouble("of others", code="storage_foreign")}, "FAIL", "", "export"),
+        ({"trouble": Trouble("locked", code="storage_busy")}, "FAIL", "locked", "status"),
+        ({"trouble": Trouble("closed", code="storage_cannot_open")}, "FAIL", "closed", "ls -l"),
+        ({"network": Trouble("it is on nfs", code="x")}, "FAIL", "it is on nfs", "export"),
+    ],
+)
+def test_database(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_database(database(**changes)), verdict, words, fix=fix)
+
+
+def test_no_database_is_none_yet() -> None:
+    says(check_database(NO_DATABASE), "PASS", "none yet")
+
+
+FOLLOWER = node_fact("node-b")
+LATE = lease(renewed_at=NOW - 20_000)
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (database(), "PASS", "daemon 4242 on host, epoch 3, renewed 2 s ago", ""),
+        (database(lease=lease(holder=None), nodes=()), "WARN", "nobody schedules", "daemon"),
+        (database(lease=lease(holder=None)), "PASS", "about to be taken", ""),
+        (database(nodes=(node_fact(alive=False),)), "WARN", "stale", "claude-tasks daemon"),
+        (database(nodes=(FOLLOWER,)), "PASS", "about to take over", ""),
+        (database(lease=LATE), "FAIL", "no other stands by", "kill -9 4242"),
+        (database(lease=LATE, nodes=(node_fact(), FOLLOWER)), "WARN", "takes over", "kill -9"),
+        (NO_DATABASE, "WARN", "none yet", "claude-tasks daemon"),
+        (UNREAD, "WARN", "not looked at", ""),
+    ],
+)
+def test_scheduler_lease(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_scheduler_lease(facts, MACHINE, at=NOW), verdict, words, fix=fix)
+
+
+def test_a_node_that_does_not_schedule_does_not_stand_by() -> None:
+    nodes = (node_fact("node-b", scheduler=False),)
+    says(
+        check_scheduler_lease(database(lease=lease(holder=None), nodes=nodes), MACHINE, at=NOW),
+        "WARN",
+        "nobody schedules",
+    )
+
+
+def test_a_hung_leader_elsewhere_is_ended_there() -> None:
+    far = database(lease=LATE._replace(host="other"))
+    says(check_scheduler_lease(far, MACHINE, at=NOW), "FAIL", fix="ssh other kill -9 4242")
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict"),
+    [
+        (99 * MIB, "FAIL"),
+        (100 * MIB, "WARN"),
+        (1023 * MIB, "WARN"),
+        (1024 * MIB, "PASS"),
+    ],
+)
+def test_disk_space(free: int, verdict: str) -> None:
+    finding = check_disk_space(DiskFacts("/data", free))
+    says(finding, verdict, "free at /data")
+    assert finding.fix in (None, "df -h /data")
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "words", "fix"),
+    [
+        ({}, "PASS", "9 entries", ""),
+        ({"partial": True}, "PASS", "the first 9 entries", ""),
+        (
+            {"loose": (LooseEntry("/data/a", 0o644, 0o600),)},
+            "WARN", "/data/a is 0644, not 0600", "doctor --fix",
+        ),
+        (
+            {"loose": (LooseEntry("/data/a", 0o644, 0o600), LooseEntry("/data", 0o777, 0o700))},
+            "FAIL", "open to others: /data is 0777", "doctor --fix",
+        ),
+        (
+            {"loose": (LooseEntry("/data/auth_token", 0o640, 0o600, holds_secrets=True),)},
+            "FAIL", "auth_token", "doctor --fix",
+        ),
+        ({"foreign": ("/data/x",)}, "WARN", "another user: /data/x", "ls -l /data/x"),
+        ({"unreadable": ("/data/x",)}, "WARN", "looked into: /data/x", "ls -ld"),
+    ],
+)  # fmt: skip
+def test_permissions(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_permissions(PermissionFacts(9, **fields)), verdict, words, fix=fix)
+
+
+def test_permissions_of_nothing_are_none_yet() -> None:
+    says(check_permissions(PermissionFacts(0)), "PASS", "none yet")
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "words", "fix"),
+    [
+        ({}, "PASS", "zone data is there", ""),
+        ({"variable": "Europe/Berlin"}, "PASS", "TZ=Europe/Berlin", ""),
+        ({"variable": "Mars", "variable_known": False}, "WARN", "TZ=Mars", "export TZ="),
+        ({"data": Trouble("Unknown time zone")}, "FAIL", "no time zone data", "tzdata"),
+        ({"at": 0}, "FAIL", "never set", "set-ntp"),
+        ({"recorded_at": NOW + 59_000}, "PASS", "", ""),
+        ({"recorded_at": NOW + 7_200_000}, "WARN", "set back", "set-ntp"),
+    ],
+)
+def test_clock_and_zone(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_clock_and_zone(ZoneFacts(**{"at": NOW, **fields})), verdict, words, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "words", "fix"),
+    [
+        ({}, "PASS", "1 enabled", ""),
+        ({"exists": False, "folder": "/gone"}, "FAIL", "/gone does not exist", "edit 7 --dir"),
+        ({"cron_expr": "61 * * * *"}, "FAIL", "'61 * * * *'", "edit 7 --cron"),
+        ({"timezone": "Mars/Base"}, "FAIL", "Mars/Base", "edit 7"),
+        ({"permission_mode": "bypassPermissions"}, "PASS", "", ""),
+        ({"permission_mode": "yolo"}, "WARN", "'yolo'", "edit 7 --permission-mode"),
+        ({"model": "sonnet 4"}, "WARN", "'sonnet 4' is no model's name", "edit 7 --model"),
+        ({"model": "claude-sonnet-4-5"}, "PASS", "", ""),
+    ],
+)
+def test_tasks(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
+    says(check_tasks(database(tasks=(task_fact(**fields),)), MACHINE), verdict, words, fix=fix)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"permission_mode": "bypassPermissions"},
+        {"extra_args": ("--dangerously-skip-permissions",)},
+        {"extra_args": ("--permission-mode=bypassPermissions",)},
+    ],
+)
+def test_bypass_fails_where_the_agent_refuses_it(fields: dict[str, Any]) -> None:
+    root = MACHINE._replace(refuses_bypass=True)
+    finding = check_tasks(database(tasks=(task_fact(**fields),)), root)
+    says(finding, "FAIL", '7 "review"', "as root", fix="--permission-mode acceptEdits")
+
+
+def test_many_broken_tasks_are_counted_and_the_first_are_named() -> None:
+    facts = tuple(task_fact(id=i, exists=False) for i in range(1, 9))
+    finding = check_tasks(database(tasks=facts), MACHINE)
+    says(finding, "FAIL", "8 of 8 enabled cannot run", "and 5 more", fix="edit 1 --dir")
+
+
+def test_tasks_without_a_database() -> None:
+    says(check_tasks(NO_DATABASE, MACHINE), "PASS", "none yet")
+    says(check_tasks(UNREAD, MACHINE), "WARN", "not looked at: the database is damaged")
+
+
+RUNNING = RunningFact(5, "nightly", watched=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (database(), "PASS", "0 running", ""),
+        (database(running=(RUNNING,)), "PASS", "1 running, all watched", ""),
+        (
+            database(running=(RUNNING._replace(watched=False),), nodes=()),
+            "WARN", 'run 5 "nightly"', "claude-tasks status",
+        ),
+        (
+            database(running=(RUNNING._replace(watched=False),)),
+            "WARN", "dead", "claude-tasks runs --state running",
+        ),
+        (database(lost=((4, "nightly"),)), "WARN", 'run 4 "nightly"', "claude-tasks runs"),
+        (database(failing=((7, "nightly"),)), "WARN", "all failed", "claude-tasks runs 7"),
+        (NO_DATABASE, "PASS", "none yet", ""),
+        (UNREAD, "WARN", "not looked at", ""),
+    ],
+)  # fmt: skip
+def test_runs(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_runs(facts), verdict, words, fix=fix)
+
+
+UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (UNIT, "PASS", "claude-tasks.service is enabled", ""),
+        (ServiceFacts(None), "WARN", "none is installed", ""),
+        (
+            UNIT._replace(enabled=False),
+            "WARN", "not enabled", "systemctl --user enable --now claude-tasks.service",
+        ),
+        (
+            UNIT._replace(enabled=False, by_system=True),
+            "WARN", "", "sudo systemctl enable --now claude-tasks.service",
+        ),
+        (
+            UNIT._replace(kind="launchd", path="/l/claude-tasks.plist", enabled=False),
+            "WARN", "not enabled", "launchctl bootstrap",
+        ),
+        (
+            UNIT._replace(agent=NOT_FOUND),
+            "WARN", "would not find the agent", "Environment=CLAUDE_TASKS_CLAUDE_BIN=",
+        ),
+        (
+            UNIT._replace(kind="launchd", path="/l/claude-tasks.plist", agent=NOT_FOUND),
+            "WARN", "", "plutil -insert",
+        ),
+    ],
+)  # fmt: skip
+def test_service_warns_at_most(facts: ServiceFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_service(facts), verdict, words, fix=fix)
+
+
+OLD = node_fact("node-b", version="0.9.0", pid=99)
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (database(), "PASS", "1.0.0; 1 living node", ""),
+        (database(nodes=(OLD._replace(alive=False),)), "PASS", "0 living", ""),
+        (database(nodes=(node_fact(), OLD)), "WARN", "daemon 99 on host is 0.9.0", "kill 99"),
+        (NO_DATABASE, "PASS", "none yet", ""),
+        (UNREAD, "WARN", "not looked at", ""),
+    ],
+)
+def test_versions(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_versions(facts, MACHINE), verdict, words, fix=fix)
+
+
+LOCAL = ExposureFacts("127.0.0.1", loopback=True, has_token=False)
+OPEN = ExposureFacts("0.0.0.0", loopback=False, has_token=False)
+BAD = Trouble("auth_token: it is empty", "make another")
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (LOCAL, "PASS", "this machine only", ""),
+        (OPEN, "FAIL", "0.0.0.0 without a token", "claude-tasks token new"),
+        (OPEN._replace(host=""), "FAIL", "every address", "claude-tasks token new"),
+        (OPEN._replace(has_token=True), "PASS", "with a token", ""),
+        (LOCAL._replace(trouble=BAD), "WARN", "it is empty", "token new --replace"),
+        (OPEN._replace(trouble=BAD), "FAIL", "it is empty", "token new --replace"),
+    ],
+)
+def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_api_exposure(facts), verdict, words, fix=fix)
