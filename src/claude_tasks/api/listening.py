@@ -23,11 +23,6 @@ _WANTED_FILES = 4096
 """Enough for all of that. Not more, for agents inherit the limit: what opens at most as many files
 as it used to does not notice, and a loop over every possible descriptor stays short."""
 _BACKLOG = 2048
-_UNSENT_BYTES = 128 * 1024
-"""So much of an answer waits in the system, beyond what is on its way; connections inherit it.
-
-Else it takes in megabytes at once and then nothing for long, and a client that reads slowly cannot
-be told from one that does not read. It bounds what a connection holds there, not its speed."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,7 +39,6 @@ def listen(host: str, port: int) -> socket.socket:
         raise _refused(host, port, error) from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         bound.bind(address)
         bound.listen(_BACKLOG)
     except OSError as error:

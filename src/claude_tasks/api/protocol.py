@@ -7,6 +7,9 @@ a handful of such clients would hold every descriptor there is, or all memory.
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -89,9 +92,11 @@ class PromptProtocol(HttpToolsProtocol):
     def let_go_if_unread(self, now: float) -> None:
         """Abort if the client took nothing of its answer for long; ``now`` in monotonic seconds.
 
-        To be asked now and then. Its buffer may grow meanwhile, but shrinks when something is read.
+        To be asked now and then. What waits may grow meanwhile, but shrinks when something is read.
         """
         unsent = self.transport.get_write_buffer_size()
+        if unsent:
+            unsent += _unsent_by_system(self.transport)
         if unsent == 0 or unsent < self._unsent or self._moved_at is None:
             self._moved_at = now
         self._unsent = unsent
@@ -134,3 +139,17 @@ class PromptProtocol(HttpToolsProtocol):
         ]
         lines = [b"%s: %s\r\n" % header for header in headers]
         return b"".join([STATUS_LINE[status], *lines, b"\r\n", body])
+
+
+def _unsent_by_system(transport: asyncio.Transport) -> int:
+    """Bytes that the system holds until the client's side has them (Linux: tcp(7), SIOCOUTQ).
+
+    It takes in megabytes at once and then nothing for long: by our own buffer alone a client that
+    reads slowly could not be told from one that does not read.
+    """
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    except OSError:  # another system does not say, or it is closed just now
+        return 0
+    return int(struct.unpack("i", answer)[0])

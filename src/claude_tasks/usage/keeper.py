@@ -77,7 +77,7 @@ class UsageKeeper:
             self._store.record_reading(reading._replace(at=self._clock.now()))
             return
         failure = _failure(errors, failures, at=self._clock.now())
-        log.warning("usage is not known: %s", failure.message)
+        log.info("usage is not known: %s", failure.message)  # what that stops is a warning
         self._store.record_failure(failure)
 
 
@@ -144,10 +144,9 @@ class UsageThread:
 
 
 def _failure(errors: Sequence[UsageUnavailableError], before: int, *, at: int) -> Failure:
-    """What all sources said. The first one's reason counts, unless a later one got further."""
-    told = max(errors, key=lambda error: error.code not in _LOCAL, default=None)
-    if told is None:
-        told = UsageUnavailableError("there is no source to ask", code="no_source")
+    """What all sources said; the last one's reason counts: whoever came before could not help."""
+    nobody = UsageUnavailableError("there is no source to ask", code="no_source")
+    told = errors[-1] if errors else nobody
     text = "; ".join(dict.fromkeys(error.message for error in errors)) or told.message
     return Failure(told.code, text, at, at + _backoff_ms(told, before), before + 1)
 
