@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
@@ -260,6 +260,14 @@ def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) 
     )
 
 
+def _examine(settings: Settings) -> dict[str, Any]:
+    """The doctor's report."""
+    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415
+    from claude_tasks.doctor.views import report_view  # noqa: PLC0415
+
+    return report_view(run_checks(doctor_facts(settings, os.environ)))
+
+
 def refresh_usage(settings: Settings, *, clock: Clock | None = None) -> None:
     """Have the sources asked now, where nothing fresh is known. Takes as long as they do."""
     import time  # noqa: PLC0415 (see `build_node`)
@@ -396,6 +404,7 @@ def build_api(
         run_concurrency=settings.api_run_concurrency,
         events_path=lambda task, run: events_path(settings.folder.logs, task, run),
         refresh_usage=lambda: refresh_usage(settings, clock=clock),
+        examine=lambda: _examine(settings),
         closing=asyncio.Event(),
     )
 

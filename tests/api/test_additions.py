@@ -587,3 +587,13 @@ def test_a_run_of_a_scheduled_task_is_told_apart(own_server: Server) -> None:
     run = page[-1]
     assert (run["trigger"], run["state"]) == ("schedule", State.COMPLETED)
     assert from_rfc3339(run["scheduled_for"]) <= from_rfc3339(run["started_at"])
+
+
+def test_the_doctor_examines_over_the_api_too(server: Server) -> None:
+    report = server.get("/doctor")
+    assert {"claude_binary", "database", "scheduler_lease"} <= {
+        finding["id"] for finding in report["findings"]
+    }
+    verdicts = [finding["verdict"] for finding in report["findings"]]
+    assert report["problems"] == verdicts.count("FAIL")
+    assert report["ready"] is (report["problems"] == 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,7 +20,7 @@ class Backend(NamedTuple):
 
     ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
     taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is;
-    ``refresh_usage`` takes as long as those who are asked.
+    ``refresh_usage`` takes as long as those who are asked, and so does ``examine``, the doctor.
     """
 
     version: str
@@ -35,4 +35,5 @@ class Backend(NamedTuple):
     run_concurrency: int
     events_path: Callable[[int, int], str]
     refresh_usage: Callable[[], None]
+    examine: Callable[[], dict[str, Any]]
     closing: asyncio.Event

@@ -341,6 +341,26 @@ class Preview(Struct):
     hint: str | None
 
 
+class Diagnosis(Struct):
+    """What the doctor found of one thing, and the command that mends it."""
+
+    id: str
+    verdict: Literal["PASS", "WARN", "FAIL"]
+    detail: str
+    fix: str | None
+
+
+class Report(Struct):
+    """Whether this installation is ready."""
+
+    at: Time
+    version: str
+    ready: bool
+    problems: Count
+    warnings: Count
+    findings: list[Diagnosis]
+
+
 class Finding(Struct):
     """One line of an explanation."""
 

@@ -46,6 +46,12 @@ async def usage(call: Call) -> Answer:
     return Answer(await desk.read(lambda o: usage_view(*o.usage.usage_now())))
 
 
+@endpoint("GET", "/doctor", tag="server", answer=documents.Report)
+async def doctor(call: Call) -> Answer:
+    """Whether this installation is ready: every check, with the command that mends it."""
+    return Answer(await asyncio.to_thread(call.backend.examine))
+
+
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
 async def metrics(call: Call) -> Answer:
     """Figures in the text format of Prometheus."""
@@ -71,4 +77,4 @@ def _figures(operations: Operations) -> list[UsageFigure]:
     return [UsageFigure(w.name, w.utilization, w.resets_at) for w in windows]
 
 
-ENDPOINTS = (health, get_settings, put_settings, usage, metrics)
+ENDPOINTS = (health, get_settings, put_settings, usage, doctor, metrics)
