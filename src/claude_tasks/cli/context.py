@@ -135,7 +135,7 @@ class Context:
 
     def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:
         """The HTTP API, not started."""
-        from claude_tasks.wiring import build_api  # noqa: PLC0415 (a whole web server)
+        from claude_tasks.faces import build_api  # noqa: PLC0415 (a whole web server)
 
         return build_api(self.settings, bound, tokens=tokens, node=node)
 
