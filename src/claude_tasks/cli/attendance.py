@@ -11,6 +11,7 @@ import signal
 from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.log_output import hold_logging, start_logging
 from claude_tasks.cli.node_failure import raise_failure
+from claude_tasks.cli.results import Result
 from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import InvalidInputError, StorageError
 
@@ -214,6 +215,19 @@ class Attendance:
             return False
         log.info("%s: stopping", number.name)
         return True
+
+
+def attend(
+    context: Context, arguments: Namespace, *, role: Role, line: Callable[..., str]
+) -> Result:
+    """Run a node of this role until it is told to stop."""
+    attendance = Attendance(context, arguments, role=role, line=line)
+    try:
+        attendance.start()
+        attendance.stay()
+    finally:
+        attendance.stop()
+    return Result(data=lambda: None, text=list, notes=attendance.left_running(), streamed=True)
 
 
 def _choice(flag: str, words: tuple[str, ...]) -> Callable[[str], str]:

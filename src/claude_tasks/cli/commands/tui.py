@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from claude_tasks.cli.attendance import Attendance, add_log_flags
-from claude_tasks.cli.results import Result
+from claude_tasks.cli.attendance import add_log_flags, attend
 from claude_tasks.cli.scheduler_mode import CHOICE, Mode, mode_line, parse_mode
 
 TYPE_CHECKING = False
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
+    from claude_tasks.cli.results import Result
 
 DESCRIPTION = (
     "It draws none yet: the process schedules and executes its part, says when leadership changes,"
@@ -39,10 +39,4 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
 
     line = partial(mode_line, "TUI")
-    attendance = Attendance(context, arguments, role=Role.TUI, line=line)
-    try:
-        attendance.start()
-        attendance.stay()
-    finally:
-        attendance.stop()
-    return Result(data=lambda: None, text=list, notes=attendance.left_running(), streamed=True)
+    return attend(context, arguments, role=Role.TUI, line=line)
