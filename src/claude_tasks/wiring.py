@@ -98,7 +98,7 @@ def build_node(
         lock=LifetimeLock(settings.folder.nodes, node.id),
         engine=thread,
         keeper=keeper,
-        helpers=[helper for helper in (usage, notifier) if helper is not None],
+        side_threads=[side for side in (usage, notifier) if side is not None],
         standing=standing,
         close=front.close,
     )

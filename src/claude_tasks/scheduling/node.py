@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Helper(Protocol):
+class SideThread(Protocol):
     """A thread beside the engine: one that asks about usage, one that sends messages."""
 
     failure: BaseException | None
@@ -46,11 +46,11 @@ class RunningNode:
         lock: LifetimeLock,
         engine: EngineThread,
         keeper: KeeperThread | None,
-        helpers: Sequence[Helper],
+        side_threads: Sequence[SideThread],
         standing: Standing,
         close: Callable[[], None],
     ) -> None:
-        """Without a ``keeper`` it does not stand for the lease; ``helpers`` work beside the engine.
+        """It stands for the lease with a ``keeper``; ``side_threads`` go beside the engine.
 
         ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
         ``store`` at the end.
@@ -61,7 +61,7 @@ class RunningNode:
         self._lock = lock
         self._engine = engine
         self._keeper = keeper
-        self._helpers = helpers
+        self._side_threads = side_threads
         self._standing = standing
         self._close = close
         self._started = False
@@ -75,8 +75,8 @@ class RunningNode:
     def failure(self) -> BaseException | None:
         """What ended one of the node's threads; whoever runs the node must end it then."""
         keeper = None if self._keeper is None else self._keeper.failure
-        helpers = (helper.failure for helper in self._helpers)
-        return self._engine.failure or keeper or next(filter(None, helpers), None)
+        failures = (side.failure for side in self._side_threads)
+        return self._engine.failure or keeper or next(filter(None, failures), None)
 
     def start(self) -> None:
         """Be alive, then known, then at work. Errors: `StorageError`, `OSError`."""
@@ -84,8 +84,8 @@ class RunningNode:
             return
         self._lock.acquire()
         self._store.register_node(self.node)
-        for helper in self._helpers:
-            helper.start()
+        for side in self._side_threads:
+            side.start()
         self._engine.start()
         if self._keeper is not None:
             self._keeper.start()
@@ -103,8 +103,8 @@ class RunningNode:
         if self._keeper is not None:
             self._keeper.stop()
         self._engine.stop()
-        for helper in self._helpers:
-            helper.stop()
+        for side in self._side_threads:
+            side.stop()
         self._lock.release(tidy=self._leave_register())
         self._close()
 
