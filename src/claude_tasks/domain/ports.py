@@ -11,19 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from claude_tasks.domain.notification_ports import NotificationStore
+from claude_tasks.domain.usage_ports import UsageStore
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
-    from claude_tasks.domain.notification import (
-        DeliveryRecord,
-        DeliveryState,
-        DueDelivery,
-        NewDelivery,
-        OverdueTask,
-        Unannounced,
-    )
     from claude_tasks.domain.planned import TickPlan
     from claude_tasks.domain.run import Outcome, Run, Trigger
     from claude_tasks.domain.store_records import (
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
         UsageBlock,
     )
     from claude_tasks.domain.task import Task
-    from claude_tasks.domain.usage import Failure, Reading, Snapshot
 
 
 class Clock(Protocol):
@@ -341,84 +335,6 @@ class SettingsStore(Protocol):
 
     def put_setting(self, key: str, value: str, *, at: int) -> None:
         """Keep a value in place of the earlier one. The feed notes ``settings`` and the key."""
-        ...
-
-
-class UsageStore(Protocol):
-    """What all processes know of the agent's usage windows. The feed notes topic ``usage``."""
-
-    def read_usage(self) -> Snapshot:
-        """The last good reading, and the last failure where that is newer."""
-        ...
-
-    def begin_asking(self, node_id: str, *, at: int, until: int) -> bool:
-        """Ask for all processes; False while another does, whose time is not up."""
-        ...
-
-    def record_reading(self, reading: Reading) -> None:
-        """Keep an answer. It ends a series of failures."""
-        ...
-
-    def record_failure(self, failure: Failure) -> None:
-        """Keep why there is none. The last good answer stays."""
-        ...
-
-
-class UsageSource(Protocol):
-    """Somebody who can be asked about usage."""
-
-    name: str
-
-    def ask(self, *, at: int) -> Reading:
-        """What it says, within some seconds. Errors: `UsageUnavailableError`."""
-        ...
-
-
-class NotificationStore(Protocol):
-    """Messages about runs. That a run ended is noted in the transaction that ends it."""
-
-    def unannounced(self, *, limit: int) -> list[Unannounced]:
-        """Runs that ended and that nobody looked at yet, oldest first."""
-        ...
-
-    def announce(self, run_id: int, deliveries: Sequence[NewDelivery], *, at: int) -> None:
-        """It was looked at; these messages are to be sent about it."""
-        ...
-
-    def add_deliveries(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
-        """Messages to send; one that there was before is left out."""
-        ...
-
-    def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
-        """What is to be sent now, oldest first."""
-        ...
-
-    def begin_delivery(self, due: DueDelivery, *, until: int) -> bool:
-        """Begin an attempt, which nobody repeats before ``until``; False when another did."""
-        ...
-
-    def end_delivery(
-        self,
-        delivery_id: int,
-        state: DeliveryState,
-        *,
-        next_attempt_at: int | None,
-        error: str | None,
-        at: int,
-    ) -> None:
-        """What came of an attempt: sent, given up, or to be tried again."""
-        ...
-
-    def deliveries_of(self, run_id: int) -> list[DeliveryRecord]:
-        """The messages about a run."""
-        ...
-
-    def failures_in_a_row(self, task_id: int, *, until: int) -> int:
-        """How many runs failed, up to one and since the last that completed; at most 1000."""
-        ...
-
-    def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:
-        """Tasks with a tick from before an instant that nobody took, earliest first."""
         ...
 
 

@@ -20,8 +20,9 @@ from claude_tasks.execution.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_tasks.domain.ports import RunStore, UsageStore
+    from claude_tasks.domain.ports import RunStore
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.execution.executor import Ended
     from claude_tasks.settings import Settings
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.notification import Unannounced
-    from claude_tasks.domain.ports import Clock, NotificationStore, RunStore, TaskStore
+    from claude_tasks.domain.notification_ports import NotificationStore
+    from claude_tasks.domain.ports import Clock, RunStore, TaskStore
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
 

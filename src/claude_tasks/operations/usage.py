@@ -10,7 +10,8 @@ from claude_tasks.domain.usage import BUCKETS, Answer, Judgement, Reading, Windo
 from claude_tasks.domain.usage_text import failure_text
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import Clock, UsageStore
+    from claude_tasks.domain.ports import Clock
+    from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.operations.settings import SettingsOperations
 
 NOT_CHECKED = "not checked"

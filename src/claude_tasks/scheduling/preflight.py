@@ -15,7 +15,7 @@ from claude_tasks.domain.usage_text import failure_text, over_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from claude_tasks.domain.ports import UsageStore
+    from claude_tasks.domain.usage_ports import UsageStore
 
 _UNKNOWN_RESET_MS = 15 * 60_000
 """A window that is full and does not say until when is looked at again after this."""

@@ -16,7 +16,8 @@ from claude_tasks.domain.usage import Answer, Failure, judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from claude_tasks.domain.ports import Clock, UsageSource, UsageStore
+    from claude_tasks.domain.ports import Clock
+    from claude_tasks.domain.usage_ports import UsageSource, UsageStore
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,65 @@
+"""What the program asks of the store about messages on their way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claude_tasks.domain.notification import (
+        DeliveryRecord,
+        DeliveryState,
+        DueDelivery,
+        NewDelivery,
+        OverdueTask,
+        Unannounced,
+    )
+
+
+class NotificationStore(Protocol):
+    """Messages about runs. That a run ended is noted in the transaction that ends it."""
+
+    def unannounced(self, *, limit: int) -> list[Unannounced]:
+        """Runs that ended and that nobody looked at yet, oldest first."""
+        ...
+
+    def announce(self, run_id: int, deliveries: Sequence[NewDelivery], *, at: int) -> None:
+        """It was looked at; these messages are to be sent about it."""
+        ...
+
+    def add_deliveries(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
+        """Messages to send; one that there was before is left out."""
+        ...
+
+    def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
+        """What is to be sent now, oldest first."""
+        ...
+
+    def begin_delivery(self, due: DueDelivery, *, until: int) -> bool:
+        """Begin an attempt, which nobody repeats before ``until``; False when another did."""
+        ...
+
+    def end_delivery(
+        self,
+        delivery_id: int,
+        state: DeliveryState,
+        *,
+        next_attempt_at: int | None,
+        error: str | None,
+        at: int,
+    ) -> None:
+        """What came of an attempt: sent, given up, or to be tried again."""
+        ...
+
+    def deliveries_of(self, run_id: int) -> list[DeliveryRecord]:
+        """The messages about a run."""
+        ...
+
+    def failures_in_a_row(self, task_id: int, *, until: int) -> int:
+        """How many runs failed, up to one and since the last that completed; at most 1000."""
+        ...
+
+    def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:
+        """Tasks with a tick from before an instant that nobody took, earliest first."""
+        ...
