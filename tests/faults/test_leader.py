@@ -133,9 +133,9 @@ def test_a_wall_clock_that_is_set_doubles_no_tick_and_keeps_the_leader(
     wait_until(lambda: "the wall clock jumped" in installation.log())
     if days > 0:
         installation.wait_for_runs(4, State.COMPLETED)
-        [gap] = [run for run in installation.runs(State.SKIPPED) if run.reason == "missed"]
-        assert gap.skipped_count is not None
-        assert gap.skipped_count > 1000
+        # A machine that stalls for a second makes a small gap of its own.
+        gaps = [run.skipped_count or 0 for run in installation.runs(State.SKIPPED)]
+        assert max(gaps) > 1000
     else:
         pause(1.5)  # nothing may fire: these instants had their ticks
         offset.write_text("0")

@@ -97,13 +97,16 @@ def test_a_leader_that_lost_the_lease_cannot_fire(open_another: Callable[[], Sto
 
 def test_one_task_does_not_run_four_times_at_once(installation: Installation) -> None:
     """Was: no overlap guard."""
-    task = installation.add(cron_expr=EVERY_SECOND, prompt="[case:slow seconds=3]")
+    task = installation.add(cron_expr=EVERY_SECOND, prompt="[case:slow seconds=60]")
     installation.start_leader()
-    wait_until(lambda: len(installation.runs()) >= 4)
-    runs = installation.runs()
-    assert [run.state for run in runs if not run.state.is_terminal] == [State.RUNNING]
-    assert {run.reason for run in runs if run.state is State.SKIPPED} == {Reason.OVERLAP}
+    wait_until(lambda: len(installation.runs(State.SKIPPED)) >= 3, what="three ticks turned away")
     installation.operations.tasks.disable(task.id)
+    runs = installation.runs()
+    [running] = [run for run in runs if run.state is not State.SKIPPED]
+    assert running.state is State.RUNNING
+    # A machine that stalls for a second also gathers ticks into a missed one.
+    assert Reason.OVERLAP in {run.reason for run in runs} <= {None, Reason.OVERLAP, Reason.MISSED}
+    installation.operations.runs.cancel(running.id)
     installation.settle()
     installation.check()
 
