@@ -8,6 +8,7 @@ import pytest
 
 from claude_tasks.storage.sqlite.store import open_store
 from support.clock import FakeClock
+from support.inbox import Inbox
 from support.installation import Installation
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
 def installation(tmp_path: Path) -> Iterator[Installation]:
     """A throw-away installation; every process started on it is ended."""
     made = Installation(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+    """Who gets messages."""
+    monkeypatch.setenv("no_proxy", "*")
+    made = Inbox()
     yield made
     made.close()
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.node import Node, Role
+    from claude_tasks.domain.notification import Addresses
     from claude_tasks.domain.ports import Clock, Execution, Store
     from claude_tasks.domain.run import Run
-    from claude_tasks.notify.notifier import NotifierThread
+    from claude_tasks.notify.notifier_thread import NotifierThread
     from claude_tasks.operations.facade import Operations
     from claude_tasks.scheduling.engine import Engine, EngineThread
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
@@ -57,6 +58,7 @@ def build_node(
     The engine and the keeper work on connections of their own, each used by its thread alone.
     """
     # What follows is for processes that stay: a light command never gets here.
+    from claude_tasks.domain.node import Role  # noqa: PLC0415
     from claude_tasks.scheduling.engine import EngineThread  # noqa: PLC0415
     from claude_tasks.scheduling.leadership import Standing  # noqa: PLC0415
     from claude_tasks.scheduling.lifetime import LifetimeLock  # noqa: PLC0415
@@ -73,9 +75,10 @@ def build_node(
     thread = EngineThread(engine, execution, close=store.close)
     if usage is not None:
         usage.tell(thread.wake)
-    keeper = notifier = None
-    if schedules:
+    notifier = keeper = None
+    if role is not Role.CLI:  # gone before a channel would answer
         notifier = _build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
+    if schedules:
         keeper = _build_keeper(
             settings,
             node,
@@ -175,30 +178,58 @@ def _build_engine(
 def _build_notifier(
     settings: Settings, node: Node, *, standing: Standing, clock: Clock, engine: Engine
 ) -> NotifierThread:
-    """Who sends messages while this node leads, on a thread and a connection of its own."""
-    from claude_tasks.notify.notifier import Defaults, Notifier, NotifierThread  # noqa: PLC0415
+    """Who sends messages while this node leads, on a thread and a connection of its own.
+
+    Or while nobody leads, where the node is not to.
+    """
+    from claude_tasks.notify.heartbeat import Heartbeat  # noqa: PLC0415 (see `build_node`)
+    from claude_tasks.notify.notifier import Defaults, Notifier  # noqa: PLC0415
+    from claude_tasks.notify.notifier_thread import NotifierThread  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
 
     store = open_data(settings, clock=clock)
+    register = Register(store, settings.folder.nodes)
+
+    def leads() -> bool:
+        return standing.term() is not None
+
+    def acts() -> bool:
+        if node.scheduler:
+            return leads()
+        holder = store.read_lease().holder
+        return holder is None or register.is_dead(holder)
+
+    def healthy() -> bool:
+        return leads() and clock.monotonic() - engine.progressed_at() < _HEALTHY_SECONDS
+
+    url, interval = settings.heartbeat_url, settings.heartbeat_interval
     notifier = Notifier(
         store=store,
         clock=clock,
         defaults=Defaults(
             notify_on=settings.notify_on,
-            discord=settings.discord_webhook,
-            slack=settings.slack_webhook,
-            webhook=settings.webhook_url,
-            apprise=settings.apprise_url,
+            addresses=general_addresses(settings),
             webhook_secret=settings.webhook_secret,
-            heartbeat_url=settings.heartbeat_url,
-            heartbeat_interval_ms=round(settings.heartbeat_interval * 1000),
             overdue_after_ms=round(settings.overdue_after * 1000),
         ),
-        leads=lambda: standing.term() is not None,
-        healthy=lambda: clock.monotonic() - engine.progressed_at() < _HEALTHY_SECONDS,
+        acts=acts,
+        heartbeat=Heartbeat(url, interval=interval, healthy=healthy, clock=clock) if url else None,
         host=node.host,
         version=node.version,
     )
     return NotifierThread(notifier, close=store.close)
+
+
+def general_addresses(settings: Settings) -> Addresses:
+    """Where messages about tasks go that say nothing of it."""
+    from claude_tasks.domain.notification import Addresses  # noqa: PLC0415 (see `build_node`)
+
+    return Addresses(
+        settings.discord_webhook,
+        settings.slack_webhook,
+        settings.webhook_url,
+        settings.apprise_url,
+    )
 
 
 def _build_preflight(
@@ -301,6 +332,7 @@ def open_operations(
 ) -> Operations:
     """The use cases on the data folder's store. Light: no thread, no process."""
     from claude_tasks.operations.facade import Operations  # noqa: PLC0415 (not for a node)
+    from claude_tasks.operations.notifications import NotificationOperations  # noqa: PLC0415
     from claude_tasks.operations.runs import RunOperations  # noqa: PLC0415
     from claude_tasks.operations.settings import SettingsOperations  # noqa: PLC0415
     from claude_tasks.operations.status import StatusOperations  # noqa: PLC0415
@@ -335,6 +367,7 @@ def open_operations(
         usage=UsageOperations(
             store, clock, changeable, check_disabled=settings.disable_usage_check
         ),
+        notifications=NotificationOperations(store, clock),
         facts=store,
         changes=store,
         close=store.close,

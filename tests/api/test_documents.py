@@ -16,10 +16,12 @@ from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.openapi import document
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord, DeliveryState
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import TaskSummary
 from claude_tasks.domain.task import TaskSpec
 from claude_tasks.operations.exchange import parse_task
+from claude_tasks.operations.notifications import delivery_view
 from claude_tasks.operations.preview import preview_expression, preview_view
 from claude_tasks.operations.settings import SettingsOperations
 from claude_tasks.operations.status import Explanation, Finding, NodeStatus, Status
@@ -190,7 +192,19 @@ def status_of(store: Store) -> Status:
         max_concurrent_runs=8,
         agent=None,
         agent_problem="there is none",
+        deliveries=DeliveryCounts(1, 2, 3),
     )
+
+
+@pytest.mark.parametrize("run_id", [7, None])
+@pytest.mark.parametrize("at", [AT, None])
+def test_a_message_shows_what_is_documented(run_id: int | None, at: int | None) -> None:
+    record = DeliveryRecord(
+        1, 2, "task", run_id, "slack", "failed", DeliveryState.FAILED, 3, AT, at, at, "no"
+    )
+    view = delivery_view(record)
+    check_type(view, documents.Delivery)
+    assert view.keys() == fields(documents.Delivery)
 
 
 def test_an_explanation_shows_what_is_documented(full_task: Task) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_tasks.doctor.catalog import QUICK
 from support.installation import stopped
 from support.waiting import wait_until
 from unit.doctor.made import files
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.program import Program
+    from support.inbox import Inbox
 
 
 def doctor(program: Program, *argv: str, code: int = 0) -> dict[str, Any]:
@@ -110,6 +112,36 @@ def test_a_missing_binary_fails_with_what_to_set(program: Program) -> None:
     assert "does not exist" in done.stdout
     assert "fix: export CLAUDE_TASKS_CLAUDE_BIN=" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 problem")
+
+
+def test_status_tells_what_the_quick_checks_complain_of(program: Program) -> None:
+    task = program.installation.add(name="homeless", cron_expr="@daily")
+    told = program.json("status")["doctor"]
+    assert [finding["id"] for finding in told["findings"]] == list(QUICK)
+    assert told["ready"]
+    assert " doctor " not in program("status").stdout
+    program.installation.operations.tasks.edit(task.id, {"working_dir": "/nowhere"})
+    told = program.json("status")["doctor"]
+    assert [told["ready"], told["problems"]] == [False, 1]
+    shown = program("status").stdout
+    assert 'FAIL tasks: 1 of 1 enabled cannot run: 1 "homeless"' in shown
+    assert "how to mend it: claude-tasks doctor" in shown
+    assert not program.installation.starts.exists()  # nobody was asked
+
+
+def test_messages_given_up_warn(program: Program, inbox: Inbox) -> None:
+    inbox.status = 404
+    program.installation.add(
+        prompt="[case:api_error status=400]", scheduled_at=0, slack_webhook=inbox.url("/hook")
+    )
+    program.installation.start_leader()
+
+    def finding() -> Any:
+        return doctor(program, "notifications")["findings"]["notifications"]
+
+    wait_until(lambda: finding()["verdict"] == "WARN", what="the message was given up")
+    assert finding()["detail"].startswith("1 given up in the last day, the newest to slack: ")
+    assert finding()["fix"] == "claude-tasks notify"
 
 
 def test_a_damaged_database_fails_and_stays_as_it_is(program: Program) -> None:

@@ -27,6 +27,7 @@ from claude_tasks.operations.facts import Histogram, RunLedger
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from claude_tasks.domain.notification import DeliveryCounts
     from claude_tasks.operations.status import Status
 
 __all__ = ["CONTENT_TYPE", "MetricsSnapshot", "RunLedger", "UsageFigure", "render", "snapshot_of"]
@@ -59,6 +60,7 @@ class MetricsSnapshot(NamedTuple):
     nodes: tuple[tuple[str, int], ...]
     next_tick_at: int | None
     max_concurrent_runs: int
+    deliveries: DeliveryCounts
     usage: tuple[UsageFigure, ...]
 
 
@@ -80,6 +82,7 @@ def snapshot_of(
         nodes=tuple(sorted(roles.items())),
         next_tick_at=status.next_tick_at,
         max_concurrent_runs=status.max_concurrent_runs,
+        deliveries=status.deliveries,
         usage=tuple(UsageFigure(*figure) for figure in usage),
     )
 
@@ -165,6 +168,12 @@ def _gauges(snapshot: MetricsSnapshot, ledger: RunLedger) -> Iterator[Metric]:
     )
     yield _gauge(
         "max_concurrent_runs", "The limit of running runs.", [((), snapshot.max_concurrent_runs)]
+    )
+    yield _gauge(
+        "deliveries",
+        "Messages: on their way now; sent and given up in the last 24 hours.",
+        [((state,), count) for state, count in snapshot.deliveries._asdict().items()],
+        labels=("state",),
     )
     yield _gauge(
         "next_tick_timestamp_seconds",

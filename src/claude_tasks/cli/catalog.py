@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "daemon": ("daemon", "schedule and execute, until stopped"),
     "serve": ("serve", "a daemon that also answers over HTTP"),
     "tui": ("tui", "the terminal UI's process, still without its screen"),
+    "notify": ("notify", "where messages go, what became of them; notify test sends one"),
     "token": ("token", "make a token for the HTTP API"),
     "import": ("import_tasks", "add tasks from a JSON file, all or none"),
     "export": ("export_tasks", "write all tasks as JSON"),
@@ -33,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "Tasks": ("add", "list", "show", "edit", "rm", "restore", "enable", "disable"),
     "Runs": ("run", "cancel", "runs", "logs"),
-    "When and why": ("next", "why", "status", "usage", "doctor"),
+    "When and why": ("next", "why", "status", "usage", "notify", "doctor"),
     "Service": (
         "daemon",
         "serve",

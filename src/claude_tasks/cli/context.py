@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from claude_tasks.api.server import ApiServer
     from claude_tasks.cli.render import Printer
     from claude_tasks.cli.scheduler_mode import Mode
+    from claude_tasks.doctor.finding import Report
     from claude_tasks.domain.node import Role
     from claude_tasks.domain.ports import Store
     from claude_tasks.domain.task import Task
+    from claude_tasks.faces.messages import Addressed
     from claude_tasks.operations.facade import Operations
     from claude_tasks.operations.lookup import TaskLookup
     from claude_tasks.scheduling.node import RunningNode
@@ -135,7 +137,7 @@ class Context:
 
     def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:
         """The HTTP API, not started."""
-        from claude_tasks.faces import build_api  # noqa: PLC0415 (a whole web server)
+        from claude_tasks.faces.api import build_api  # noqa: PLC0415 (a whole web server)
 
         return build_api(self.settings, bound, tokens=tokens, node=node)
 
@@ -144,6 +146,24 @@ class Context:
         from claude_tasks.wiring import refresh_usage  # noqa: PLC0415 (rarely needed)
 
         refresh_usage(self.settings)
+
+    def quick_report(self) -> Report:
+        """What the doctor's quick checks find."""
+        from claude_tasks.faces.doctor import quick_report  # noqa: PLC0415 (rarely needed)
+
+        return quick_report(self.settings, self.environment)
+
+    def channels(self, task: Task | None) -> list[Addressed]:
+        """Where messages go, by channel."""
+        from claude_tasks.faces.messages import channels  # noqa: PLC0415 (rarely needed)
+
+        return channels(self.settings, task)
+
+    def send_test_messages(self, task: Task | None) -> list[Addressed]:
+        """Send a test message through each. Takes as long as they do."""
+        from claude_tasks.faces.messages import send_test_messages  # noqa: PLC0415 (rarely needed)
+
+        return send_test_messages(self.settings, task)
 
     def events_path(self, task_id: int, run_id: int) -> str:
         """Where a run's event stream is, live."""

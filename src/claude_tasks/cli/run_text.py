@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.cli.layout import cut
+from claude_tasks.cli.message_text import message_line
 from claude_tasks.cli.results import Column, Pairs, Raw, Table, Toned
 from claude_tasks.cli.run_words import outcome_word
 from claude_tasks.cli.times import clock_time, coarse, relative, table_time, zone_titles
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
+    from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.domain.run import Run
 
 _NOTE_WIDTH = 200
@@ -46,11 +48,13 @@ def ending(run: Run) -> str:
     return f"Run {run.id} {word}{took}{tried}{cost}{denied}{reason}"
 
 
-def record(run: Run, timezone: str, *, now: int) -> list[Block]:
-    """All that is known about one run, and what it said."""
+def record(run: Run, messages: Sequence[DeliveryRecord], timezone: str, *, now: int) -> list[Block]:
+    """All that is known about one run, what it said, and who was told."""
     word = outcome_word(run.state, run.reason)
     head = Toned(f'Run {run.id} of task {run.task_id} "{run.task_name}": {word}', word.tone)
-    blocks: list[Block] = [head, Pairs(_facts(run, timezone, now=now))]
+    told = [message_line(message, now=now) for message in messages]
+    facts = [*_facts(run, timezone, now=now), ("messages", "\n".join(told))]
+    blocks: list[Block] = [head, Pairs(facts)]
     if run.output:
         blocks += ["", Raw(run.output)]
     return blocks

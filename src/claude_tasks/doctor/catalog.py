@@ -13,7 +13,12 @@ from claude_tasks.doctor.folder import (
     check_logs_dir,
     check_permissions,
 )
-from claude_tasks.doctor.machine import check_api_exposure, check_clock_and_zone, check_service
+from claude_tasks.doctor.machine import (
+    check_api_exposure,
+    check_clock_and_zone,
+    check_notifications,
+    check_service,
+)
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.errors import ClaudeTasksError
@@ -68,6 +73,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check("runs", "none stuck, none lost, none failing always",
           lambda facts: check_runs(facts.database)),
+    Check("notifications", "messages about runs arrive",
+          lambda facts: check_notifications(facts.database, facts.channels)),
     Check("service", "starts with the machine, and finds the agent then",
           lambda facts: check_service(facts.service)),
     Check(
@@ -81,6 +88,9 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 NAMES = tuple(check.id for check in CHECKS)
+QUICK = ("logs_dir", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
+         "notifications", "versions")  # fmt: skip
+"""Those that start no process, ask nobody and read little: what every ``status`` can afford."""
 
 
 def run_checks(

@@ -109,7 +109,7 @@ class Contents(NamedTuple):
     """What stands in the database.
 
     ``lost`` are (run, task's name) of the last day; ``failing`` are (task, name) whose last five
-    runs all failed.
+    runs all failed; ``given_up`` says why messages of the last day did not arrive, newest first.
     """
 
     lease: Lease
@@ -118,6 +118,7 @@ class Contents(NamedTuple):
     running: tuple[RunningFact, ...] = ()
     lost: tuple[tuple[int, str], ...] = ()
     failing: tuple[tuple[int, str], ...] = ()
+    given_up: tuple[str, ...] = ()
 
 
 class DatabaseFacts(NamedTuple):
@@ -163,6 +164,17 @@ class ServiceFacts(NamedTuple):
     by_system: bool = False
     agent_path: str | None = None
     agent: Trouble | None = None
+
+
+class ChannelFacts(NamedTuple):
+    """Whether anybody is told: channels of the settings, and of how many enabled tasks.
+
+    ``apprise`` says whether its package is there, None where no address asks for it.
+    """
+
+    general: tuple[str, ...] = ()
+    tasks: int = 0
+    apprise: bool | None = None
 
 
 class ExposureFacts(NamedTuple):
@@ -236,6 +248,12 @@ class Facts:
     def service(self) -> ServiceFacts:
         """What would start us with the machine."""
         return self._from.service()
+
+    @cached_property
+    def channels(self) -> ChannelFacts:
+        """Where messages go."""
+        contents = self.database.contents
+        return self._from.channels(() if contents is None else contents.tasks)
 
     @cached_property
     def exposure(self) -> ExposureFacts:

@@ -15,6 +15,7 @@ from claude_tasks.doctor.facts import (
 )
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.instant import DAY_MS
+from claude_tasks.domain.notification import DeliveryState
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
 
@@ -27,12 +28,21 @@ ALWAYS = 5
 """A task whose last so many runs all failed is failing always."""
 
 _MOST_RUNNING = 1000
+_MOST_MESSAGES = 1000
 
 
 def database_facts(
-    path: str, inspect: Inspect, is_dead: Callable[[Inspected, str], bool], *, at: int
+    path: str,
+    inspect: Inspect,
+    is_dead: Callable[[Inspected, str], bool],
+    *,
+    at: int,
+    thorough: bool,
 ) -> DatabaseFacts:
-    """The database at ``path``. What is wrong with it is a fact, never an error."""
+    """The database at ``path``. What is wrong with it is a fact, never an error.
+
+    Only a ``thorough`` look reads every page, which takes as long as the file is large.
+    """
     if not os.path.exists(path):
         hidden = _hidden(path)
         return DatabaseFacts(path, exists=hidden is not None, trouble=hidden)
@@ -40,7 +50,7 @@ def database_facts(
         trouble = Trouble(f"{path} cannot be read by this user", code="storage_cannot_open")
         return _unreadable(path, trouble)
     try:
-        return inspect(path, lambda seen: _look(path, seen, is_dead, at))
+        return inspect(path, lambda seen: _look(path, seen, is_dead, at, thorough))
     except StorageError as error:
         return _unreadable(path, Trouble(error.message, error.hint, error.code))
 
@@ -60,10 +70,14 @@ def _unreadable(path: str, trouble: Trouble) -> DatabaseFacts:
 
 
 def _look(
-    path: str, seen: Inspected, is_dead: Callable[[Inspected, str], bool], at: int
+    path: str,
+    seen: Inspected,
+    is_dead: Callable[[Inspected, str], bool],
+    at: int,
+    thorough: bool,  # noqa: FBT001 (one caller)
 ) -> DatabaseFacts:
     """From the outside in: contents are read only where they can be trusted."""
-    damage = seen.damage()
+    damage = seen.damage() if thorough else []
     facts = DatabaseFacts(
         path,
         exists=True,
@@ -96,6 +110,7 @@ def _contents(seen: Inspected, is_dead: Callable[[Inspected, str], bool], at: in
         ),
         lost=tuple(seen.lost_since(at - DAY_MS)),
         failing=tuple(seen.failing_always(last=ALWAYS)),
+        given_up=tuple(_given_up(seen, since=at - DAY_MS)),
     )
 
 
@@ -111,6 +126,14 @@ def _tasks(seen: Inspected) -> tuple[TaskFact, ...]:
             folders[task.working_dir] = (path, os.path.isdir(path))
         facts.append(TaskFact(task, *folders[task.working_dir]))
     return tuple(facts)
+
+
+def _given_up(seen: Inspected, *, since: int) -> list[str]:
+    return [
+        f"{record.channel}: {record.error}"
+        for record in seen.list_deliveries(limit=_MOST_MESSAGES)
+        if record.state is DeliveryState.FAILED and (record.ended_at or 0) >= since
+    ]
 
 
 def _writable(path: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.doctor.facts import (
     AgentFacts,
+    ChannelFacts,
     CredentialFacts,
     DatabaseFacts,
     DiskFacts,
@@ -20,11 +21,12 @@ from claude_tasks.doctor.facts import (
     ZoneFacts,
 )
 from claude_tasks.domain.errors import ClaudeTasksError, ConfigurationError, StorageError
+from claude_tasks.domain.notification import addresses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from claude_tasks.doctor.facts import PermissionFacts
+    from claude_tasks.doctor.facts import PermissionFacts, TaskFact
     from claude_tasks.doctor.ports import Found, Inspect, Inspected
     from claude_tasks.settings import Settings
 
@@ -59,23 +61,32 @@ def gather(
     environment: Mapping[str, str],
     at: int,
     version: str,
+    thorough: bool,
 ) -> Facts:
-    """Facts that gather themselves as they are asked for."""
+    """Facts that gather themselves as they are asked for; see `database_facts` for ``thorough``."""
     refuses = os.geteuid() == 0 and environment.get("IS_SANDBOX") != "1"
     machine = MachineFacts(version=version, host=sources.host, refuses_bypass=refuses)
-    return Facts(_Gathering(settings, sources, environment, at), at=at, machine=machine)
+    gathering = _Gathering(settings, sources, environment, at, thorough=thorough)
+    return Facts(gathering, at=at, machine=machine)
 
 
 class _Gathering:
     """`claude_tasks.doctor.facts.Gatherers` on one installation."""
 
     def __init__(
-        self, settings: Settings, sources: Sources, environment: Mapping[str, str], at: int
+        self,
+        settings: Settings,
+        sources: Sources,
+        environment: Mapping[str, str],
+        at: int,
+        *,
+        thorough: bool,
     ) -> None:
         self._settings = settings
         self._sources = sources
         self._environment = environment
         self._at = at
+        self._thorough = thorough
 
     def data(self) -> FolderFacts:
         return folder_facts(self._settings.folder.root)
@@ -130,7 +141,13 @@ class _Gathering:
                 folder.database, exists, network=trouble, trouble=trouble, unread=error.message
             )
         sources = self._sources
-        return database_facts(folder.database, sources.inspect, sources.is_dead, at=self._at)
+        return database_facts(
+            folder.database,
+            sources.inspect,
+            sources.is_dead,
+            at=self._at,
+            thorough=self._thorough,
+        )
 
     def zone(self, recorded_at: int | None) -> ZoneFacts:
         variable = self._environment.get("TZ", "").removeprefix(":")
@@ -151,6 +168,22 @@ class _Gathering:
         here = self._environment.get("CLAUDE_TASKS_CLAUDE_BIN")
         setting = None if here else self._settings.claude_bin
         return service_facts(self._sources.find_agent, setting, environment=self._environment)
+
+    def channels(self, tasks: Sequence[TaskFact]) -> ChannelFacts:
+        settings = self._settings
+        general = {
+            "discord": settings.discord_webhook,
+            "slack": settings.slack_webhook,
+            "webhook": settings.webhook_url,
+            "apprise": settings.apprise_url,
+        }
+        own = [addresses_of(fact.task) for fact in tasks]
+        wanted = bool(settings.apprise_url) or any(addresses.apprise for addresses in own)
+        return ChannelFacts(
+            tuple(name for name, address in general.items() if address),
+            sum(any(addresses) for addresses in own),
+            apprise=_is_installed("apprise") if wanted else None,
+        )
 
     def exposure(self) -> ExposureFacts:
         from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (rare)
@@ -179,6 +212,12 @@ def folder_facts(path: str) -> FolderFacts:
 def trouble_of(error: ClaudeTasksError) -> Trouble:
     """An error, kept as a fact."""
     return Trouble(error.message, error.hint, error.code)
+
+
+def _is_installed(package: str) -> bool:
+    from importlib.util import find_spec  # noqa: PLC0415 (rarely asked)
+
+    return find_spec(package) is not None
 
 
 def _nearest(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Around us: the clock and its zones, the service that would start us, who may reach the API."""
+"""Around us: clock and zones, who is told, what would start us, who may reach the API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from claude_tasks.doctor.finding import failed, passed, shell, warned
 from claude_tasks.domain.instant import MINUTE_MS, human_duration, to_rfc3339
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.facts import ExposureFacts, ServiceFacts, ZoneFacts
+    from claude_tasks.doctor.facts import (
+        ChannelFacts,
+        DatabaseFacts,
+        ExposureFacts,
+        ServiceFacts,
+        ZoneFacts,
+    )
     from claude_tasks.doctor.finding import Finding
 
 EARLIEST_PLAUSIBLE = 1_735_689_600_000
@@ -32,6 +38,21 @@ def check_clock_and_zone(zone: ZoneFacts) -> Finding:
         return warned(name, text, "export TZ=Europe/Berlin")
     named = f", TZ={zone.variable}" if zone.variable else ""
     return passed(name, f"{to_rfc3339(zone.at // 1000 * 1000)}; zone data is there{named}")
+
+
+def check_notifications(database: DatabaseFacts, channels: ChannelFacts) -> Finding:
+    """Messages about runs arrive. WARN at most: runs do not need them."""
+    name = "notifications"
+    if channels.apprise is False:
+        text = "an Apprise address is set, and the package is not installed"
+        return warned(name, text, "pip install 'claude-tasks[apprise]'")
+    given_up = () if database.contents is None else database.contents.given_up
+    if given_up:
+        text = f"{len(given_up)} given up in the last day, the newest to {given_up[0]}"
+        return warned(name, text, "claude-tasks notify")
+    own = f"{channels.tasks} task{'s' * (channels.tasks != 1)} with channels of their own"
+    told = [*channels.general, *([own] if channels.tasks else [])]
+    return passed(name, ", ".join(told) or "no channel is set: nobody is told of a failure")
 
 
 def check_service(service: ServiceFacts) -> Finding:

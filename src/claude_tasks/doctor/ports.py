@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.doctor.facts import (
         AgentFacts,
+        ChannelFacts,
         CredentialFacts,
         DatabaseFacts,
         DiskFacts,
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
         FolderFacts,
         PermissionFacts,
         ServiceFacts,
+        TaskFact,
         ZoneFacts,
     )
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
+    from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import RunFilter, TaskSummary
 
@@ -63,6 +66,10 @@ class Gatherers(Protocol):
 
     def service(self) -> ServiceFacts:
         """What would start us with the machine."""
+        ...
+
+    def channels(self, tasks: Sequence[TaskFact]) -> ChannelFacts:
+        """Where messages go, those of tasks of their own included."""
         ...
 
     def exposure(self) -> ExposureFacts:
@@ -132,6 +139,10 @@ class Inspected(Protocol):
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:
         """Enabled tasks whose last runs all failed."""
+        ...
+
+    def list_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
+        """The newest messages, newest first."""
         ...
 
     def lost_since(self, at: int) -> list[tuple[int, str]]:

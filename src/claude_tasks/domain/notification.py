@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from claude_tasks.domain.run import Reason, Run, State
+from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.task import Task
 
 
@@ -15,11 +15,34 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class Unannounced(NamedTuple):
-    """A run that ended, its task, and how the last run before it ended that says anything."""
+class Addresses(NamedTuple):
+    """Where messages go, a channel each; None for none. Each is a secret."""
 
-    run: Run
-    task: Task
+    discord: str | None
+    slack: str | None
+    webhook: str | None
+    apprise: str | None
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        told = [name for name, address in zip(self._fields, self, strict=True) if address]
+        return f"Addresses({', '.join(told)})"
+
+
+def addresses_of(task: Task) -> Addresses:
+    """What a task says of where its messages go."""
+    return Addresses(task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url)
+
+
+class Unannounced(NamedTuple):
+    """A run that ended, whom its task tells, and how the run before ended that says anything."""
+
+    run_id: int
+    task_id: int
+    state: State
+    reason: Reason | None
+    notify_on: str | None
+    addresses: Addresses
     previous_state: State | None
     previous_reason: Reason | None
 
@@ -49,19 +72,35 @@ class DueDelivery(NamedTuple):
 
 
 class DeliveryRecord(NamedTuple):
-    """A message about a run, as it is shown: without its address."""
+    """A message as it is shown: without its address.
 
+    ``run_id`` is None for one about the task itself. ``next_attempt_at`` only while ``pending``.
+    """
+
+    id: int
+    task_id: int
+    task_name: str
+    run_id: int | None
     channel: str
     event: str
     state: DeliveryState
     attempts: int
+    created_at: int
     next_attempt_at: int | None
     ended_at: int | None
     error: str | None
 
 
+class DeliveryCounts(NamedTuple):
+    """Messages that still wait, and those sent and given up since an instant."""
+
+    pending: int
+    sent: int
+    failed: int
+
+
 class OverdueTask(NamedTuple):
-    """A task whose tick nobody took."""
+    """A task whose tick did not begin in time."""
 
     task_id: int
     name: str

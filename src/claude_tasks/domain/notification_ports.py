@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.notification import (
+        DeliveryCounts,
         DeliveryRecord,
         DeliveryState,
         DueDelivery,
@@ -24,8 +25,10 @@ class NotificationStore(Protocol):
         """Runs that ended and that nobody looked at yet, oldest first."""
         ...
 
-    def announce(self, run_id: int, deliveries: Sequence[NewDelivery], *, at: int) -> None:
-        """It was looked at; these messages are to be sent about it."""
+    def announce(
+        self, run_ids: Sequence[int], deliveries: Sequence[NewDelivery], *, at: int
+    ) -> None:
+        """These were looked at; these messages are to be sent about them."""
         ...
 
     def add_deliveries(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
@@ -33,7 +36,7 @@ class NotificationStore(Protocol):
         ...
 
     def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
-        """What is to be sent now, oldest first."""
+        """What is to be sent now, oldest first, and only a few to one address."""
         ...
 
     def begin_delivery(self, due: DueDelivery, *, until: int) -> bool:
@@ -53,7 +56,15 @@ class NotificationStore(Protocol):
         ...
 
     def deliveries_of(self, run_id: int) -> list[DeliveryRecord]:
-        """The messages about a run."""
+        """The messages about a run, oldest first."""
+        ...
+
+    def list_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
+        """The newest messages, newest first."""
+        ...
+
+    def count_deliveries(self, *, since: int) -> DeliveryCounts:
+        """How many wait, and how many were sent and given up since an instant."""
         ...
 
     def failures_in_a_row(self, task_id: int, *, until: int) -> int:
@@ -61,5 +72,9 @@ class NotificationStore(Protocol):
         ...
 
     def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:
-        """Tasks with a tick from before an instant that nobody took, earliest first."""
+        """Tasks with a tick from before an instant that did not begin, earliest first.
+
+        Nobody took it, or its run waits in the queue for a place; not one that has a reason to
+        wait: a later start, usage, a run of its own task.
+        """
         ...

@@ -2,8 +2,10 @@
 
 What counts as a failure: every run that failed, its preflight included, and every tick that was
 skipped although the owner wanted it to run (the usage threshold, missed while nobody scheduled, a
-schedule that is invalid). What does not: a skip by the owner's own rules (`OWN_RULES`), which is
-neither good nor bad, and a cancelled run: somebody, or the task's own overlap rule, ended it.
+schedule that is invalid). A tick skipped because the run before it still goes on is told as a
+failure too: the work did not happen. But it says nothing of whether the task works, so it neither
+starts nor ends a series of failures. What does not count: a tick its owner took away himself
+(`OWN_DOING`), and a cancelled run: somebody, or the task's own overlap rule, ended it.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from enum import StrEnum
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.notify.notice import Event
 
-OWN_RULES = frozenset({Reason.OVERLAP, Reason.DISABLED, Reason.DELETED, Reason.RESCHEDULED})
-"""Skips that the owner asked for."""
+OWN_DOING = frozenset({Reason.DISABLED, Reason.DELETED, Reason.RESCHEDULED})
+"""Skips that the owner brought about by an edit."""
 
 
 class NotifyOn(StrEnum):
@@ -28,10 +30,11 @@ class NotifyOn(StrEnum):
 def is_failure(state: State, reason: Reason | None) -> bool | None:
     """Whether a run that ended so counts as failed; None where it says nothing about the task.
 
-    None stands for runs that have not ended, cancelled ones and skips by the owner's own rules.
+    None stands for runs that have not ended, cancelled ones, skips of the owner's own doing and
+    those by the overlap rule.
     """
     if state is State.SKIPPED:
-        return None if reason in OWN_RULES else True
+        return None if reason in OWN_DOING or reason is Reason.OVERLAP else True
     return {State.FAILED: True, State.COMPLETED: False}.get(state)
 
 
@@ -45,8 +48,9 @@ def event_of(
 ) -> Event | None:
     """The message to send about a run that ended; None for none.
 
-    ``failure``: every failure, as `is_failure` has it. ``always``: every end, cancelled runs and
-    the owner's own skips included. ``change``: a task that starts failing, and one that recovers.
+    ``failure``: every failure, as `is_failure` has it, and every skip by the overlap rule.
+    ``always``: every end, cancelled runs and the owner's own skips included.
+    ``change``: a task that starts failing, and one that recovers.
 
     The previous run is the last one before this whose `is_failure` is not None, None when there is
     none; only ``change`` looks at it. A task whose first run fails starts failing; one whose first
@@ -55,10 +59,11 @@ def event_of(
     failed = is_failure(state, reason)
     if on is NotifyOn.ALWAYS:
         return _plain(state)
+    if on is NotifyOn.FAILURE:
+        overlapped = state is State.SKIPPED and reason is Reason.OVERLAP
+        return _plain(state) if failed or overlapped else None
     if failed is None:
         return None
-    if on is NotifyOn.FAILURE:
-        return _plain(state) if failed else None
     failed_before = previous_state is not None and bool(is_failure(previous_state, previous_reason))
     if failed == failed_before:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
@@ -15,6 +14,7 @@ from claude_tasks.domain.instant import SECOND_MS, from_datetime
 from claude_tasks.notify import discord, slack, webhook
 from claude_tasks.notify.apprise_channel import send_apprise
 from claude_tasks.notify.delivery import Delivery, masked
+from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.text import clean, cut
 from claude_tasks.notify.transport import Answer, NoAnswerError, UnusableAddressError, request
 
@@ -33,15 +33,6 @@ _WORTH_ANOTHER_TRY = (
 )
 _LONGEST_DETAIL = 200
 _SECRET_LENGTH = 6  # shorter parts of an address are words such as "api"
-
-
-class Channel(StrEnum):
-    """Where messages can go."""
-
-    DISCORD = "discord"
-    SLACK = "slack"
-    WEBHOOK = "webhook"
-    APPRISE = "apprise"
 
 
 def send(

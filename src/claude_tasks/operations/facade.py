@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.ports import ChangeFeed
     from claude_tasks.operations.facts import FactSource
+    from claude_tasks.operations.notifications import NotificationOperations
     from claude_tasks.operations.runs import RunOperations
     from claude_tasks.operations.settings import SettingsOperations
     from claude_tasks.operations.status import StatusOperations
@@ -24,6 +25,7 @@ class Operations(NamedTuple):
     status: StatusOperations
     settings: SettingsOperations
     usage: UsageOperations
+    notifications: NotificationOperations
     facts: FactSource
     changes: ChangeFeed
     close: Callable[[], None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
+from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Reason, Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
+    from claude_tasks.domain.notification import DeliveryCounts
     from claude_tasks.domain.ports import Clock, NodeRegister, Store
     from claude_tasks.domain.store_records import NextTick
     from claude_tasks.domain.task import Task
@@ -35,7 +37,7 @@ class Status(NamedTuple):
     """One look at everything. ``at`` is when.
 
     ``max_concurrent_runs`` is the leader's where one lives. ``agent`` is where the binary stands,
-    or ``agent_problem`` says why there is none.
+    or ``agent_problem`` says why there is none. ``deliveries`` counts messages, of the last day.
     """
 
     at: int
@@ -47,6 +49,7 @@ class Status(NamedTuple):
     max_concurrent_runs: int
     agent: str | None
     agent_problem: str | None
+    deliveries: DeliveryCounts
 
     @property
     def leader(self) -> Node | None:
@@ -108,6 +111,7 @@ class StatusOperations:
             max_concurrent_runs=limits[0] if limits else self._limit,
             agent=agent,
             agent_problem=problem,
+            deliveries=self._store.count_deliveries(since=self._clock.now() - DAY_MS),
         )
 
     def leader(self) -> Node | None:

@@ -27,6 +27,7 @@ def status_view(status: Status) -> dict[str, Any]:
         "max_concurrent_runs": status.max_concurrent_runs,
         "agent": status.agent,
         "agent_problem": status.agent_problem,
+        "deliveries": status.deliveries._asdict(),
     }
 
 

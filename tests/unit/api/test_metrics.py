@@ -14,6 +14,7 @@ from claude_tasks import __version__
 from claude_tasks.api.metrics import CONTENT_TYPE, RunLedger, render, snapshot_of
 from claude_tasks.domain.lease import Lease
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.notification import DeliveryCounts
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFacts
 from claude_tasks.domain.tick import plan_ticks
@@ -99,6 +100,7 @@ def status_of(**fields: Any) -> Status:
         "max_concurrent_runs": 8,
         "agent": None,
         "agent_problem": None,
+        "deliveries": DeliveryCounts(1, 2, 3),
         **fields,
     }
     return Status(**values)

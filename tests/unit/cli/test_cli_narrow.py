@@ -87,14 +87,14 @@ def test_note_uses_the_room_there_is_and_marks_its_cut() -> None:
 
 def test_skipped_run_without_an_end_shows_no_empty_until() -> None:
     skipped = a_run(state=State.SKIPPED, reason=Reason.OVERLAP, skipped_count=1)
-    [_, facts] = record(skipped, "UTC", now=_NOON)
+    [_, facts] = record(skipped, [], "UTC", now=_NOON)
     assert ("skipped", "1 tick") in facts.pairs  # type: ignore[union-attr]
 
 
 def test_retried_run_mentions_its_attempts() -> None:
     retried = a_run(state=State.FAILED, reason=Reason.EXIT, attempt=3)
     assert ", attempt 3" in ending(retried)
-    [_, facts] = record(retried, "UTC", now=_NOON)
+    [_, facts] = record(retried, [], "UTC", now=_NOON)
     assert ("attempts", "3, this is the last") in facts.pairs  # type: ignore[union-attr]
     assert "attempt" not in ending(retried._replace(attempt=1))
 

@@ -49,7 +49,7 @@ def database(**fields: Any) -> DatabaseFacts:
     inside = {name: fields.pop(name) for name in Contents._fields if name in fields}
     contents = Contents(**{"lease": lease(), "nodes": (node_fact(),), **inside})
     values: dict[str, Any] = {
-        "path": "/data/tasks.db", "exists": True, "schema": 3, "newest_schema": 3,
+        "path": "/data/tasks.db", "exists": True, "schema": 4, "newest_schema": 4,
         "contents": contents, "unread": "", **fields,
     }  # fmt: skip
     return DatabaseFacts(**values)

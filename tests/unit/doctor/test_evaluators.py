@@ -10,6 +10,7 @@ from claude_tasks.doctor.agent import check_claude_binary, check_usage_credentia
 from claude_tasks.doctor.database import check_database
 from claude_tasks.doctor.facts import (
     AgentFacts,
+    ChannelFacts,
     CredentialFacts,
     DiskFacts,
     ExposureFacts,
@@ -28,7 +29,12 @@ from claude_tasks.doctor.folder import (
     check_logs_dir,
     check_permissions,
 )
-from claude_tasks.doctor.machine import check_api_exposure, check_clock_and_zone, check_service
+from claude_tasks.doctor.machine import (
+    check_api_exposure,
+    check_clock_and_zone,
+    check_notifications,
+    check_service,
+)
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from unit.doctor.made import (
@@ -139,11 +145,11 @@ def test_logs_of_no_data_folder_are_none_yet() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict", "words", "fix"),
     [
-        ({}, "PASS", "whole, schema 3, WAL", ""),
-        ({"journal_mode": None}, "PASS", "schema 3", ""),
+        ({}, "PASS", "whole, schema 4, WAL", ""),
+        ({"journal_mode": None}, "PASS", "schema 4", ""),
         ({"schema": 0, "contents": None}, "PASS", "empty", ""),
-        ({"schema": 2}, "WARN", "brings it to 3", "claude-tasks status"),
-        ({"schema": 4}, "FAIL", "newer", "upgrade"),
+        ({"schema": 2}, "WARN", "brings it to 4", "claude-tasks status"),
+        ({"schema": 5}, "FAIL", "newer", "upgrade"),
         ({"writable": False}, "FAIL", "cannot be written", "chown"),
         ({"journal_mode": "delete"}, "WARN", "not WAL", "journal_mode = WAL"),
         ({"complete": False}, "WARN", "newest changes", "claude-tasks status"),
@@ -359,6 +365,30 @@ UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
 )  # fmt: skip
 def test_service_warns_at_most(facts: ServiceFacts, verdict: str, words: str, fix: str) -> None:
     says(check_service(facts), verdict, words, fix=fix)
+
+
+UNTOLD = ChannelFacts()
+TOLD = ChannelFacts(("slack",), tasks=2)
+
+
+@pytest.mark.parametrize(
+    ("facts", "channels", "verdict", "words", "fix"),
+    [
+        (database(), UNTOLD, "PASS", "nobody is told", ""),
+        (database(), TOLD, "PASS", "slack, 2 tasks with channels of their own", ""),
+        (NO_DATABASE, TOLD._replace(tasks=1), "PASS", "slack, 1 task with", ""),
+        (
+            database(given_up=("slack: 404 Not Found", "slack: 500")), TOLD,
+            "WARN", "2 given up in the last day, the newest to slack: 404", "claude-tasks notify",
+        ),
+        (database(), TOLD._replace(apprise=False), "WARN", "not installed", "[apprise]"),
+        (database(), TOLD._replace(apprise=True), "PASS", "slack", ""),
+    ],
+)  # fmt: skip
+def test_notifications_warn_at_most(
+    facts: DatabaseFacts, channels: ChannelFacts, verdict: str, words: str, fix: str
+) -> None:
+    says(check_notifications(facts, channels), verdict, words, fix=fix)
 
 
 OLD = node_fact("node-b", version="0.9.0", pid=99)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from claude_tasks.data_folder import DataFolder
-from claude_tasks.doctor.catalog import CHECKS, NAMES, run_checks
+from claude_tasks.doctor.catalog import CHECKS, NAMES, QUICK, run_checks
 from claude_tasks.doctor.facts import AgentFacts, Facts
 from claude_tasks.doctor.finding import Finding, Report, Verdict
 from claude_tasks.doctor.gather_agent import agent_facts
@@ -58,6 +58,9 @@ class OnFolder:
     def zone(self, _recorded_at: int | None) -> Any:
         return self.disk()
 
+    def channels(self, _tasks: object) -> Any:
+        return self.disk()
+
 
 def facts_of(root: Path) -> Facts:
     return Facts(OnFolder(str(root)), at=NOW, machine=MACHINE)
@@ -71,8 +74,9 @@ def test_the_catalogue_is_as_promised() -> None:
     assert NAMES == (
         "claude_binary", "usage_credentials", "data_dir", "database", "logs_dir",
         "scheduler_lease", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
-        "service", "versions", "api_exposure",
+        "notifications", "service", "versions", "api_exposure",
     )  # fmt: skip
+    assert set(QUICK) < set(NAMES)
     assert all(check.about for check in CHECKS)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.notify.notice import Event, Notice, happened_at, sender, summary, title
-from claude_tasks.notify.policy import OWN_RULES, NotifyOn, event_of, is_failure
+from claude_tasks.notify.policy import OWN_DOING, NotifyOn, event_of, is_failure
 from unit.notify.notices import FAILED, TEST
 
 FAILURE, ALWAYS, CHANGE = NotifyOn.FAILURE, NotifyOn.ALWAYS, NotifyOn.CHANGE
@@ -19,7 +19,7 @@ BAD = [
 NEUTRAL = [
     (State.CANCELLED, Reason.CANCELLED),
     (State.CANCELLED, Reason.CANCELLED_BY_NEXT),
-    *((State.SKIPPED, reason) for reason in sorted(OWN_RULES)),
+    *((State.SKIPPED, reason) for reason in sorted(OWN_DOING)),
 ]
 UNENDED = [(State.QUEUED, None), (State.RUNNING, None)]
 

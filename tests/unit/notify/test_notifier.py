@@ -1,95 +1,50 @@
-"""The notifier over a real store and a real receiver: told once, tried again, given up visibly."""
+"""The notifier over a real store and a real inbox: told once, tried again, given up visibly."""
 
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.domain.notification import DeliveryState
+from claude_tasks.domain.notification import Addresses, DeliveryState
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.store_records import Finish
+from claude_tasks.domain.store_records import Finish, RunFilter
+from claude_tasks.notify.delivery import Delivery
+from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
+from claude_tasks.scheduling.ticker import Ticker
 from support.builders import MINUTELY, add_task, completed, lead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from claude_tasks.domain.ports import Store
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
     from support.clock import FakeClock
-
-
-class Receiver:
-    """Answers with ``status`` and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.got: list[tuple[str, Any]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.got.append((self.path.partition("?")[0], json.loads(body)))
-                self.send_response(receiver.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def do_GET(self) -> None:
-                receiver.got.append((self.path, None))
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
-
-    @property
-    def paths(self) -> list[str]:
-        return [path for path, _ in self.got]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+    from support.inbox import Inbox
 
 
 class World:
-    def __init__(self, store: Store, clock: FakeClock, receiver: Receiver) -> None:
-        self.store, self.clock, self.receiver = store, clock, receiver
+    def __init__(self, store: Store, clock: FakeClock, inbox: Inbox) -> None:
+        self.store, self.clock, self.inbox = store, clock, inbox
         self.term = lead(store, at=clock.now())
         self.leads = self.healthy = True
 
     def notifier(self, **fields: Any) -> Notifier:
-        values: dict[str, Any] = dict.fromkeys(Defaults._fields)
-        values |= {"notify_on": "failure", "heartbeat_interval_ms": 60_000,
-                   "overdue_after_ms": 300_000, **fields}  # fmt: skip
+        addresses = Addresses(*(fields.get(name) for name in Addresses._fields))
+        beats = fields.get("heartbeat_url")
         return Notifier(
             store=self.store,
             clock=self.clock,
-            defaults=Defaults(**values),
-            leads=lambda: self.leads,
-            healthy=lambda: self.healthy,
+            defaults=Defaults("failure", addresses, None, overdue_after_ms=300_000),
+            acts=lambda: self.leads,
+            heartbeat=beats
+            and Heartbeat(
+                beats,
+                interval=60.0,
+                healthy=lambda: self.leads and self.healthy,
+                clock=self.clock,
+            ),
             host="here",
             version="1",
         )
@@ -97,7 +52,7 @@ class World:
     def task(self, **fields: Any) -> Task:
         return add_task(
             self.store, at=self.clock.now(), cron_expr="0 3 1 1 *",
-            webhook_url=self.receiver.url("/hook"), **fields,
+            webhook_url=self.inbox.url("/hook"), **fields,
         )  # fmt: skip
 
     def ended(self, task: Task, state: State, reason: Reason | None = None, **more: Any) -> Run:
@@ -110,8 +65,8 @@ class World:
 
 
 @pytest.fixture
-def world(store: Store, clock: FakeClock, receiver: Receiver) -> World:
-    return World(store, clock, receiver)
+def world(store: Store, clock: FakeClock, inbox: Inbox) -> World:
+    return World(store, clock, inbox)
 
 
 def test_a_failure_is_told_once_with_all_that_is_known(world: World) -> None:
@@ -120,7 +75,7 @@ def test_a_failure_is_told_once_with_all_that_is_known(world: World) -> None:
     for _ in range(3):
         notifier.step()
         world.clock.advance(120)
-    [(path, told)] = world.receiver.got
+    [(path, told)] = world.inbox.got
     assert path == "/hook"
     assert str(run.id) in json.dumps(told)
     assert "broke" in json.dumps(told)
@@ -132,7 +87,7 @@ def test_success_is_told_only_to_whoever_wants_all(world: World) -> None:
     world.ended(world.task(), State.COMPLETED)
     world.ended(world.task(notify_on="always"), State.COMPLETED)
     world.notifier().step()
-    assert len(world.receiver.got) == 1
+    assert len(world.inbox.got) == 1
 
 
 def test_change_tells_of_the_first_failure_and_of_the_recovery(world: World) -> None:
@@ -149,22 +104,106 @@ def test_change_tells_of_the_first_failure_and_of_the_recovery(world: World) -> 
 def test_preflight_failures_and_skips_by_usage_are_failures(world: World) -> None:
     world.ended(world.task(), State.FAILED, Reason.PREFLIGHT, error="no credentials")
     world.notifier().step()
-    assert len(world.receiver.got) == 1
+    assert len(world.inbox.got) == 1
 
 
-def test_skips_of_the_owners_own_making_are_not(world: World) -> None:
-    task = world.task()
+def test_a_skip_by_the_overlap_rule_is_told_as_a_failure_but_is_no_change(world: World) -> None:
     at = world.clock.now()
-    world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
-    second = world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
-    assert second.reason is Reason.OVERLAP
+    for task in (world.task(), world.task(notify_on="change")):
+        world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
+        second = world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
+        assert second.reason is Reason.OVERLAP
     world.notifier().step()
-    assert world.receiver.got == []
+    [(_, told)] = world.inbox.got
+    assert told["event"] == "skipped"
     assert world.store.unannounced(limit=9) == []
 
 
+def test_a_channel_in_trouble_keeps_no_message_from_another(world: World) -> None:
+    """And is left alone for a while, so that its messages do not use up their attempts."""
+    world.inbox.statuses["/broken"] = 503
+    broken = world.inbox.url("/broken")
+    for _ in range(9):
+        world.ended(world.task(slack_webhook=broken), State.FAILED, Reason.EXIT)
+    notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
+    notifier.step()
+    notifier.step()
+    assert world.inbox.paths.count("/hook") >= 5
+    assert world.inbox.paths.count("/broken") == 1
+    world.clock.advance(11)
+    notifier.step()
+    assert world.inbox.paths.count("/broken") == 2
+    world.inbox.statuses.clear()
+    for _ in range(30):
+        world.clock.advance(11)
+        notifier.step()
+    assert world.store.count_deliveries(since=0) == (0, 18, 0)
+
+
+def test_the_heart_beats_between_messages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel that hangs for long must not make a living leader look dead."""
+
+    def hangs(*_: object, **__: object) -> Delivery:
+        world.clock.advance(40)
+        return Delivery(delivered=False, permanent=False, retry_after=None, detail="too slow")
+
+    monkeypatch.setattr("claude_tasks.notify.notifier.send", hangs)
+    for path in ("/a", "/b", "/c"):
+        world.ended(world.task(slack_webhook=world.inbox.url(path)), State.FAILED, Reason.EXIT)
+    world.notifier(heartbeat_url=world.inbox.url("/beat")).step()
+    assert world.inbox.paths == ["/beat"] * 3  # in 160 s, one a minute
+
+
+def test_a_notifier_told_to_stop_begins_nothing_more(world: World) -> None:
+    world.ended(world.task(), State.FAILED, Reason.EXIT)
+    notifier = world.notifier()
+    notifier.stop()
+    notifier.step()
+    assert world.inbox.got == []
+    assert world.store.count_deliveries(since=0).pending == 1
+
+
+def test_a_run_is_overdue_when_it_waits_long_after_it_might_have_started(world: World) -> None:
+    at = world.clock.now()
+    task = add_task(
+        world.store, at=at, scheduled_at=at, jitter_seconds=3600,
+        webhook_url=world.inbox.url("/hook"),
+    )  # fmt: skip
+    Ticker(world.store, world.clock).take_due(world.term, at=at)
+    [run] = world.store.list_runs(RunFilter(task_id=task.id))
+    notifier = world.notifier()
+    world.clock.set_wall(run.not_before + 299_000)
+    notifier.step()
+    assert world.inbox.got == []
+    world.clock.set_wall(run.not_before + 331_000)
+    notifier.step()
+    world.clock.advance(60)
+    notifier.step()
+    [(_, told)] = world.inbox.got
+    assert (told["event"], told["run"]) == ("overdue", None)
+
+
+def test_a_run_behind_another_of_its_task_is_not_overdue(world: World) -> None:
+    at = world.clock.now()
+    task = add_task(
+        world.store, at=at, cron_expr=MINUTELY, overlap="queue",
+        webhook_url=world.inbox.url("/hook"),
+    )  # fmt: skip
+    ticker = Ticker(world.store, world.clock)
+    for _ in range(2):
+        world.clock.advance(60)
+        now = world.clock.now()
+        ticker.take_due(world.term, at=now)
+        world.store.claim_runs("node-a", term=world.term, limit=1, per_node=False, at=now)
+    runs = world.store.list_runs(RunFilter(task_id=task.id))
+    assert [run.state for run in runs] == [State.QUEUED, State.RUNNING]
+    due = world.store.get_task(task.id).next_run_at
+    overdue = world.store.overdue_tasks(before=world.clock.now() + 240_000, limit=9)
+    assert overdue == [(task.id, task.name, due)]
+
+
 def test_a_broken_channel_is_tried_again_and_given_up_visibly(world: World) -> None:
-    world.receiver.status = 500
+    world.inbox.status = 500
     run = world.ended(world.task(), State.FAILED, Reason.EXIT, error="broke")
     notifier = world.notifier()
     for _ in range(400):
@@ -172,19 +211,19 @@ def test_a_broken_channel_is_tried_again_and_given_up_visibly(world: World) -> N
         world.clock.advance(60)
     [record] = world.store.deliveries_of(run.id)
     assert record.state is DeliveryState.FAILED
-    assert record.attempts == len(world.receiver.got) == 8
+    assert record.attempts == len(world.inbox.got) == 8
     assert "500" in (record.error or "")
     assert world.store.get_run(run.id).error == "broke"  # the run is as it was
 
 
 def test_a_refusal_for_good_is_not_repeated(world: World) -> None:
-    world.receiver.status = 404
+    world.inbox.status = 404
     run = world.ended(world.task(), State.FAILED, Reason.EXIT)
     notifier = world.notifier()
     for _ in range(5):
         notifier.step()
         world.clock.advance(3600)
-    assert len(world.receiver.got) == 1
+    assert len(world.inbox.got) == 1
     assert world.store.deliveries_of(run.id)[0].state is DeliveryState.FAILED
 
 
@@ -202,72 +241,70 @@ def test_whoever_dies_in_an_attempt_is_followed_only_after_a_while(
             world.notifier().step()
     successor = world.notifier()
     successor.step()
-    assert world.receiver.got == []
+    assert world.inbox.got == []
     world.clock.advance(61)
     successor.step()
-    assert len(world.receiver.got) == 1
+    assert len(world.inbox.got) == 1
     assert world.store.deliveries_of(run.id)[0].attempts == 2
 
 
 def test_every_channel_of_task_and_settings_is_told(world: World) -> None:
     world.ended(
-        world.task(discord_webhook=world.receiver.url("/own-discord")),
+        world.task(discord_webhook=world.inbox.url("/own-discord")),
         State.FAILED,
         Reason.EXIT,
         error="broke",
     )
-    notifier = world.notifier(
-        discord=world.receiver.url("/discord"), slack=world.receiver.url("/slack")
-    )
+    notifier = world.notifier(discord=world.inbox.url("/discord"), slack=world.inbox.url("/slack"))
     notifier.step()
-    assert sorted(world.receiver.paths) == ["/hook", "/own-discord", "/slack"]
+    assert sorted(world.inbox.paths) == ["/hook", "/own-discord", "/slack"]
 
 
 def test_a_follower_tells_nobody_and_forgets_nothing(world: World) -> None:
     world.leads = False
     world.ended(world.task(), State.FAILED, Reason.EXIT)
-    notifier = world.notifier(heartbeat_url=world.receiver.url("/beat"))
+    notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
     notifier.step()
-    assert world.receiver.got == []
+    assert world.inbox.got == []
     world.leads = True
     notifier.step()
-    assert sorted(world.receiver.paths) == ["/beat", "/hook"]
+    assert sorted(world.inbox.paths) == ["/beat", "/hook"]
 
 
 def test_the_heart_of_a_healthy_leader_beats_once_an_interval(world: World) -> None:
-    notifier = world.notifier(heartbeat_url=world.receiver.url("/beat"))
+    notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
     for _ in range(120):
         notifier.step()
         world.clock.advance(1)
-    assert world.receiver.paths == ["/beat"] * 2
+    assert world.inbox.paths == ["/beat"] * 2
     world.healthy = False
     world.clock.advance(600)
     notifier.step()
-    assert len(world.receiver.paths) == 2
+    assert len(world.inbox.paths) == 2
 
 
 def test_an_overdue_task_is_told_once_for_each_tick(world: World) -> None:
     add_task(
         world.store, at=world.clock.now(), cron_expr=MINUTELY,
-        webhook_url=world.receiver.url("/hook"),
+        webhook_url=world.inbox.url("/hook"),
     )  # fmt: skip
     notifier = world.notifier()
     notifier.step()
-    assert world.receiver.got == []
+    assert world.inbox.got == []
     world.clock.advance(400)
     for _ in range(4):
         notifier.step()
         world.clock.advance(60)
-    [(_, told)] = world.receiver.got
+    [(_, told)] = world.inbox.got
     assert "overdue" in json.dumps(told)
 
 
 def test_addresses_are_in_no_log_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.receiver.status = 500
-    secret = world.receiver.url("/services/T000/B000/very-secret-part")
+    world.inbox.status = 500
+    secret = world.inbox.url("/services/T000/B000/very-secret-part")
     world.ended(world.task(slack_webhook=secret), State.FAILED, Reason.EXIT)
     with caplog.at_level("DEBUG"):
         world.notifier().step()
-    assert len(world.receiver.got) == 2
+    assert len(world.inbox.got) == 2
     assert caplog.records
     assert "very-secret-part" not in caplog.text

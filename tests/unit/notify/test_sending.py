@@ -14,7 +14,8 @@ import pytest
 from claude_tasks import __version__
 from claude_tasks.notify import discord, slack, webhook
 from claude_tasks.notify.delivery import Delivery, masked, next_attempt_at
-from claude_tasks.notify.sending import Channel, ping, send
+from claude_tasks.notify.routing import Channel
+from claude_tasks.notify.sending import ping, send
 from unit.notify.notices import FAILED
 
 if TYPE_CHECKING:

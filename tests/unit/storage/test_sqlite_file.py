@@ -46,6 +46,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (1, "initial"),
         (2, "usage"),
         (3, "notifications"),
+        (4, "delivery_ends"),
     ]
     connection.close()
 

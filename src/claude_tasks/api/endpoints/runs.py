@@ -11,9 +11,11 @@ from claude_tasks.api.endpoint import Answer, Call, endpoint, instant_of
 from claude_tasks.domain.errors import ClaudeTasksError, ConflictError, NotFoundError
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.operations.notifications import delivery_view
 from claude_tasks.operations.views import run_view
 
 if TYPE_CHECKING:
+    from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.operations.facade import Operations
 
 T = TypeVar("T")
@@ -143,6 +145,35 @@ async def get_run(call: Call) -> Answer:
     return Answer(run_view(run), headers=call.tag())
 
 
+# Without a tag: what becomes of a message is not in the change feed.
+@endpoint(
+    "GET", "/runs/{run_id}/deliveries", tag="runs", answer=documents.DeliveryList, errors=(404,)
+)
+async def list_run_deliveries(call: Call) -> Answer:
+    """The messages about a run, oldest first: sent, on their way, or given up."""
+
+    def look(operations: Operations) -> list[DeliveryRecord]:
+        operations.runs.get(call.run_id)
+        return operations.notifications.of_run(call.run_id)
+
+    found = await call.backend.desk.read(look)
+    return Answer({"deliveries": [delivery_view(record) for record in found]})
+
+
+@endpoint(
+    "GET",
+    "/deliveries",
+    tag="runs",
+    answer=documents.DeliveryList,
+    query=documents.DeliveriesQuery,
+)
+async def list_deliveries(call: Call) -> Answer:
+    """The newest messages about runs and overdue tasks, newest first."""
+    limit = call.parameters(documents.DeliveriesQuery).limit
+    found = await call.backend.desk.read(lambda o: o.notifications.latest(limit=limit))
+    return Answer({"deliveries": [delivery_view(record) for record in found]})
+
+
 @endpoint(
     "POST", "/runs/{run_id}/cancel", tag="runs", answer=documents.Run, status=202,
     errors=(404, 409),
@@ -196,5 +227,7 @@ ENDPOINTS = (
     get_task_run,
     list_runs,
     get_run,
+    list_run_deliveries,
+    list_deliveries,
     cancel_run,
 )

@@ -66,6 +66,7 @@ def _find(context: Context, arguments: Namespace) -> Run:
 def _record(context: Context, run: Run, *, exit_code: int) -> Result:
     from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
     from claude_tasks.cli.run_text import record, zone_of  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.notifications import delivery_view  # noqa: PLC0415 (the same)
     from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
 
     notes = []
@@ -73,9 +74,10 @@ def _record(context: Context, run: Run, *, exit_code: int) -> Result:
         notes = [f"Run {run.id} is {run.state}; follow it with: claude-tasks logs -f {run.id}"]
     notes += unwatched_notes(context, [run])
     zone = zone_of(context, run)
+    messages = context.operations.notifications.of_run(run.id)
     return Result(
-        data=lambda: run_view(run),
-        text=lambda: record(run, zone, now=context.now()),
+        data=lambda: {**run_view(run), "deliveries": [delivery_view(each) for each in messages]},
+        text=lambda: record(run, messages, zone, now=context.now()),
         notes=notes,
         exit_code=exit_code,
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
+    from claude_tasks.doctor.finding import Report
     from claude_tasks.domain.run import Run
     from claude_tasks.operations.status import NodeStatus, Status
 
@@ -38,14 +39,21 @@ def configure(_parser: Parser) -> None:
 
 def run(context: Context, _arguments: Namespace) -> Result:
     """Look."""
-    from claude_tasks.operations.status_views import status_view  # noqa: PLC0415 (not for --help)
+    from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.status_views import status_view  # noqa: PLC0415 (the same)
 
     context.settle()
     status = context.operations.status.status()
-    return Result(data=lambda: status_view(status), text=lambda: _text(context, status))
+    report = context.quick_report()
+    return Result(
+        data=lambda: {**status_view(status), "doctor": report_view(report)},
+        text=lambda: _text(context, status, report),
+    )
 
 
-def _text(context: Context, status: Status) -> list[Block]:
+def _text(context: Context, status: Status, report: Report) -> list[Block]:
+    from claude_tasks.cli.message_text import counts_text  # noqa: PLC0415 (only text)
+
     say = context.printer.typable
     pairs = [
         ("scheduler", Toned(say(text := _scheduler(status)), text.tone)),
@@ -53,7 +61,9 @@ def _text(context: Context, status: Status) -> list[Block]:
         ("agent", Toned(say(text := _agent(status)), text.tone)),
         ("runs", _runs(status)),
         ("next tick", _next(status, context.zone)),
+        ("messages", Toned(say(text := counts_text(status.deliveries)), text.tone)),
         ("data", context.settings.data),
+        ("doctor", Toned(say(text := _doctor(report)), text.tone)),
     ]
     blocks: list[Block] = [Pairs(pairs)]
     if status.nodes:
@@ -72,6 +82,21 @@ def _agent(status: Status) -> Toned:
             return Toned(text, "warn")
         return Toned(f"! {status.agent_problem}", "bad")
     return Toned(status.agent or "")
+
+
+def _doctor(report: Report) -> Toned:
+    """What the quick checks complain of; nothing where all is well."""
+    from claude_tasks.doctor.finding import Verdict  # noqa: PLC0415 (loaded by now)
+
+    lines = [
+        f"{finding.verdict.value} {finding.id}: {finding.detail}"
+        for finding in report.findings
+        if finding.verdict is not Verdict.PASS
+    ]
+    if not lines:
+        return Toned("")
+    lines.append("how to mend it: claude-tasks doctor")
+    return Toned("\n".join(lines), "bad" if report.problems else "warn")
 
 
 def _runs(status: Status) -> str:

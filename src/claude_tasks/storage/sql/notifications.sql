@@ -1,15 +1,21 @@
 -- name: unannounced
--- Runs that ended and that nobody looked at yet, oldest first.
-SELECT run_id FROM outbox ORDER BY run_id LIMIT :limit
-
--- name: run_before
--- The last run before one that says whether the task works. NULLs never match: skips of the owner's
--- own making and cancelled runs say nothing.
-SELECT state, reason FROM task_runs
-WHERE task_id = :task_id AND id < :run_id
-  AND (state IN ('completed', 'failed') OR (state = 'skipped' AND reason NOT IN
-       ('overlap', 'disabled', 'deleted', 'rescheduled')))
-ORDER BY id DESC LIMIT 1
+-- Runs that ended and that nobody looked at yet, oldest first; and the last run before each that
+-- says whether its task works. NULLs never match: skips of the owner's own making and cancelled runs
+-- say nothing.
+SELECT run.id, run.task_id, run.state, run.reason, task.notify_on,
+       task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url,
+       previous.state, previous.reason
+FROM outbox
+JOIN task_runs AS run ON run.id = outbox.run_id
+JOIN tasks AS task ON task.id = run.task_id
+LEFT JOIN task_runs AS previous ON previous.id = (
+    SELECT id FROM task_runs AS earlier
+    WHERE earlier.task_id = run.task_id AND earlier.id < run.id
+      AND (earlier.state IN ('completed', 'failed') OR (earlier.state = 'skipped'
+           AND earlier.reason NOT IN ('overlap', 'disabled', 'deleted', 'rescheduled')))
+    ORDER BY id DESC LIMIT 1
+)
+ORDER BY outbox.run_id LIMIT :limit
 
 -- name: failures_in_a_row
 -- How many runs up to one failed since the last that completed, as far as is worth counting.
@@ -35,9 +41,14 @@ VALUES (:task_id, :run_id, :tick, :channel, :target, :event, 'pending', 0, :at, 
 ON CONFLICT DO NOTHING
 
 -- name: due_deliveries
--- What is to be sent now, oldest first.
-SELECT id, task_id, run_id, tick, channel, target, event, attempts FROM deliveries
-WHERE state = 'pending' AND next_attempt_at <= :at ORDER BY next_attempt_at LIMIT :limit
+-- What is to be sent now, oldest first; of each address only a few, so that one that hangs does not
+-- stand before all others.
+SELECT id, task_id, run_id, tick, channel, target, event, attempts FROM (
+    SELECT id, task_id, run_id, tick, channel, target, event, attempts, next_attempt_at,
+           ROW_NUMBER() OVER (PARTITION BY channel, target ORDER BY next_attempt_at, id) AS place
+    FROM deliveries WHERE state = 'pending' AND next_attempt_at <= :at
+) AS due
+WHERE place <= :of_one_address ORDER BY place, next_attempt_at, id LIMIT :limit
 
 -- name: begin_delivery
 -- An attempt begins: whoever dies in it is followed by another, but only after a while.
@@ -52,10 +63,29 @@ WHERE id = :id AND state = 'pending'
 
 -- name: deliveries_of
 -- The messages about a run.
-SELECT channel, event, state, attempts, next_attempt_at, ended_at, error FROM deliveries
-WHERE run_id = :run_id ORDER BY id
+SELECT {columns} FROM deliveries JOIN tasks ON tasks.id = deliveries.task_id
+WHERE deliveries.run_id = :run_id ORDER BY deliveries.id
+
+-- name: list_deliveries
+-- The newest messages.
+SELECT {columns} FROM deliveries JOIN tasks ON tasks.id = deliveries.task_id
+ORDER BY deliveries.id DESC LIMIT :limit
+
+-- name: count_deliveries
+-- How many wait, and how many came to their end lately.
+SELECT COALESCE(SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END), 0),
+       COALESCE(SUM(CASE WHEN state = 'sent' THEN 1 ELSE 0 END), 0),
+       COALESCE(SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0)
+FROM deliveries WHERE state = 'pending' OR ended_at >= :since
 
 -- name: overdue_tasks
--- Tasks whose tick nobody took in time.
+-- Tasks whose tick nobody took in time, or took and left in the queue without a reason of its own.
 SELECT id, name, next_run_at FROM tasks
-WHERE next_run_at <= :before ORDER BY next_run_at LIMIT :limit
+WHERE next_run_at <= :before
+UNION ALL
+SELECT run.task_id, tasks.name, run.scheduled_for FROM task_runs AS run
+JOIN tasks ON tasks.id = run.task_id
+WHERE run.state = 'queued' AND run.scheduled_for <= :before AND run.not_before <= :before
+  AND NOT EXISTS (SELECT 1 FROM task_runs AS other
+                  WHERE other.task_id = run.task_id AND other.state = 'running')
+ORDER BY 3 LIMIT :limit

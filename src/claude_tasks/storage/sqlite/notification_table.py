@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.notification import (
+    Addresses,
+    DeliveryCounts,
     DeliveryRecord,
     DeliveryState,
     DueDelivery,
@@ -13,15 +15,18 @@ from claude_tasks.domain.notification import (
 )
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import run_from_row, task_from_row
-from claude_tasks.storage.sqlite.run_table import select as select_run
 from claude_tasks.storage.sqlite.tables import Tables
-from claude_tasks.storage.sqlite.task_table import select as select_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.notification import NewDelivery
+
+_OF_ONE_ADDRESS = 5
+_RECORD_COLUMNS = ", ".join(
+    "tasks.name" if field == "task_name" else f"deliveries.{field}"
+    for field in DeliveryRecord._fields
+)
 
 
 class NotificationTable(Tables):
@@ -30,13 +35,18 @@ class NotificationTable(Tables):
     def unannounced(self, *, limit: int) -> list[Unannounced]:
         """Runs that ended and that nobody looked at yet, oldest first."""
         rows = self._connection.rows(load("notifications")["unannounced"], {"limit": limit})
-        return [self._unannounced(run_id) for (run_id,) in rows]
+        return [_unannounced(row) for row in rows]
 
-    def announce(self, run_id: int, deliveries: Sequence[NewDelivery], *, at: int) -> None:
-        """It was looked at; these messages are to be sent about it."""
+    def announce(
+        self, run_ids: Sequence[int], deliveries: Sequence[NewDelivery], *, at: int
+    ) -> None:
+        """These were looked at; these messages are to be sent about them."""
         with self._connection.write():
             self._add(deliveries, at=at)
-            self._connection.execute(load("notifications")["forget_announced"], {"run_id": run_id})
+            for run_id in run_ids:
+                self._connection.execute(
+                    load("notifications")["forget_announced"], {"run_id": run_id}
+                )
 
     def add_deliveries(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
         """Messages to send; one that there was before is left out."""
@@ -44,8 +54,8 @@ class NotificationTable(Tables):
             self._add(deliveries, at=at)
 
     def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
-        """What is to be sent now, oldest first."""
-        parameters = {"at": at, "limit": limit}
+        """What is to be sent now, oldest first, and only a few to one address."""
+        parameters = {"at": at, "limit": limit, "of_one_address": _OF_ONE_ADDRESS}
         rows = self._connection.rows(load("notifications")["due_deliveries"], parameters)
         return [DueDelivery._make(row) for row in rows]
 
@@ -77,9 +87,21 @@ class NotificationTable(Tables):
             self._connection.execute(load("notifications")["end_delivery"], parameters)
 
     def deliveries_of(self, run_id: int) -> list[DeliveryRecord]:
-        """The messages about a run."""
-        rows = self._connection.rows(load("notifications")["deliveries_of"], {"run_id": run_id})
-        records = [DeliveryRecord._make(row) for row in rows]
+        """The messages about a run, oldest first."""
+        return self._records("deliveries_of", {"run_id": run_id})
+
+    def list_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
+        """The newest messages, newest first."""
+        return self._records("list_deliveries", {"limit": limit})
+
+    def count_deliveries(self, *, since: int) -> DeliveryCounts:
+        """How many wait, and how many were sent and given up since an instant."""
+        [row] = self._connection.rows(load("notifications")["count_deliveries"], {"since": since})
+        return DeliveryCounts._make(row)
+
+    def _records(self, statement: str, parameters: dict[str, object]) -> list[DeliveryRecord]:
+        text = load("notifications")[statement].format(columns=_RECORD_COLUMNS)
+        records = [DeliveryRecord._make(row) for row in self._connection.rows(text, parameters)]
         return [record._replace(state=DeliveryState(record.state)) for record in records]
 
     def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:
@@ -93,23 +115,22 @@ class NotificationTable(Tables):
         parameters = {"task_id": task_id, "until": until}
         return int(self._connection.value(load("notifications")["failures_in_a_row"], parameters))
 
-    def _unannounced(self, run_id: int) -> Unannounced:
-        run = run_from_row(self._connection.rows(select_run("get_run"), {"run_id": run_id})[0])
-        asked = {"task_id": run.task_id, "run_id": run_id}
-        task = task_from_row(
-            self._connection.rows(select_task(load("tasks")["get_task"]), asked)[0]
-        )
-        before = self._connection.rows(load("notifications")["run_before"], asked)
-        state, reason = before[0] if before else (None, None)
-        return Unannounced(
-            run,
-            task,
-            None if state is None else State(state),
-            None if reason is None else Reason(reason),
-        )
-
     def _add(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
         for delivery in deliveries:
             self._connection.execute(
                 load("notifications")["add_delivery"], {**delivery._asdict(), "at": at}
             )
+
+
+def _unannounced(row: Sequence[Any]) -> Unannounced:
+    run_id, task_id, state, reason, notify_on, *addresses, before, before_reason = row
+    return Unannounced(
+        run_id,
+        task_id,
+        State(state),
+        None if reason is None else Reason(reason),
+        notify_on,
+        Addresses(*addresses),
+        None if before is None else State(before),
+        None if before_reason is None else Reason(before_reason),
+    )

@@ -1,0 +1,1 @@
+"""What the faces are given, a module each: the one place besides the wiring that sees adapters."""

@@ -1,0 +1,94 @@
+"""The doctor's facts: adapters that look, and change nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from claude_tasks import __version__
+from claude_tasks.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from claude_tasks.doctor.facts import Facts
+    from claude_tasks.doctor.finding import Report
+    from claude_tasks.doctor.ports import Inspect, Inspected
+    from claude_tasks.domain.ports import Clock, NodeStore
+    from claude_tasks.settings import Settings
+    from claude_tasks.usage.credentials import Credentials
+
+
+def doctor_facts(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    thorough: bool = True,
+    clock: Clock | None = None,
+) -> Facts:
+    """What doctor looks at, gathered as it is asked for. Changes nothing, opens nothing for good.
+
+    For any thread; a check of the agent may take seconds.
+    """
+    from claude_tasks.doctor.gathering import Sources, gather  # noqa: PLC0415 (when needed)
+    from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
+    from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
+
+    def find_agent(setting: str | None, search_path: str | None) -> str:
+        from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
+
+        return find_agent_binary(setting, search_path=search_path)
+
+    def credentials(environment: Mapping[str, str], at: int) -> Credentials:
+        from claude_tasks.usage.credentials import find_credentials  # noqa: PLC0415
+
+        return find_credentials(environment, at=at)
+
+    def billing(environment: Mapping[str, str]) -> str | None:
+        from claude_tasks.usage.credentials import other_billing  # noqa: PLC0415
+
+        return other_billing(environment)
+
+    def is_loopback(host: str) -> bool:
+        if host == "127.0.0.1":  # as it is unless somebody said otherwise
+            return True
+        from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
+
+        return is_loopback(host)
+
+    def is_dead(seen: Inspected, node_id: str) -> bool:
+        return Register(cast("NodeStore", seen), settings.folder.nodes).is_dead(node_id)
+
+    return gather(
+        settings,
+        Sources(
+            find_agent=find_agent,
+            agent_environment=agent_environment(environment),
+            find_credentials=credentials,
+            other_billing=billing,
+            inspect=cast("Inspect", inspect),
+            is_dead=is_dead,
+            is_loopback=is_loopback,
+            host=os.uname().nodename,
+        ),
+        environment=environment,
+        at=(clock or SystemClock()).now(),
+        version=__version__,
+        thorough=thorough,
+    )
+
+
+def quick_report(settings: Settings, environment: Mapping[str, str]) -> Report:
+    """What the quick checks find."""
+    from claude_tasks.doctor.catalog import QUICK, run_checks  # noqa: PLC0415 (when needed)
+
+    return run_checks(doctor_facts(settings, environment, thorough=False), QUICK)
+
+
+def examine(settings: Settings) -> dict[str, Any]:
+    """The doctor's whole report, as a JSON value."""
+    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415
+    from claude_tasks.doctor.views import report_view  # noqa: PLC0415
+
+    return report_view(run_checks(doctor_facts(settings, os.environ)))

@@ -1,0 +1,44 @@
+"""A dead man's switch: somebody outside hears that the leader lives.
+
+When that stops, they raise the alarm: silence is all that a dead machine can say.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from claude_tasks.notify.sending import ping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.ports import Clock
+
+log = logging.getLogger(__name__)
+
+_SECONDS = 10.0
+
+
+class Heartbeat:
+    """GETs an address once an interval, as long as all is well."""
+
+    def __init__(
+        self, url: str, *, interval: float, healthy: Callable[[], bool], clock: Clock
+    ) -> None:
+        """``interval`` is in seconds; ``healthy`` is asked before each beat."""
+        self._url = url
+        self._interval = interval
+        self._healthy = healthy
+        self._clock = clock
+        self._next: float | None = None
+
+    def beat(self) -> None:
+        """Beat if it is time. Takes up to ten seconds where nobody answers."""
+        now = self._clock.monotonic()
+        if (self._next is not None and now < self._next) or not self._healthy():
+            return
+        self._next = now + self._interval
+        came = ping(self._url, seconds=_SECONDS, at=self._clock.now())
+        if not came.delivered:
+            log.warning("the heartbeat was not heard: %s", came.detail)

@@ -1,0 +1,65 @@
+"""The notifier's thread: a step every second until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.notify.notifier import Notifier
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+_GOODBYE_SECONDS = 2.0
+"""For the answer to an attempt under way: who does not wait for it sends the message again."""
+
+
+class NotifierThread:
+    """Steps a `Notifier` every second until told to stop."""
+
+    def __init__(self, notifier: Notifier, *, close: Callable[[], None]) -> None:
+        """``close`` lets the notifier's connection go when the thread ends."""
+        self._notifier = notifier
+        self._close = close
+        self._stopping = threading.Event()
+        self._blind = False
+        self.failure: BaseException | None = None
+        """What ended the thread, when it was not `stop`."""
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the attempt under way if it ends soon. Repeatable."""
+        self._stopping.set()
+        self._notifier.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout=_GOODBYE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(_LOOK_SECONDS):
+                self._try_step()
+        except BaseException as error:
+            log.critical("the notifier failed", exc_info=error)
+            self.failure = error
+        finally:
+            self._close()
+
+    def _try_step(self) -> None:
+        try:
+            self._notifier.step()
+        except StorageError as error:
+            if not self._blind:  # once a second would fill the log
+                log.warning("messages have to wait: %s", error)
+            self._blind = True
+        else:
+            self._blind = False

@@ -1,0 +1,61 @@
+"""The overdue watch: a tick that did not begin in time, whoever should have taken it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.notification import NewDelivery
+from claude_tasks.notify.notice import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.notification import OverdueTask
+    from claude_tasks.domain.notification_ports import NotificationStore
+    from claude_tasks.notify.routing import Channel
+
+log = logging.getLogger(__name__)
+
+_LOOK_MS = 30_000
+_MOST = 50
+
+
+class OverdueWatch:
+    """Looks twice a minute, and says of each tick once that it is overdue."""
+
+    def __init__(
+        self,
+        store: NotificationStore,
+        *,
+        after_ms: int,
+        targets: Callable[[int], list[tuple[Channel, str]]],
+    ) -> None:
+        """``targets`` knows where messages about a task go, by its id."""
+        self._store = store
+        self._after_ms = after_ms
+        self._targets = targets
+        self._looked_at: int | None = None
+        self._logged: set[OverdueTask] = set()
+
+    def look(self, at: int) -> None:
+        """Have it told; the database keeps it from being told twice."""
+        looked_at = self._looked_at
+        if looked_at is not None and looked_at <= at < looked_at + _LOOK_MS:
+            return
+        self._looked_at = at
+        found = set(self._store.overdue_tasks(before=at - self._after_ms, limit=_MOST))
+        messages = [message for overdue in sorted(found) for message in self._messages(overdue)]
+        if messages:
+            self._store.add_deliveries(messages, at=at)
+        for overdue in sorted(found - self._logged):
+            log.warning('task %d "%s" is overdue', overdue.task_id, overdue.name)
+        self._logged = found
+
+    def _messages(self, overdue: OverdueTask) -> list[NewDelivery]:
+        if overdue in self._logged:
+            return []
+        return [
+            NewDelivery(overdue.task_id, None, overdue.tick, channel, target, Event.OVERDUE)
+            for channel, target in self._targets(overdue.task_id)
+        ]

@@ -1,0 +1,42 @@
+"""Messages about runs, as every face shows them: sent, on their way, or given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_tasks.domain.instant import DAY_MS, to_rfc3339
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord
+    from claude_tasks.domain.notification_ports import NotificationStore
+    from claude_tasks.domain.ports import Clock
+
+
+class NotificationOperations:
+    """Looks, and changes nothing."""
+
+    def __init__(self, store: NotificationStore, clock: Clock) -> None:
+        """Look at this store."""
+        self._store = store
+        self._clock = clock
+
+    def of_run(self, run_id: int) -> list[DeliveryRecord]:
+        """The messages about a run, oldest first."""
+        return self._store.deliveries_of(run_id)
+
+    def latest(self, *, limit: int) -> list[DeliveryRecord]:
+        """The newest messages, newest first."""
+        return self._store.list_deliveries(limit=limit)
+
+    def lately(self) -> DeliveryCounts:
+        """How many wait, and how many were sent and given up in the last 24 hours."""
+        return self._store.count_deliveries(since=self._clock.now() - DAY_MS)
+
+
+def delivery_view(record: DeliveryRecord) -> dict[str, Any]:
+    """One message as JSON values."""
+    times = {
+        name: None if (at := getattr(record, name)) is None else to_rfc3339(at)
+        for name in ("created_at", "next_attempt_at", "ended_at")
+    }
+    return {**record._asdict(), **times}
