@@ -243,7 +243,16 @@ def _build_preflight(
         threshold=SettingsOperations(store, clock).usage_threshold,
         ask=ask,
         defers=settings.on_usage_limit == "defer",
+        billed_by=_billed_by,
     )
+
+
+def _billed_by() -> str | None:
+    """What pays for the agents of this process instead of a subscription, as it stands now."""
+    from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
+    from claude_tasks.usage.credentials import other_billing  # noqa: PLC0415 (see `build_node`)
+
+    return other_billing(agent_environment(os.environ))
 
 
 def _build_usage(settings: Settings, node_id: str, clock: Clock) -> UsageThread:
@@ -255,10 +264,9 @@ def _build_usage(settings: Settings, node_id: str, clock: Clock) -> UsageThread:
 
 
 def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) -> UsageKeeper:
-    """The sources in their order: what costs no request first, then the agent, then the service."""
+    """In their order: the agent itself, which needs no token of ours, then the service."""
     from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
     from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
-    from claude_tasks.usage.billing_source import OtherBillingSource  # noqa: PLC0415
     from claude_tasks.usage.cli_source import CliSource  # noqa: PLC0415
     from claude_tasks.usage.keeper import UsageKeeper  # noqa: PLC0415
     from claude_tasks.usage.oauth_source import OAuthSource  # noqa: PLC0415
@@ -268,7 +276,6 @@ def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) 
     return UsageKeeper(
         store=store,
         sources=(
-            OtherBillingSource(environment),
             CliSource(
                 lambda: find_agent_binary(settings.claude_bin),
                 environment,
@@ -353,6 +360,13 @@ def open_operations(
     clock = clock or SystemClock()
     store = open_data(settings, clock=clock, busy_timeout=busy_timeout)
     changeable = SettingsOperations(store, clock)
+    usage = UsageOperations(
+        store,
+        clock,
+        changeable,
+        check_disabled=settings.disable_usage_check,
+        billed_by=_billed_by,
+    )
     return Operations(
         tasks=TaskOperations(store, clock),
         runs=RunOperations(store, clock, ask_to_end=ask_to_end),
@@ -362,11 +376,10 @@ def open_operations(
             clock,
             max_concurrent_runs=settings.max_concurrent_runs,
             find_agent=find_agent,
+            usage=usage,
         ),
         settings=changeable,
-        usage=UsageOperations(
-            store, clock, changeable, check_disabled=settings.disable_usage_check
-        ),
+        usage=usage,
         notifications=NotificationOperations(store, clock),
         facts=store,
         changes=store,

@@ -96,6 +96,7 @@ RUN = Run(
     skipped_count=2,
     skipped_until=AT,
     log_path="/logs/7.json",
+    deferred_until=None,
     resumes=0,
 )
 """With every field set, whether or not such a run can be."""
@@ -139,7 +140,7 @@ def fields(kind: type[msgspec.Struct]) -> set[str]:
 
 def test_a_task_shows_every_documented_field_and_no_other(full_task: Task) -> None:
     told = full_task._replace(scheduled_at=AT, deleted_at=AT)
-    view = task_view(TaskSummary(told, AT, State.FAILED, Reason.TIMEOUT))
+    view = task_view(TaskSummary(told, AT, State.FAILED, Reason.TIMEOUT, AT))
     check_type(view, documents.Task)
     assert view.keys() == fields(documents.Task)
 
@@ -193,6 +194,7 @@ def status_of(store: Store) -> Status:
         agent=None,
         agent_problem="there is none",
         deliveries=DeliveryCounts(1, 2, 3),
+        usage_obstacle=None,
     )
 
 
@@ -224,7 +226,7 @@ def test_a_preview_shows_what_is_documented() -> None:
 
 def test_usage_shows_what_is_documented(store: Store, clock: FakeClock) -> None:
     settings = SettingsOperations(store, clock)
-    usage = UsageOperations(store, clock, settings, check_disabled=True)
+    usage = UsageOperations(store, clock, settings, billed_by=lambda: None, check_disabled=True)
     view = usage_view(*usage.usage_now())
     check_type(view, documents.Usage)
     assert view.keys() == fields(documents.Usage)

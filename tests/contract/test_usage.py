@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 MINUTE = 60_000
 RESET = START + 60 * MINUTE
+LOOK_AT = START + 15 * MINUTE
 READING = Reading((Window("five_hour", 91.5, RESET), Window("seven_day", 3, None)), "cli", START)
 FAILURE = Failure("usage_timeout", "nobody answered", START + 5, START + 30_005, 2)
 
 
 def block(*, defers: bool = False) -> UsageBlock:
-    return UsageBlock("usage: the 5-hour window is full", RESET, defers)
+    return UsageBlock("usage: the 5-hour window is full", RESET, LOOK_AT, defers)
 
 
 def fire(store: Store, *, at: int) -> Term:
@@ -109,8 +110,9 @@ def test_a_full_window_skips_or_defers_by_the_tasks_rule(
         assert (run.ended_at, run.skipped_count, turned) == (at, 1, TurnedAway(1, 0))
     else:
         assert "deferred until 2026-" in run.error
-        assert (run.not_before, turned) == (RESET, TurnedAway(0, 1))
-        assert store.next_start_at("node-a", leading=True, after=at) == RESET
+        assert (run.deferred_until, turned) == (RESET, TurnedAway(0, 1))
+        # It is looked at again before, for usage may fall.
+        assert store.next_start_at("node-a", leading=True, after=at) == run.not_before == LOOK_AT
 
 
 def test_a_one_off_is_deferred_unless_its_owner_said_skip(store: Store) -> None:
@@ -130,9 +132,10 @@ def test_a_deferred_run_begins_clean_after_the_reset(store: Store) -> None:
     term = lead(store, at=START)
     store.turn_away("node-a", term=term, block=block(defers=True), at=START)
     claim: dict[str, Any] = {"term": term, "limit": 8, "per_node": False}
-    assert store.claim_runs("node-a", at=RESET - 1, **claim) == []
+    assert store.claim_runs("node-a", at=LOOK_AT - 1, **claim) == []
     [claimed] = store.claim_runs("node-a", at=RESET, **claim)
-    assert (claimed.run.reason, claimed.run.error) == (None, None)
+    run = claimed.run
+    assert (run.reason, run.error, run.deferred_until) == (None, None, None)
 
 
 def test_what_has_begun_before_is_never_dropped(store: Store) -> None:
@@ -199,3 +202,81 @@ def test_a_run_goes_on_once_in_its_session(store: Store) -> None:
         State.QUEUED, Reason.USAGE_LIMIT, 1,
     )  # fmt: skip
     assert waiting.session_id == "s"
+
+
+def test_what_a_run_was_told_takes_the_place_of_what_is_older_only(store: Store) -> None:
+    older, newer = READING._replace(at=START - 1), READING._replace(at=START + 1)
+    store.record_reading(READING)
+    assert not store.learn_reading(older, at=START + 2)
+    assert store.read_usage().reading == READING
+    assert store.learn_reading(newer, at=START + 2)
+    assert store.read_usage().reading == newer
+    # The clock was set back since: what is known was read in the future.
+    assert store.learn_reading(older, at=START)
+    assert store.read_usage().reading == older
+
+
+def test_deferred_runs_can_be_looked_at_again_at_once(store: Store) -> None:
+    tasks = [add_task(store, at=START, cron_expr=MINUTELY, name=name) for name in "ab"]
+    runs = [manual(store, task.id) for task in tasks]
+    term = lead(store, at=START)
+    before = store.last_change()
+    store.turn_away("node-a", term=term, block=block(defers=True), at=START)
+    told = [change.ref for change in store.changes_since(before) if change.topic == "run"]
+    assert told == [str(run.id) for run in runs]
+    assert store.reconsider_deferred(task_id=tasks[0].id, at=START + 1) == 1
+    assert [store.get_run(run.id).not_before for run in runs] == [START + 1, LOOK_AT]
+    assert store.reconsider_deferred(at=START + 2) == 1
+    assert store.reconsider_deferred(at=START + 3) == 0
+    assert store.get_run(runs[1].id).deferred_until == RESET
+
+
+def test_a_changed_rule_has_the_deferred_run_looked_at_again(
+    store: Store, clock: FakeClock
+) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY, on_usage_limit="defer")
+    run = manual(store, task.id)
+    term = lead(store, at=START)
+    store.turn_away("node-a", term=term, block=block(), at=START)
+    clock.advance(5)
+    TaskOperations(store, clock).edit(task.id, {"on_usage_limit": "skip"})
+    assert store.get_run(run.id).not_before == clock.now()
+    store.turn_away("node-a", term=term, block=block(), at=clock.now())
+    assert store.get_run(run.id).state is State.SKIPPED
+
+
+def test_a_deferred_one_off_can_be_disabled(store: Store, clock: FakeClock) -> None:
+    task = add_task(store, at=START, scheduled_at=START)
+    term = fire(store, at=START)
+    store.turn_away("node-a", term=term, block=block(), at=START)
+    operations = TaskOperations(store, clock)
+    disabled = operations.disable(task.id)
+    [run] = store.list_runs(_of(task.id))
+    assert (run.state, run.reason) == (State.SKIPPED, Reason.DISABLED)
+    assert operations.disable(task.id).revision == disabled.revision  # nothing more to do
+
+
+def test_what_waited_for_a_reset_waits_a_little_for_word_of_it(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    deferred, other = manual(store, task.id), None
+    term = lead(store, at=START)
+    store.turn_away("node-a", term=term, block=block(defers=True), at=START)
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    other = manual(store, task.id)
+    rule: dict[str, Any] = {"term": term, "text": "nobody answered", "at": RESET}
+    since, look_at = RESET - 60 * MINUTE, RESET + MINUTE
+    assert store.postpone_deferred("node-a", since=since, look_at=look_at, **rule) == 1
+    run = store.get_run(deferred.id)
+    assert (run.not_before, run.error, run.state) == (look_at, "nobody answered", State.QUEUED)
+    assert store.get_run(other.id).not_before < RESET
+    rule["at"] = look_at
+    assert store.postpone_deferred("node-a", since=RESET, look_at=look_at + 1, **rule) == 0
+
+
+def test_the_list_tells_until_when_a_task_waits(store: Store) -> None:
+    task = add_task(store, at=START, scheduled_at=START)
+    term = fire(store, at=START)
+    assert store.list_tasks()[0].deferred_until is None
+    store.turn_away("node-a", term=term, block=block(), at=START)
+    [summary] = store.list_tasks()
+    assert (summary.task.id, summary.deferred_until) == (task.id, RESET)

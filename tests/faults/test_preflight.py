@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_tasks.domain.run import Reason, State
+from cli.program import Program
 from support.installation import EVERY_SECOND, SOURCE
 from support.server import Server
 from support.usage_endpoint import UsageEndpoint, log_in, windows
@@ -171,6 +174,141 @@ def test_a_deferred_run_says_so_and_starts_after_the_reset(
     why = " ".join(line["text"] for line in server.get(f"/tasks/{task['id']}/why")["findings"])
     assert "usage" in why
     assert server.ended(run_id)["state"] == "completed"
+    server.close()
+
+
+def a_deferred_run(server: Server, installation: Installation, **fields: Any) -> int:
+    """The id of a run that waits for a reset an hour from now."""
+    task = server.add(working_dir=str(installation.folder), on_usage_limit="defer", **fields)
+    run_id = server.run(task["id"])
+    wait_until(lambda: server.get(f"/runs/{run_id}")["deferred_until"], what="it is deferred")
+    return run_id
+
+
+def test_a_deferred_run_is_seen_to_wait_wherever_one_looks(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    endpoint.body = windows(99, 10)
+    checked.start_leader()
+    task = checked.add(name="once", prompt="hello", scheduled_at=0)
+    wait_until(lambda: checked.runs() and checked.runs()[0].deferred_until, what="it is deferred")
+    until = command(checked, "list")["tasks"][0]["deferred_until"]
+    assert command(checked, "show", str(task.id))["deferred_until"] == until
+    program = Program(checked)
+    listed = program("list").stdout
+    assert "waits" in listed
+    assert "deferred, " in listed
+    assert "done" not in listed
+    assert "a run waits until" in program("show", str(task.id)).stdout
+    status = program("status").stdout
+    assert "5-hour window is at the threshold of 80 %" in status.partition("Queued")[0]
+    assert "usage, until the reset in " in status.partition("Queued")[2]
+    checked.operations.tasks.disable(task.id)
+    [run] = checked.wait_for_runs(1, State.SKIPPED)
+    assert run.reason is Reason.DISABLED
+
+
+def test_a_deferred_run_starts_as_soon_as_the_threshold_lets_it(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    endpoint.body = windows(90, 10)
+    server = Server(checked)
+    run_id = a_deferred_run(server, checked)
+    assert server.client.put("/settings", json={"usage_threshold": 95}).status_code == 200
+    assert server.ended(run_id)["state"] == "completed"
+    server.close()
+
+
+def test_a_deferred_run_starts_once_the_check_is_turned_off(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    endpoint.body = windows(90, 10)
+    server = Server(checked)
+    run_id = a_deferred_run(server, checked)
+    assert server.stop() == 0
+    checked.environment["CLAUDE_TASKS_DISABLE_USAGE_CHECK"] = "1"
+    server = Server(checked)
+    assert server.ended(run_id)["state"] == "completed"
+    server.close()
+
+
+def test_settings_defer_where_a_task_says_nothing(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    endpoint.body = windows(90, 10)
+    checked.start_leader(CLAUDE_TASKS_ON_USAGE_LIMIT="defer")
+    task = checked.add(prompt="hello", cron_expr=FAR)
+    checked.operations.runs.start(task.id)
+    wait_until(lambda: checked.runs()[0].deferred_until, what="it is deferred")
+    assert checked.runs()[0].state is State.QUEUED
+
+
+def test_a_reset_that_nobody_can_tell_of_does_not_lose_what_waited_for_it(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    checked.start_leader()
+    task = checked.add(
+        prompt="[case:usage_limit resets_in=3]", cron_expr=FAR, on_usage_limit="defer"
+    )
+    run = checked.operations.runs.start(task.id)
+    waiting = wait_until(
+        lambda: next((r for r in checked.runs() if r.deferred_until is not None), None),
+        what="it waits for the reset",
+    )
+    assert waiting is not None
+    _age_the_reading(checked, by_ms=30 * 60_000)  # as after hours of waiting
+    endpoint.status, endpoint.headers = 500, {"retry-after": "1"}
+    wait_until(
+        lambda: "asked again at" in (checked.runs()[0].error or ""), what="it goes on waiting"
+    )
+    endpoint.status = 200
+    checked.operations.settings.set_usage_threshold(99)
+    [done] = checked.wait_for_runs(1, State.COMPLETED, seconds=60)
+    assert (done.id, done.session_id, done.resumes) == (run.id, waiting.session_id, 1)
+
+
+def test_what_pays_for_one_process_says_nothing_to_another(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    endpoint.body = windows(10, 97)
+    mine = Program(checked)
+    mine.environment["ANTHROPIC_API_KEY"] = "sk-made-up"
+    assert "billed by ANTHROPIC_API_KEY" in mine.json("usage")["source"]
+    assert endpoint.asked == []
+    checked.start_leader()
+    task = checked.add(prompt="hello", cron_expr=FAR)
+    checked.operations.runs.start(task.id)
+    assert ended(checked, task.id).reason is Reason.USAGE_THRESHOLD
+    assert mine.json("usage")["blocked_by"] is None
+
+
+def test_whoever_looks_at_usage_has_it_asked_for(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    assert command(checked, "usage")["five_hour"]["utilization"] == 10
+    assert len(endpoint.asked) == 1
+    _age_the_reading(checked, by_ms=90_000)
+    endpoint.body = windows(11, 20)
+    server = Server(checked)
+    assert server.get("/usage")["five_hour"]["utilization"] == 11
+    server.close()
+
+
+def test_a_source_that_hangs_keeps_neither_other_requests_nor_the_end_waiting(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    checked.environment["CLAUDE_TASKS_USAGE_TIMEOUT"] = "14"
+    endpoint.delay = 60
+    server = Server(checked)
+    with ThreadPoolExecutor(40) as pool:
+        asked = [pool.submit(server.client.get, "/usage") for _ in range(40)]
+        wait_until(lambda: endpoint.asked, what="the source is asked")
+        assert server.get("/doctor")["findings"]
+        assert len(endpoint.asked) == 1
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=8) == 0
+        for each in asked:
+            each.exception()
     server.close()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from claude_tasks.api.change_counter import ChangeCounter
     from claude_tasks.api.desk import Desk
@@ -34,6 +34,6 @@ class Backend(NamedTuple):
     wake: Callable[[], None]
     run_concurrency: int
     events_path: Callable[[int, int], str]
-    refresh_usage: Callable[[], None]
-    examine: Callable[[], dict[str, Any]]
+    refresh_usage: Callable[[], Awaitable[None]]
+    examine: Callable[[], Awaitable[dict[str, Any]]]
     closing: asyncio.Event

@@ -59,4 +59,5 @@ def _state(summary: TaskSummary) -> tuple[Any, ...]:
         summary.last_run_at,
         summary.last_run_state,
         summary.last_run_reason,
+        summary.deferred_until,
     )

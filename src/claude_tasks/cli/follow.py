@@ -35,9 +35,12 @@ def follow(
     operations.changes.changed()  # what comes after this look counts
     run = operations.runs.get(run_id)
     tail = EventTail(context.events_path(run.task_id, run.id))
-    looks, warned = 0, own
+    looks, warned, told = 0, own, None
     while not run.state.is_terminal:
         _show(tail.lines(), show)
+        if run.deferred_until is not None and run.deferred_until != told:
+            told = run.deferred_until
+            context.printer.note(f"Run {run.id} waits. {run.error}")
         if leave is None:
             context.sleep(_LOOK_SECONDS)
         elif leave(_LOOK_SECONDS):

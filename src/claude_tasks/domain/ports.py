@@ -136,8 +136,17 @@ class RunStore(Protocol):
         """
         ...
 
-    def has_startable(self, node_id: str, *, leading: bool, at: int) -> bool:
-        """Whether a run of this node could start, were there room for it."""
+    def has_startable(
+        self,
+        node_id: str,
+        *,
+        leading: bool,
+        limit: int,
+        per_node: bool,
+        at: int,
+        own_limit: int | None = None,
+    ) -> bool:
+        """Whether `claim_runs` would take any run."""
         ...
 
     def turn_away(
@@ -148,6 +157,20 @@ class RunStore(Protocol):
         A one-off is deferred unless its own rule is to skip, and so is what has begun before.
         Errors: `LeadershipLostError` when the term is over.
         """
+        ...
+
+    def postpone_deferred(
+        self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
+    ) -> int:
+        """Have runs that could start now wait until ``look_at``, and say why; how many.
+
+        Only those that were told to wait for usage, until an instant later than ``since``.
+        Errors: `LeadershipLostError` when the term is over.
+        """
+        ...
+
+    def reconsider_deferred(self, *, task_id: int | None = None, at: int) -> int:
+        """Let the runs that wait below the usage threshold be looked at now; how many."""
         ...
 
     def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:

@@ -81,7 +81,8 @@ class Run(NamedTuple):
     ``scheduled_for`` is the tick (None for a manual run); ``(task_id, scheduled_for)`` is unique.
     ``claim`` counts how often a node took the row for execution: it names the run's folder and
     fences late supervisors. ``attempt`` counts executions that really began (retries); ``resumes``
-    those that went on in the session which the usage limit had interrupted.
+    those that went on in the session which the usage limit had interrupted. ``deferred_until`` is
+    when the usage window begins anew for which a queued run waits.
     ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
     leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
     collapsed skip.
@@ -121,6 +122,7 @@ class Run(NamedTuple):
     skipped_until: int | None
     log_path: str | None
     resumes: int
+    deferred_until: int | None
 
     @property
     def duration_ms(self) -> int | None:

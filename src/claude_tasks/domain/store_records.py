@@ -17,12 +17,16 @@ class ArmedSpec(NamedTuple):
 
 
 class TaskSummary(NamedTuple):
-    """A task with what its list shows of the last run that really began."""
+    """A task with what its list shows of the last run that really began.
+
+    ``deferred_until`` is when the usage window begins anew for which a queued run of it waits.
+    """
 
     task: Task
     last_run_at: int | None
     last_run_state: State | None
     last_run_reason: Reason | None
+    deferred_until: int | None = None
 
 
 class TaskEdit(NamedTuple):
@@ -94,10 +98,14 @@ class TurnedAway(NamedTuple):
 
 
 class UsageBlock(NamedTuple):
-    """Why no run may start, for people, and until when. ``defers`` is the rule of the settings."""
+    """Why no run may start, for people, and until when. ``defers`` is the rule of the settings.
+
+    What is deferred is looked at again at ``look_at``, for usage may fall before.
+    """
 
     text: str
     until: int
+    look_at: int
     defers: bool
 
 

@@ -8,6 +8,9 @@ failure where that is newer. `judge` decides from it; nothing here asks anybody.
     no fresh one, nobody failed since ──▶ ASK first
     failed since, reading ≤ 15 min old ─▶ as the reading says, its age is shown
     failed since, none or an older one ─▶ UNAVAILABLE: the run fails, with the cause
+
+A snapshot holds a failure only while no source has answered since. A reading or a failure from the
+future was taken before the clock was set back: it says nothing.
 """
 
 from collections.abc import Mapping
@@ -20,8 +23,11 @@ FRESH_MS = 60 * 1000
 USABLE_MS = 15 * 60 * 1000
 """The last good reading serves this long when its sources fail."""
 
+FURTHEST_RESET_MS = 366 * 24 * 3600 * 1000
+"""No window is longer than a year: a reset further away is a mistake, and would wait for ever."""
+
 _MOST = 100.0
-_LARGEST_SECONDS = 2**33
+_FULL = 100.0
 
 BUCKETS = ("five_hour", "seven_day")
 """The windows that decide; API v1 shows these two."""
@@ -86,16 +92,20 @@ class Judgement(NamedTuple):
 
 
 def learnt_from_run(reading: Reading | None, info: Mapping[str, Any], *, at: int) -> Reading | None:
-    """The reading with what a run's own ``rate_limit_info`` adds; None where it adds nothing.
+    """The reading with what a run's own ``rate_limit_info`` of ``at`` adds; None if nothing.
 
     Its shares are 0…1, its times seconds since the epoch. With both windows that decide it is an
-    answer of its own; with one it corrects the last answer, which gets no younger by that.
+    answer of its own; with one it corrects the last answer, which gets no younger by that. What is
+    older than the last answer adds nothing.
     """
+    if reading is not None and reading.at > at:
+        return None
     told = info.get("unifiedWindows")
     entries = dict(told) if isinstance(told, Mapping) else {}
     if isinstance(info.get("rateLimitType"), str):
         entries.setdefault(info["rateLimitType"], info)
-    found = {name: window for name, entry in entries.items() if (window := _told(name, entry))}
+    told_of = {name: _told(name, entry, at=at) for name, entry in entries.items()}
+    found = {name: window for name, window in told_of.items() if window is not None}
     if all(name in found for name in BUCKETS):
         return Reading(tuple(found.values()), "a run", at)
     if reading is None or not found:
@@ -104,32 +114,37 @@ def learnt_from_run(reading: Reading | None, info: Mapping[str, Any], *, at: int
     return reading._replace(windows=tuple((kept | found).values()))
 
 
-def _told(name: str, entry: object) -> Window | None:
+def _told(name: str, entry: object, *, at: int) -> Window | None:
     if not isinstance(entry, Mapping):
         return None
-    share, resets_at = entry.get("utilization"), entry.get("resetsAt")
+    share, resets_at = entry.get("utilization"), reset_of(entry.get("resetsAt"), at=at)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= _MOST:
+        rejected = entry.get("status") == "rejected"
+        return Window(name, _FULL, resets_at) if rejected else None
+    return Window(name, round(share * 100, 3), resets_at)
+
+
+def reset_of(seconds: object, *, at: int) -> int | None:
+    """Seconds since the epoch as ms; None for what is no instant within a year of ``at``."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
-    if not isinstance(resets_at, int) or not 0 < resets_at < _LARGEST_SECONDS:
-        resets_at = None
-    percent = round(share * 100, 3)
-    return Window(name, percent, None if resets_at is None else resets_at * 1000)
+    within = abs(seconds) < FURTHEST_RESET_MS and abs(seconds * 1000 - at) <= FURTHEST_RESET_MS
+    return int(seconds * 1000) if within else None
 
 
 def judge(snapshot: Snapshot, *, threshold: float, at: int) -> Judgement:
     """Whether a run may start now."""
     reading, failure = snapshot
     age = None if reading is None else at - reading.at
-    failed_since = failure is not None and (reading is None or failure.at >= reading.at)
     fresh = age is not None and 0 <= age < FRESH_MS
-    settled = failed_since and failure is not None and failure.at <= at < failure.retry_at
+    settled = failure is not None and failure.at <= at < failure.retry_at
     if not fresh and not settled:
         return Judgement(Answer.ASK, reading, failure=failure)
-    if reading is None or age is None or not (fresh or 0 <= age < USABLE_MS):
+    if reading is None or age is None or not 0 <= age < USABLE_MS:
         return Judgement(Answer.UNAVAILABLE, reading, failure=failure)
     blocking = _blocking(reading, threshold=threshold, at=at)
     answer = Answer.GO if blocking is None else Answer.OVER
-    return Judgement(answer, reading, blocking, failure if failed_since else None)
+    return Judgement(answer, reading, blocking, failure)
 
 
 def _blocking(reading: Reading, *, threshold: float, at: int) -> Window | None:

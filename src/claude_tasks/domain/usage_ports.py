@@ -23,6 +23,13 @@ class UsageStore(Protocol):
         """Keep an answer. It ends a series of failures."""
         ...
 
+    def learn_reading(self, reading: Reading, *, at: int) -> bool:
+        """Keep what a run was told at ``reading.at``; False where something newer is known.
+
+        It changes nothing of who asks whom and when.
+        """
+        ...
+
     def record_failure(self, failure: Failure) -> None:
         """Keep why there is none. The last good answer stays."""
         ...

@@ -83,12 +83,13 @@ class Recorder:
     def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
         """What runs were told of the usage windows comes free of charge."""
         for end in ended:
-            info = (end.facts.get("transcript") or {}).get("rate_limit")
-            if not isinstance(info, dict):
-                continue
-            learnt = learnt_from_run(self._store.read_usage().reading, info, at=at)
+            said = end.facts.get("transcript") or {}
+            info, told_at = said.get("rate_limit"), said.get("rate_limit_at")
+            if not isinstance(info, dict) or not isinstance(told_at, int) or told_at > at:
+                continue  # from the future: the clock was set back since
+            learnt = learnt_from_run(self._store.read_usage().reading, info, at=told_at)
             if learnt is not None:
-                self._store.record_reading(learnt)
+                self._store.learn_reading(learnt, at=at)
 
     def _store_ends(self, finishes: list[Finish], *, at: int) -> None:
         try:

@@ -88,7 +88,7 @@ class _Supervision:
     def __init__(self, folder: RunFolder, spec: dict[str, Any], wakeup: int) -> None:
         self._folder = folder
         self._spec = spec
-        self._transcript = Transcript()
+        self._transcript = Transcript(now=_now)
         self._stderr = HeadAndTail(_STDERR_HEAD, _STDERR_TAIL)
         self._deadline = time.monotonic() + spec["timeout_seconds"]
         self._ended_by = "exit"

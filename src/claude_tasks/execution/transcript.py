@@ -7,9 +7,12 @@ event may be missing, and other agents print plain text: nothing here may fail o
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_tasks.execution.bounded import HeadAndTail, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LINE_LIMIT = 1024 * 1024
 """A longer line is skipped: only tool results with embedded files get there."""
@@ -26,8 +29,9 @@ _DELTA = b'{"type":"stream_event"'
 class Transcript:
     """Feed it bytes as they come; read `summary` at the end."""
 
-    def __init__(self) -> None:
-        """Start with nothing seen."""
+    def __init__(self, *, now: Callable[[], int]) -> None:
+        """Start with nothing seen; ``now`` (ms) dates what is true at its instant only."""
+        self._now = now
         self._line = bytearray()
         self._skipping = False
         self._plain = HeadAndTail(OUTPUT_HEAD, OUTPUT_TAIL)
@@ -35,6 +39,7 @@ class Transcript:
         self._init: dict[str, Any] = {}
         self._result: dict[str, Any] | None = None
         self._rate_limit: dict[str, Any] | None = None
+        self._rate_limit_at: int | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, cut anywhere."""
@@ -54,7 +59,7 @@ class Transcript:
 
         Keys: ``output``, ``has_result``, ``is_error``, ``subtype``, ``api_error_status``,
         ``session_id``, ``model``, ``cost_usd``, the four token counts, ``num_turns``,
-        ``permission_denials``, ``rate_limit``.
+        ``permission_denials``, ``rate_limit`` and ``rate_limit_at`` (ms), when it came.
         """
         result = self._result or {}
         usage = _mapping(result.get("usage"))
@@ -74,6 +79,7 @@ class Transcript:
             "num_turns": _integer(result.get("num_turns")),
             "permission_denials": _denials(result.get("permission_denials")),
             "rate_limit": self._rate_limit,
+            "rate_limit_at": self._rate_limit_at,
         }
 
     def _extend(self, part: bytes) -> None:
@@ -110,6 +116,7 @@ class Transcript:
             self._init = event
         elif kind == "rate_limit_event":
             self._rate_limit = _mapping(event.get("rate_limit_info")) or None
+            self._rate_limit_at = self._now()
 
     def _output(self) -> str:
         """The result's text; failing that the last thing said; failing that what was printed."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from claude_tasks.domain.run import Outcome, Reason, State
+from claude_tasks.domain.usage import reset_of
 from claude_tasks.execution.bounded import shorten
 
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
 """API errors that a later attempt may not meet. A usage limit is no such error."""
 
 _ERROR_CHARACTERS = 4000
-_LARGEST_SECONDS = 2**33
 
 _LIMIT_WORDS = {
     "error_max_turns": "the agent reached its limit of turns",
@@ -51,7 +51,7 @@ def judge(
         num_turns=said.get("num_turns"),
         permission_denials=tuple(said.get("permission_denials", ())),
         transient=reason is Reason.AGENT_ERROR and _is_transient(said),
-        resets_at=_resets_at(said) if reason is Reason.USAGE_LIMIT else None,
+        resets_at=_resets_at(said, at=at) if reason is Reason.USAGE_LIMIT else None,
     )
 
 
@@ -106,12 +106,9 @@ def _usage_limited(said: dict[str, Any]) -> bool:
     return bool(said.get("is_error")) and rejected
 
 
-def _resets_at(said: dict[str, Any]) -> int | None:
+def _resets_at(said: dict[str, Any], *, at: int) -> int | None:
     """Milliseconds; the event tells seconds since the epoch."""
-    seconds = (said.get("rate_limit") or {}).get("resetsAt")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return None
-    return int(seconds * 1000) if 0 < seconds < _LARGEST_SECONDS else None
+    return reset_of((said.get("rate_limit") or {}).get("resetsAt"), at=at)
 
 
 def _is_transient(said: dict[str, Any]) -> bool:

@@ -50,6 +50,7 @@ def build_api(
     from claude_tasks.api.desk import Desk  # noqa: PLC0415
     from claude_tasks.api.guard import Guard, build_policy  # noqa: PLC0415
     from claude_tasks.api.server import ApiServer  # noqa: PLC0415
+    from claude_tasks.api.shared_call import SharedCall  # noqa: PLC0415
     from claude_tasks.api.task_list import TaskListEncoder  # noqa: PLC0415
     from claude_tasks.api.watcher import Watcher  # noqa: PLC0415
     from claude_tasks.execution.run_log import events_path  # noqa: PLC0415
@@ -73,8 +74,8 @@ def build_api(
         wake=node.wake,
         run_concurrency=settings.api_run_concurrency,
         events_path=lambda task, run: events_path(settings.folder.logs, task, run),
-        refresh_usage=lambda: refresh_usage(settings, clock=clock),
-        examine=lambda: examine(settings),
+        refresh_usage=SharedCall(lambda: refresh_usage(settings, clock=clock)),
+        examine=SharedCall(lambda: examine(settings)),
         closing=asyncio.Event(),
     )
 

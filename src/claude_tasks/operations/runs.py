@@ -60,10 +60,16 @@ class RunOperations:
 
     def summary(self, task: Task) -> TaskSummary:
         """A task with the run it last began, as a list shows it."""
+        deferred_until = self._deferred_until(task.id)
         if task.last_run_id is None:
-            return TaskSummary(task, None, None, None)
+            return TaskSummary(task, None, None, None, deferred_until)
         run = self._store.get_run(task.last_run_id)
-        return TaskSummary(task, run.started_at, run.state, run.reason)
+        return TaskSummary(task, run.started_at, run.state, run.reason, deferred_until)
+
+    def _deferred_until(self, task_id: int) -> int | None:
+        queued = self._store.list_runs(RunFilter(task_id=task_id, states=(State.QUEUED,)))
+        told = [run.deferred_until for run in queued if run.deferred_until is not None]
+        return min(told, default=None)
 
     def cancel(self, run_id: int) -> Run:
         """Cancel a queued run, ask a running one to end. Errors: `ConflictError` when it ended.

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.ports import Clock, SettingsStore
+    from typing import Protocol
+
+    from claude_tasks.domain.ports import Clock, RunStore, SettingsStore
+
+    class ConsultedStore(SettingsStore, RunStore, Protocol):
+        """Settings, and the runs that wait because of one."""
+
 
 DEFAULT_USAGE_THRESHOLD = 80.0
 """Percent of a usage window beyond which runs are skipped."""
@@ -19,7 +25,7 @@ _PERCENT = 100
 class SettingsOperations:
     """Reads and changes them."""
 
-    def __init__(self, store: SettingsStore, clock: Clock) -> None:
+    def __init__(self, store: ConsultedStore, clock: Clock) -> None:
         """Work on this store."""
         self._store = store
         self._clock = clock
@@ -33,5 +39,7 @@ class SettingsOperations:
         """Keep it; as kept. Errors: `InvalidInputError` outside 0 to 100."""
         if not 0 <= percent <= _PERCENT:
             raise InvalidInputError("Usage threshold must be between 0 and 100")
-        self._store.put_setting(_THRESHOLD, repr(float(percent)), at=self._clock.now())
+        at = self._clock.now()
+        self._store.put_setting(_THRESHOLD, repr(float(percent)), at=at)
+        self._store.reconsider_deferred(at=at)
         return float(percent)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.domain.instant import DAY_MS
-from claude_tasks.domain.run import Reason, Run, State
+from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
 from claude_tasks.operations.preview import Preview, preview_expression
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock, NodeRegister, Store
     from claude_tasks.domain.store_records import NextTick
     from claude_tasks.domain.task import Task
+    from claude_tasks.operations.usage import UsageOperations
 
 _LAST_TICKS = 5
 _MOST_ACTIVE = 200
@@ -38,6 +39,7 @@ class Status(NamedTuple):
 
     ``max_concurrent_runs`` is the leader's where one lives. ``agent`` is where the binary stands,
     or ``agent_problem`` says why there is none. ``deliveries`` counts messages, of the last day.
+    ``usage_obstacle`` says what usage keeps from running.
     """
 
     at: int
@@ -50,6 +52,7 @@ class Status(NamedTuple):
     agent: str | None
     agent_problem: str | None
     deliveries: DeliveryCounts
+    usage_obstacle: str | None
 
     @property
     def leader(self) -> Node | None:
@@ -84,6 +87,7 @@ class StatusOperations:
         *,
         max_concurrent_runs: int,
         find_agent: Callable[[], str],
+        usage: UsageOperations,
     ) -> None:
         """``register`` knows which nodes live; ``find_agent`` raises `SpawnError` without one."""
         self._store = store
@@ -91,6 +95,7 @@ class StatusOperations:
         self._clock = clock
         self._limit = max_concurrent_runs
         self._find_agent = find_agent
+        self._usage = usage
 
     def status(self) -> Status:
         """Everything at one look."""
@@ -111,6 +116,7 @@ class StatusOperations:
             max_concurrent_runs=limits[0] if limits else self._limit,
             agent=agent,
             agent_problem=problem,
+            usage_obstacle=self._usage.obstacle(),
             deliveries=self._store.count_deliveries(since=self._clock.now() - DAY_MS),
         )
 
@@ -220,8 +226,7 @@ class StatusOperations:
             return Finding("agent", f"not found from here, the leader may know better: {problem}")
         return Finding("agent", problem, stands_in_the_way=True)
 
-    @staticmethod
-    def _queue(task: Task, status: Status) -> list[Finding]:
+    def _queue(self, task: Task, status: Status) -> list[Finding]:
         running = [run for run in status.running if run.task_id == task.id]
         queued = [run for run in status.queued if run.task_id == task.id]
         findings = []
@@ -231,7 +236,8 @@ class StatusOperations:
         if queued:
             ids = ", ".join(str(run.id) for run in queued)
             full = len(status.running) >= status.max_concurrent_runs
-            why = _waits_for(queued[-1], status, full=full, running=bool(running))
+            word = "word about usage" if self._usage.is_stale() else None
+            why = _waits_for(queued[-1], status, full=full, running=bool(running), word=word)
             findings.append(Finding("queue", f"run {ids} waits for {why}", stands_in_the_way=full))
         used = f"{len(status.running)} of {status.max_concurrent_runs} runs at once"
         own = task.max_concurrency
@@ -240,11 +246,11 @@ class StatusOperations:
         return findings
 
 
-def _waits_for(run: Run, status: Status, *, full: bool, running: bool) -> str:
+def _waits_for(run: Run, status: Status, *, full: bool, running: bool, word: str | None) -> str:
     """What the oldest queued run of a task is waiting for."""
     from claude_tasks.domain.instant import to_rfc3339  # noqa: PLC0415 (rarely asked)
 
-    if run.not_before > status.at and run.reason in (Reason.USAGE_THRESHOLD, Reason.USAGE_LIMIT):
+    if run.not_before > status.at and run.deferred_until is not None:
         return str(run.error)
     if run.not_before > status.at:
         what = "its next attempt" if run.attempt > 1 else "its start (jitter)"
@@ -253,4 +259,6 @@ def _waits_for(run: Run, status: Status, *, full: bool, running: bool) -> str:
         return "a free place: the limit of concurrent runs is reached"
     if running:
         return "the run before it to end"
+    if word is not None and status.nodes:
+        return word
     return "a node to execute it" if not status.nodes else "the next look of its node"

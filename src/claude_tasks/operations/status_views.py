@@ -28,6 +28,7 @@ def status_view(status: Status) -> dict[str, Any]:
         "agent": status.agent,
         "agent_problem": status.agent_problem,
         "deliveries": status.deliveries._asdict(),
+        "usage_obstacle": status.usage_obstacle,
     }
 
 

@@ -186,10 +186,17 @@ def _edit_of(task: Task, changes: Mapping[str, Any], *, at: int) -> TaskEdit | N
         name: value for name, value in wanted._asdict().items() if value != getattr(task, name)
     }
     if not columns:
-        return None
+        return _drop_of_spent(task) if changes.get("enabled") is False else None
     if not any(name in columns for name in _WHEN):
         return _edit(task, columns)
     return _reschedule(task, wanted, columns, at=at)
+
+
+def _drop_of_spent(task: Task) -> TaskEdit | None:
+    """A one-off whose time has passed is switched off already; its run may still wait."""
+    if not _is_spent(task):
+        return None
+    return _edit(task, {}, drop_queued=(State.SKIPPED, Reason.DISABLED))
 
 
 def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at: int) -> TaskEdit:

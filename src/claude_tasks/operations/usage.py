@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.instant import to_rfc3339
-from claude_tasks.domain.usage import BUCKETS, Answer, Judgement, Reading, Window, judge
-from claude_tasks.domain.usage_text import failure_text
+from claude_tasks.domain.usage import BUCKETS, USABLE_MS, Answer, Judgement, Reading, Window, judge
+from claude_tasks.domain.usage_text import failure_text, over_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.ports import Clock
     from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.operations.settings import SettingsOperations
@@ -41,25 +43,32 @@ class UsageOperations:
         settings: SettingsOperations,
         *,
         check_disabled: bool,
+        billed_by: Callable[[], str | None],
     ) -> None:
-        """With ``check_disabled`` usage is of no interest: nothing is ever in the way."""
+        """With ``check_disabled`` usage is of no interest: nothing is ever in the way.
+
+        Nor is anything where ``billed_by`` names what pays for the agent instead of a subscription.
+        """
         self._store = store
         self._clock = clock
         self._settings = settings
         self._check_disabled = check_disabled
+        self._billed_by = billed_by
 
     def is_stale(self) -> bool:
         """Whether somebody should be asked before this is shown."""
         judgement = self._judge(self._clock.now())
-        return not self._check_disabled and judgement.answer is Answer.ASK
+        return self._of_no_interest() is None and judgement.answer is Answer.ASK
 
     def usage(self) -> UsageStatus:
         """As it is known now. Errors: `UsageUnavailableError`."""
         at = self._clock.now()
         threshold = self._settings.usage_threshold()
         judgement = self._judge(at)
-        if self._check_disabled:
-            reading = judgement.reading or Reading((), NOT_CHECKED, at)
+        why = self._of_no_interest()
+        if why is not None:
+            known = judgement.reading if self._check_disabled else None
+            reading = known or Reading((), why, at)
             return UsageStatus(reading, threshold, max(0, at - reading.at), None, None)
         if judgement.reading is None or judgement.answer in (Answer.UNAVAILABLE, Answer.ASK):
             raise _unavailable(judgement, at=at)
@@ -75,9 +84,27 @@ class UsageOperations:
         """The same, with the instant. Errors: `UsageUnavailableError`."""
         return self.usage(), self._clock.now()
 
+    def obstacle(self) -> str | None:
+        """What usage keeps from running as far as is known now; nobody is asked."""
+        if self._of_no_interest() is not None:
+            return None
+        at, threshold = self._clock.now(), self._settings.usage_threshold()
+        judgement = self._judge(at)
+        if judgement.answer is Answer.OVER:
+            return over_text(judgement, threshold=threshold, at=at)
+        return failure_text(judgement, at=at) if judgement.answer is Answer.UNAVAILABLE else None
+
     def last_reading(self) -> Reading | None:
-        """The last good answer, however old."""
-        return self._store.read_usage().reading
+        """The last good answer, as long as it may be used."""
+        reading, at = self._store.read_usage().reading, self._clock.now()
+        return reading if reading is not None and 0 <= at - reading.at < USABLE_MS else None
+
+    def _of_no_interest(self) -> str | None:
+        """Why usage limits nobody here, None where it does."""
+        if self._check_disabled:
+            return NOT_CHECKED
+        billed_by = self._billed_by()
+        return billed_by and f"billed by {billed_by}, no usage window applies"
 
     def _judge(self, at: int) -> Judgement:
         return judge(self._store.read_usage(), threshold=self._settings.usage_threshold(), at=at)

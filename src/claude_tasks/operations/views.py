@@ -61,6 +61,7 @@ def task_view(summary: TaskSummary) -> dict[str, Any]:
     optional["next_run_at"] = _time(task.next_run_at)
     optional["deleted_at"] = _time(task.deleted_at)
     optional["last_run_at"] = _time(summary.last_run_at)
+    optional["deferred_until"] = _time(summary.deferred_until)
     if summary.last_run_state is not None:
         optional["last_run_status"] = V1_STATUS[summary.last_run_state]
         optional["last_run_reason"] = summary.last_run_reason
@@ -95,6 +96,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "skipped_count": run.skipped_count,
         "skipped_until": _time(run.skipped_until),
         "resumes": run.resumes,
+        "deferred_until": _time(run.deferred_until),
         "log_path": run.log_path,
     }
     optional = {

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.usage import Answer
+from claude_tasks.scheduling.preflight import PATIENCE_MS
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Execution, RunStore
     from claude_tasks.domain.store_records import UsageBlock
+    from claude_tasks.domain.usage import Judgement
     from claude_tasks.scheduling.preflight import Preflight
 
 log = logging.getLogger(__name__)
@@ -45,19 +48,58 @@ class Dispatcher:
 
     def start_queued(self, term: Term | None, *, at: int) -> int:
         """Start what may start, if preflight lets it; how many."""
-        if self._preflight is None:
-            return self._start(term, None, at=at)
-        if not self._store.has_startable(self._node_id, leading=term is not None, at=at):
+        preflight = self._preflight
+        if preflight is None:
+            return self._start_freely(term, at=at)
+        if not self._has_startable(term, at=at):
             return 0
-        judgement = self._preflight.judge(at=at)
+        if not preflight.applies():
+            return self._start_freely(term, at=at)
+        return self._start_as_judged(preflight, term, at=at)
+
+    def _start_as_judged(self, preflight: Preflight, term: Term | None, *, at: int) -> int:
+        judgement = preflight.judge(at=at)
+        if judgement.answer is Answer.UNAVAILABLE:
+            return self._refuse(term, preflight, judgement, at=at)
+        if judgement.answer is Answer.GO:
+            return self._start_freely(term, at=at)
         if judgement.answer is Answer.ASK:
-            self._preflight.ask()
-            return 0
-        if judgement.answer is Answer.OVER:
-            self._turn_away(term, self._preflight.block(judgement, at=at), at=at)
-            return 0
-        fails = judgement.answer is Answer.UNAVAILABLE
-        refusal = self._preflight.refusal(judgement, at=at) if fails else None
+            preflight.ask()
+        else:
+            self._turn_away(term, preflight.block(judgement, at=at), at=at)
+        return 0
+
+    def _start_freely(self, term: Term | None, *, at: int) -> int:
+        """Usage is in nobody's way now, so neither in that of those told to wait for it."""
+        if term is not None:
+            self._store.reconsider_deferred(at=at)
+        return self._start(term, None, at=at)
+
+    def _has_startable(self, term: Term | None, *, at: int) -> bool:
+        """Nobody is asked about usage while there is no room for a run anyway."""
+        return self._store.has_startable(
+            self._node_id,
+            leading=term is not None,
+            limit=self._limit,
+            per_node=self._per_node,
+            own_limit=self._own_limit,
+            at=at,
+        )
+
+    def _refuse(
+        self, term: Term | None, preflight: Preflight, judgement: Judgement, *, at: int
+    ) -> int:
+        """Nobody knows: what waited for a reset waits a little longer, the rest fails."""
+        refusal = preflight.refusal(judgement, at=at)
+        look_at = preflight.look_again_at(judgement, at=at)
+        self._store.postpone_deferred(
+            self._node_id,
+            term=term,
+            since=at - PATIENCE_MS,
+            text=f"{refusal}; asked again at {to_rfc3339(look_at)}",
+            look_at=look_at,
+            at=at,
+        )
         return self._start(term, refusal, at=at)
 
     def _turn_away(self, term: Term | None, block: UsageBlock, *, at: int) -> None:

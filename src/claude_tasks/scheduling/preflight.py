@@ -2,6 +2,10 @@
 
 What is known decides (`claude_tasks.domain.usage.judge`); where nothing fresh is known the usage
 keeper is told to ask, and runs stay in the queue until it has an answer or a reason why not.
+
+What is deferred is looked at again every quarter of an hour, for usage may fall before the reset;
+and when the reset comes and nobody can say whether it came, the run keeps its patience for an hour
+more: it must not be lost to one failing request after waiting for hours.
 """
 
 from __future__ import annotations
@@ -17,8 +21,11 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.usage_ports import UsageStore
 
-_UNKNOWN_RESET_MS = 15 * 60_000
-"""A window that is full and does not say until when is looked at again after this."""
+LOOK_AGAIN_MS = 15 * 60_000
+"""How long a deferred run waits at most until it is looked at again."""
+
+PATIENCE_MS = 60 * 60_000
+"""How long after the reset a deferred run waits for word of it."""
 
 
 class Preflight:
@@ -31,12 +38,21 @@ class Preflight:
         threshold: Callable[[], float],
         ask: Callable[[], None],
         defers: bool,
+        billed_by: Callable[[], str | None],
     ) -> None:
-        """``threshold`` is in percent, ``ask`` returns at once, ``defers`` is the general rule."""
+        """``threshold`` is in percent, ``ask`` returns at once, ``defers`` is the general rule.
+
+        ``billed_by`` names what pays for this process's agents instead of a subscription.
+        """
         self._store = store
         self._threshold = threshold
         self._ask = ask
         self._defers = defers
+        self._billed_by = billed_by
+
+    def applies(self) -> bool:
+        """Whether usage windows limit the agents of this process at all."""
+        return self._billed_by() is None
 
     def judge(self, *, at: int) -> Judgement:
         """Whether runs may start."""
@@ -52,9 +68,16 @@ class Preflight:
         assert blocking is not None  # judged to be over
         return UsageBlock(
             text=over_text(judgement, threshold=self._threshold(), at=at),
-            until=blocking.resets_at or at + _UNKNOWN_RESET_MS,
+            until=blocking.resets_at or at + LOOK_AGAIN_MS,
+            look_at=min(blocking.resets_at or at + LOOK_AGAIN_MS, at + LOOK_AGAIN_MS),
             defers=self._defers,
         )
+
+    @staticmethod
+    def look_again_at(judgement: Judgement, *, at: int) -> int:
+        """When somebody may be asked again who has just failed to answer."""
+        retry_at = at if judgement.failure is None else judgement.failure.retry_at
+        return min(max(retry_at, at + 1), at + LOOK_AGAIN_MS)
 
     @staticmethod
     def refusal(judgement: Judgement, *, at: int) -> str:

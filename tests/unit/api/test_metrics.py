@@ -101,6 +101,7 @@ def status_of(**fields: Any) -> Status:
         "agent": None,
         "agent_problem": None,
         "deliveries": DeliveryCounts(1, 2, 3),
+        "usage_obstacle": None,
         **fields,
     }
     return Status(**values)

@@ -34,12 +34,15 @@ RESULT = {
 INIT = {"type": "system", "subtype": "init", "session_id": "s-0", "model": "opus"}
 
 
+AT = 1_790_000_000_000
+
+
 def line(event: Any) -> bytes:
     return json.dumps(event).encode() + b"\n"
 
 
 def read(*chunks: bytes) -> dict[str, Any]:
-    transcript = Transcript()
+    transcript = Transcript(now=lambda: AT)
     for chunk in chunks:
         transcript.feed(chunk)
     transcript.close()

@@ -44,6 +44,8 @@ def failure(*, at: int = AT, retry_in: int = 30_000) -> Failure:
         (Snapshot(reading(95, 10, resets_in=None), None), Answer.OVER),
         (Snapshot(reading(10, 10, at=AT - FRESH_MS), None), Answer.ASK),
         (Snapshot(reading(10, 10, at=AT + 60_000), None), Answer.ASK),  # the clock was set back
+        # A clock set back, and a source that fails since: it must not be asked without end.
+        (Snapshot(reading(10, 10, at=AT + 60_000), failure()), Answer.UNAVAILABLE),
         (Snapshot(None, failure()), Answer.UNAVAILABLE),
         (Snapshot(None, failure(at=AT - 40_000)), Answer.ASK),  # its time is up
         (Snapshot(None, failure(at=AT + 40_000)), Answer.ASK),
@@ -101,6 +103,26 @@ def test_one_window_corrects_the_last_answer_and_makes_it_no_younger() -> None:
     assert learnt is not None
     assert (learnt.at, learnt.window("five_hour").utilization) == (AT - 30_000, 100)
     assert learnt.window("seven_day").utilization == 20
+
+
+def test_a_rejection_means_that_the_window_is_full_whatever_share_it_tells() -> None:
+    info = {"status": "rejected", "rateLimitType": "seven_day"}
+    learnt = learnt_from_run(reading(10, 20), info, at=AT)
+    assert learnt is not None
+    assert learnt.window("seven_day") == Window("seven_day", 100, None)
+
+
+@pytest.mark.parametrize("seconds", [2**33, 1, -5, True, "1790000000", 1e300, float("nan")])
+def test_a_reset_that_is_no_instant_of_this_year_is_unknown(seconds: object) -> None:
+    info = {"rateLimitType": "five_hour", "utilization": 0.5, "resetsAt": seconds}
+    learnt = learnt_from_run(reading(10, 20), info, at=AT)
+    assert learnt is not None
+    assert learnt.window("five_hour").resets_at is None
+
+
+def test_what_is_older_than_the_last_answer_teaches_nothing() -> None:
+    info = {"rateLimitType": "five_hour", "utilization": 0.5}
+    assert learnt_from_run(reading(10, 20), info, at=AT - 1) is None
 
 
 @pytest.mark.parametrize(

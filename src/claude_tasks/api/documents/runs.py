@@ -43,6 +43,9 @@ class Run(Struct, kw_only=True):
     permission_denials: list[str]
     skipped_count: int | None
     skipped_until: Time | None
+    deferred_until: Annotated[
+        Time | None, Meta(description="the usage reset that a queued run waits for")
+    ]
     resumes: Count
     log_path: str | None
 

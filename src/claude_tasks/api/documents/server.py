@@ -116,6 +116,7 @@ class Scheduler(Struct):
     agent: str | None
     agent_problem: str | None
     deliveries: DeliveryCounts
+    usage_obstacle: Annotated[str | None, Meta(description="what usage keeps from running")]
 
 
 class PreviewRequest(Struct, forbid_unknown_fields=True):

@@ -102,6 +102,9 @@ class Task(Struct, kw_only=True):
     next_run_at: Time | UnsetType = UNSET
     last_run_status: V1Status | UnsetType = UNSET
     last_run_reason: Reason | UnsetType | None = UNSET
+    deferred_until: Annotated[
+        Time | UnsetType, Meta(description="a queued run waits for this usage reset")
+    ] = UNSET
     timezone: str
     overlap: Overlap
     catchup: Catchup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from claude_tasks.api import documents
@@ -42,14 +41,14 @@ async def usage(call: Call) -> Answer:
     """How much of the agent's usage windows is spent."""
     desk = call.backend.desk
     if await desk.read(lambda o: o.usage.is_stale()):
-        await asyncio.to_thread(call.backend.refresh_usage)
+        await call.backend.refresh_usage()
     return Answer(await desk.read(lambda o: usage_view(*o.usage.usage_now())))
 
 
 @endpoint("GET", "/doctor", tag="server", answer=documents.Report)
 async def doctor(call: Call) -> Answer:
     """Whether this installation is ready: every check, with the command that mends it."""
-    return Answer(await asyncio.to_thread(call.backend.examine))
+    return Answer(await call.backend.examine())
 
 
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.store_records import TaskSummary
-    from claude_tasks.domain.task import Task
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -71,20 +70,24 @@ def _row(summary: TaskSummary, zone: str, now: int) -> tuple[str, ...]:
     from claude_tasks.cli.task_words import schedule_word, switch_word  # noqa: PLC0415 (only text)
 
     task = summary.task
-    switch = switch_word(task)
+    switch = switch_word(task, waits=summary.deferred_until is not None)
     return (
         str(task.id),
         Toned(task.name, "bold"),
         schedule_word(task, zone, now=now),
         switch if switch == "on" else Toned(switch, "dim"),
-        _next(task, zone, now),
+        _next(summary, zone, now),
         _last(summary, now),
     )
 
 
-def _next(task: Task, zone: str, now: int) -> str:
+def _next(summary: TaskSummary, zone: str, now: int) -> str:
     from claude_tasks.cli.times import relative, table_time  # noqa: PLC0415 (only text)
 
+    task, deferred_until = summary.task, summary.deferred_until
+    if deferred_until is not None:
+        shown = f"deferred, {table_time(deferred_until, zone, now=now)}"
+        return Toned(f"{shown} ({relative(deferred_until, now=now)})", "warn", short=shown)
     if task.next_run_at is None:
         return "-"
     if task.next_run_at <= now:

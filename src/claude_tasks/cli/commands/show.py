@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
-    from claude_tasks.domain.task import Task
+    from claude_tasks.domain.store_records import TaskSummary
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -45,10 +45,10 @@ def run(context: Context, arguments: Namespace) -> Result:
         view["runs"] = [run_view(run) for run in runs]
         return view
 
-    return Result(data=data, text=lambda: _text(task, runs, now=now))
+    return Result(data=data, text=lambda: _text(operations.runs.summary(task), runs, now=now))
 
 
-def _text(task: Task, runs: list[Run], *, now: int) -> list[Block]:
+def _text(summary: TaskSummary, runs: list[Run], *, now: int) -> list[Block]:
     from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
     from claude_tasks.cli.task_text import (  # noqa: PLC0415 (the same)
         ECHOED_TICKS,
@@ -59,10 +59,12 @@ def _text(task: Task, runs: list[Run], *, now: int) -> list[Block]:
     from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (the same)
     from claude_tasks.operations.preview import preview_task  # noqa: PLC0415 (the same)
 
+    task, deferred_until = summary.task, summary.deferred_until
     preview = preview_task(task, count=ECHOED_TICKS)
     expression = f"{task.cron_expr}   " if task.cron_expr else ""
     facts = [
-        ("state", switch_word(task)),
+        ("state", switch_word(task, waits=deferred_until is not None)),
+        ("deferred", _deferred(deferred_until, task.timezone, now)),
         ("schedule", f"{expression}{preview.description}"),
         ("next", next_ticks_text(preview, task, now=now)),
         ("works in", task.working_dir),
@@ -72,3 +74,9 @@ def _text(task: Task, runs: list[Run], *, now: int) -> list[Block]:
     ]
     table = run_table(runs, task.timezone, now=now, empty="  no runs yet")
     return [Toned(f'Task {task.id} "{task.name}"', "bold"), Pairs(facts), "", "Last runs", table]
+
+
+def _deferred(until: int | None, zone: str, now: int) -> str:
+    from claude_tasks.cli.times import when  # noqa: PLC0415 (only text)
+
+    return "" if until is None else Toned(f"a run waits until {when(until, zone, now=now)}", "warn")

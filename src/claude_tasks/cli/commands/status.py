@@ -29,7 +29,12 @@ _NODE_COLUMNS = (
     Column("UP FOR", right=True),
     Column("VERSION", droppable=True),
 )
-_RUN_COLUMNS = (Column("RUN", right=True), Column("TASK", flexible=1), Column("SINCE"))
+_RUN_COLUMNS = (
+    Column("RUN", right=True),
+    Column("TASK", flexible=1),
+    Column("SINCE"),
+    Column("WAITS FOR", flexible=3, droppable=True),
+)
 _SHORT_ID = 8
 
 
@@ -61,6 +66,7 @@ def _text(context: Context, status: Status, report: Report) -> list[Block]:
         ("agent", Toned(say(text := _agent(status)), text.tone)),
         ("runs", _runs(status)),
         ("next tick", _next(status, context.zone)),
+        ("usage", Toned(status.usage_obstacle or "", "bad")),
         ("messages", Toned(say(text := counts_text(status.deliveries)), text.tone)),
         ("data", context.settings.data),
         ("doctor", Toned(say(text := _doctor(report)), text.tone)),
@@ -165,4 +171,13 @@ def _standing(entry: NodeStatus) -> str:
 def _run_row(run: Run, now: int) -> tuple[str, ...]:
     from claude_tasks.cli.times import coarse  # noqa: PLC0415 (only text)
 
-    return (str(run.id), run.task_name, coarse(max(0, now - (run.started_at or run.queued_at))))
+    since = coarse(max(0, now - (run.started_at or run.queued_at)))
+    return (str(run.id), run.task_name, since, _waits_for(run, now))
+
+
+def _waits_for(run: Run, now: int) -> str:
+    from claude_tasks.cli.times import relative  # noqa: PLC0415 (only text)
+
+    if run.deferred_until is None:
+        return run.error or ""
+    return f"usage, until the reset {relative(run.deferred_until, now=now)}"

@@ -5,7 +5,7 @@ r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started
 r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
 r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,
 r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path,
-r.resumes
+r.resumes, r.deferred_until
 
 -- name: get_run
 -- One run.
@@ -59,7 +59,7 @@ SELECT id, task_id, room FROM placed WHERE place <= room ORDER BY id LIMIT :limi
 -- queued -> running, by exactly one node.
 -- What was said of its waiting is over.
 UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id,
-    lease_epoch = :epoch, started_at = :at, reason = NULL,
+    lease_epoch = :epoch, started_at = :at, reason = NULL, deferred_until = NULL,
     error = CASE WHEN reason = 'usage_threshold' THEN NULL ELSE error END
 WHERE id = :run_id AND state = 'queued'
 
@@ -78,9 +78,28 @@ UPDATE task_runs SET state = 'skipped', reason = 'usage_threshold', error = :tex
 WHERE id = :run_id AND state = 'queued'
 
 -- name: defer_for_usage
--- It waits for the reset, and says so.
-UPDATE task_runs SET not_before = :until, reason = 'usage_threshold', error = :text
+-- It waits for the reset, and says so; it is looked at again before, for usage may fall.
+UPDATE task_runs SET not_before = :look_at, deferred_until = :until, reason = 'usage_threshold',
+    error = :text
 WHERE id = :run_id AND state = 'queued'
+
+-- name: postpone_deferred
+-- Nobody can say now whether it may start; it was told to wait, and not for too long yet.
+UPDATE task_runs SET not_before = :look_at, error = :text
+WHERE id = :run_id AND state = 'queued' AND deferred_until > :since
+
+-- name: has_deferred
+-- Whether any run waits for usage that need not any more.
+SELECT 1 FROM task_runs
+WHERE state = 'queued' AND reason = 'usage_threshold' AND not_before > :at
+  AND (:task_id IS NULL OR task_id = :task_id) LIMIT 1
+
+-- name: reconsider_deferred
+-- What waits for usage is looked at again now.
+UPDATE task_runs SET not_before = :at
+WHERE state = 'queued' AND reason = 'usage_threshold' AND not_before > :at
+  AND (:task_id IS NULL OR task_id = :task_id)
+RETURNING id
 
 -- name: rearm_one_off
 -- A one-off whose run never got as far as its agent: it gets another tick. Its own time stays.
@@ -117,7 +136,7 @@ WHERE state = 'queued' AND not_before > :after
 -- running -> terminal, by the claim that ran it.
 UPDATE task_runs SET state = :state, reason = :reason, started_at = COALESCE(:started_at, started_at),
     ended_at = :ended_at, exit_code = :exit_code, output = :output, error = :error,
-    session_id = :session_id, model = :model, cost_usd = :cost_usd, input_tokens = :input_tokens,
+    session_id = COALESCE(:session_id, session_id), model = :model, cost_usd = :cost_usd, input_tokens = :input_tokens,
     output_tokens = :output_tokens, cache_read_tokens = :cache_read_tokens,
     cache_creation_tokens = :cache_creation_tokens, num_turns = :num_turns,
     permission_denials = :permission_denials, log_path = :log_path
@@ -135,7 +154,8 @@ UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_bef
     claimed_by = NULL, started_at = NULL, session_id = :session_id, model = :model,
     cost_usd = :cost_usd, input_tokens = :input_tokens, output_tokens = :output_tokens,
     cache_read_tokens = :cache_read_tokens, cache_creation_tokens = :cache_creation_tokens,
-    num_turns = :num_turns, resumes = resumes + :resumes, reason = :waits_for
+    num_turns = :num_turns, resumes = resumes + :resumes, reason = :waits_for,
+    deferred_until = CASE WHEN :waits_for IS NULL THEN NULL ELSE :not_before END
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
 -- name: drop_of_deleted
@@ -150,7 +170,9 @@ WHERE id = :run_id AND state = 'queued'
 -- name: cancel_queued_run
 -- A run that has not begun is cancelled at once.
 UPDATE task_runs SET state = 'cancelled', reason = 'cancelled', cancel_requested_at = :at,
-    cancel_reason = 'cancelled', ended_at = :at, error = 'cancelled before it began'
+    cancel_reason = 'cancelled', ended_at = :at,
+    error = CASE WHEN attempt > 1 THEN error || '; no further attempt: cancelled'
+                 ELSE 'cancelled before it began' END
 WHERE id = :run_id AND state = 'queued'
 
 -- name: request_cancel

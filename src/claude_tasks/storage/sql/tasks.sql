@@ -35,8 +35,11 @@ SELECT {task_columns} FROM tasks t WHERE t.name = :name AND t.deleted_at IS NULL
 
 -- name: list_tasks
 -- Every task with the run it last began, newest first.
-SELECT {task_columns}, r.started_at, r.state, r.reason
+SELECT {task_columns}, r.started_at, r.state, r.reason, waiting.deferred_until
 FROM tasks t LEFT JOIN task_runs r ON r.id = t.last_run_id
+LEFT JOIN (SELECT task_id, MIN(deferred_until) AS deferred_until FROM task_runs
+           WHERE state IN ('queued', 'running') AND state = 'queued' GROUP BY task_id) AS waiting
+       ON waiting.task_id = t.id
 WHERE :include_deleted = 1 OR t.deleted_at IS NULL
 ORDER BY t.id DESC
 
@@ -47,7 +50,7 @@ WHERE deleted_at IS NULL
 
 -- name: edit_task
 -- Columns a person changed, if the task still stands where the person read it.
-UPDATE tasks SET {assignments}, revision = revision + 1, updated_at = :at
+UPDATE tasks SET {assignments}revision = revision + 1, updated_at = :at
 WHERE id = :task_id AND revision = :expected_revision AND cursor_at = :expected_cursor_at
   AND (next_run_at = :expected_next_run_at
        OR (next_run_at IS NULL AND :expected_next_run_at IS NULL))
@@ -55,6 +58,12 @@ WHERE id = :task_id AND revision = :expected_revision AND cursor_at = :expected_
 -- name: tick_is_taken
 -- Whether a tick of a task has its row already.
 SELECT 1 FROM task_runs WHERE task_id = :task_id AND scheduled_for = :scheduled_for
+
+-- name: has_queued
+-- Whether a tick of a task still waits.
+SELECT 1 FROM task_runs
+WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued'
+  AND trigger = 'schedule' LIMIT 1
 
 -- name: drop_queued
 -- End the queued runs of a task whose owner took them away: those asked for by hand stay, unless

@@ -15,6 +15,12 @@ UPDATE usage_snapshot SET windows = :windows, source = :source, read_at = :at, f
     asking_node = NULL, asking_until = NULL
 WHERE id = 1
 
+-- name: learn_reading
+-- What a run was told, unless something newer is known. Neither a failure nor its back-off ends by
+-- that, nor does who asks for all. A reading from the future was taken before the clock was set back.
+UPDATE usage_snapshot SET windows = :windows, source = :source, read_at = :read_at
+WHERE id = 1 AND (read_at IS NULL OR read_at <= :read_at OR read_at > :at)
+
 -- name: record_failure
 -- Why nobody answered; the last good answer stays.
 UPDATE usage_snapshot SET failure_code = :code, failure = :message, failed_at = :at,

@@ -130,9 +130,21 @@ class RunTable(Tables):
                 self._claim(run_id, node_id=node_id, epoch=epoch, at=at)
             return [self._claimed(run_id) for run_id in ids]
 
-    def has_startable(self, node_id: str, *, leading: bool, at: int) -> bool:
-        """Whether a run of this node could start, were there room for it."""
-        return Queue(self._connection, node_id, leading=leading, at=at).has_startable()
+    def has_startable(
+        self,
+        node_id: str,
+        *,
+        leading: bool,
+        limit: int,
+        per_node: bool,
+        at: int,
+        own_limit: int | None = None,
+    ) -> bool:
+        """Whether `claim_runs` would take any run."""
+        queue = Queue(self._connection, node_id, leading=leading, at=at)
+        if not queue.has_startable():
+            return False
+        return bool(queue.choose(limit=limit, per_node=per_node, own_limit=own_limit))
 
     def turn_away(
         self, node_id: str, *, term: Term | None, block: UsageBlock, at: int
@@ -155,10 +167,47 @@ class RunTable(Tables):
         until = f"; deferred until {to_rfc3339(block.until)}" if defers else ""
         self._connection.execute(
             sql["defer_for_usage" if defers else "skip_for_usage"],
-            {"run_id": run_id, "text": block.text + until, "until": block.until, "at": at},
+            {
+                "run_id": run_id,
+                "text": block.text + until,
+                "until": block.until,
+                "look_at": block.look_at,
+                "at": at,
+            },
         )
         self._note("run", run_id, at)
         return defers
+
+    def postpone_deferred(
+        self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
+    ) -> int:
+        """Have runs that were told to wait wait on."""
+        queue = Queue(self._connection, node_id, leading=term is not None, at=at)
+        with self._connection.write():
+            if term is not None:
+                require_term(self._connection, term)
+            ids = queue.choose(limit=_EVERYTHING, per_node=False, own_limit=None)
+            rule = {"since": since, "look_at": look_at, "text": text}
+            return sum(self._postpone(run_id, rule, at=at) for run_id in ids)
+
+    def _postpone(self, run_id: int, rule: dict[str, Any], *, at: int) -> bool:
+        """Whether the run had been told to wait. Inside a transaction."""
+        sql = load("runs")["postpone_deferred"]
+        postponed = self._connection.execute(sql, {**rule, "run_id": run_id}).rowcount == 1
+        if postponed:
+            self._note("run", run_id, at)
+        return postponed
+
+    def reconsider_deferred(self, *, task_id: int | None = None, at: int) -> int:
+        """Look again at the runs that wait for usage."""
+        sql, parameters = load("runs"), {"task_id": task_id, "at": at}
+        if self._connection.value(sql["has_deferred"], parameters) is None:
+            return 0  # the usual answer, for the price of a read
+        with self._connection.write():
+            again = self._connection.rows(sql["reconsider_deferred"], parameters)
+            for (run_id,) in again:
+                self._note("run", run_id, at)
+        return len(again)
 
     def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:
         """When the next queued run of this node may start."""

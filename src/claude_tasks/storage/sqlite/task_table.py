@@ -77,6 +77,8 @@ class TaskTable(Tables):
     def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
         """Write an edit if the task still stands where it was read."""
         with self._connection.write():
+            if not edit.columns and not self._has_queued(edit.task_id):
+                return True  # there is nothing to change
             if not self._assign(edit, at=at):
                 return False
             task = self.get_task(edit.task_id, include_deleted=True)
@@ -86,12 +88,18 @@ class TaskTable(Tables):
                     self._note("run", run_id, at)
             if edit.drop_queued is not None:
                 self._drop_queued(edit.task_id, *edit.drop_queued, at=at)
+            if "on_usage_limit" in edit.columns:
+                parameters = {"task_id": edit.task_id, "at": at}
+                for (run_id,) in self._connection.rows(
+                    load("runs")["reconsider_deferred"], parameters
+                ):
+                    self._note("run", run_id, at)
             self._note("task", edit.task_id, at)
         return True
 
     def _assign(self, edit: TaskEdit, *, at: int) -> bool:
         # Column names come from this program's own records, never from input.
-        assignments = ", ".join(f"{name} = :{name}" for name in edit.columns)
+        assignments = "".join(f"{name} = :{name}, " for name in edit.columns)
         parameters = column_values(edit.columns)
         parameters.update(
             task_id=edit.task_id,
@@ -102,6 +110,10 @@ class TaskTable(Tables):
         )
         sql = load("tasks")["edit_task"].replace("{assignments}", assignments)
         return self._connection.execute(sql, parameters).rowcount == 1
+
+    def _has_queued(self, task_id: int) -> bool:
+        sql = load("tasks")["has_queued"]
+        return self._connection.value(sql, {"task_id": task_id}) is not None
 
     def _drop_queued(self, task_id: int, state: State, reason: Reason, *, at: int) -> None:
         dropped = self._connection.rows(
@@ -123,10 +135,11 @@ def _no_task(task_id: int) -> NotFoundError:
 
 
 def _summary(row: Sequence[Any]) -> TaskSummary:
-    started_at, state, reason = row[_FIELDS:]
+    started_at, state, reason, deferred_until = row[_FIELDS:]
     return TaskSummary(
         task_from_row(row),
         started_at,
         None if state is None else State(state),
         None if reason is None else Reason(reason),
+        deferred_until,
     )

@@ -32,22 +32,35 @@ class UsageTable(Tables):
 
     def record_reading(self, reading: Reading) -> None:
         """An answer."""
-        windows = {
-            window.name: [window.utilization, window.resets_at] for window in reading.windows
-        }
         self._write(
             "record_reading",
-            {"windows": json.dumps(windows), "source": reading.source, "at": reading.at},
+            {"windows": _text_of(reading), "source": reading.source, "at": reading.at},
         )
+
+    def learn_reading(self, reading: Reading, *, at: int) -> bool:
+        """What a run was told."""
+        parameters = {
+            "windows": _text_of(reading),
+            "source": reading.source,
+            "read_at": reading.at,
+            "at": at,
+        }
+        return self._write("learn_reading", parameters)
 
     def record_failure(self, failure: Failure) -> None:
         """Why there is none."""
         self._write("record_failure", failure._asdict())
 
-    def _write(self, name: str, parameters: dict[str, Any]) -> None:
+    def _write(self, name: str, parameters: dict[str, Any]) -> bool:
         with self._connection.write():
-            self._connection.execute(load("usage")[name], parameters)
-            self._note("usage", "snapshot", parameters["at"])
+            written = self._connection.execute(load("usage")[name], parameters).rowcount == 1
+            if written:
+                self._note("usage", "snapshot", parameters["at"])
+        return written
+
+
+def _text_of(reading: Reading) -> str:
+    return json.dumps({w.name: [w.utilization, w.resets_at] for w in reading.windows})
 
 
 def _windows(text: str) -> tuple[Window, ...]:
