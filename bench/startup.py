@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.report import Section as SectionType
 
 _TASKS = 50
-_BUDGETS = {"version": 2.0, "list": 4.0, "list --json": 4.0}
+_BUDGETS = {"version": 2.0, "list": 4.0, "list --json": 4.0, "doctor": 6.0}
 
 
 def measure(*, quick: bool) -> SectionType:
@@ -23,6 +23,7 @@ def measure(*, quick: bool) -> SectionType:
     with Sandbox() as box:
         for n in range(_TASKS):
             box.operations.tasks.add(box.spec(f"task {n}", cron_expr=f"{n} 3 * * *"))
+        box.write_agent("echo '2.1.330 (Claude Code)'")  # what it takes to answer is not ours
         commands = {"": [sys.executable, "-c", "pass"]}
         commands.update({name: [*cli_command(), *name.split()] for name in _BUDGETS})
         taken: dict[str, list[float]] = {name: [] for name in commands}
