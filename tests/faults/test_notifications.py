@@ -154,6 +154,23 @@ def test_the_heart_beats_while_somebody_leads(installation: Installation, inbox:
     assert len(inbox.got) == told
 
 
+def test_the_real_apprise_delivers(installation: Installation, inbox: Inbox) -> None:
+    """Through its own plugin for JSON; a refusal is not taken for final, for it tells no more."""
+    installation.start_leader()
+    address = inbox.url("/apprise").replace("http://", "json://")
+    task = installation.add(name="nightly", prompt=BREAKS, cron_expr="@daily", apprise_url=address)
+    installation.operations.runs.start(task.id)
+    wait_until(lambda: deliveries(installation) == [("sent", 1, "failed")], what="it is told")
+    [(path, told)] = inbox.got
+    assert (path, told["title"], told["type"]) == ("/apprise", "nightly failed", "failure")
+    assert "Reason: agent error" in told["message"]
+    inbox.status = 500
+    installation.operations.runs.start(task.id)
+    wait_until(lambda: len(deliveries(installation)) == 2, what="another message")
+    wait_until(lambda: "to be tried again" in installation.log(), what="it was refused")
+    assert deliveries(installation)[1] == ("pending", 1, "failed")
+
+
 @pytest.mark.parametrize(("status", "code", "word"), [(204, 0, "delivered"), (403, 1, "403")])
 def test_a_test_message_says_what_came_of_it(
     installation: Installation, inbox: Inbox, status: int, code: int, word: str
