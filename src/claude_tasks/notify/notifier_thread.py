@@ -55,11 +55,18 @@ class NotifierThread:
             self._close()
 
     def _try_step(self) -> None:
+        """A step that ends nothing: whatever a message is made of, ticks go on without it."""
         try:
             self._notifier.step()
         except StorageError as error:
-            if not self._blind:  # once a second would fill the log
-                log.warning("messages have to wait: %s", error)
-            self._blind = True
+            self._complain("messages have to wait: %s", error)
+        except Exception as error:  # noqa: BLE001 (see above)
+            self._complain("messages have to wait, for the notifier failed: %r", error)
         else:
             self._blind = False
+
+    def _complain(self, text: str, error: Exception) -> None:
+        if not self._blind:  # once a second would fill the log
+            known = isinstance(error, StorageError)
+            log.error(text, error, exc_info=None if known else error)
+        self._blind = True

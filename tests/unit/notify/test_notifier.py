@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.domain.notification import Addresses, DeliveryState
+from claude_tasks.domain.notification import Addresses, DeliveryState, NewDelivery
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter
 from claude_tasks.notify.delivery import Delivery
@@ -17,6 +19,8 @@ from claude_tasks.scheduling.ticker import Ticker
 from support.builders import MINUTELY, add_task, completed, lead
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from claude_tasks.domain.ports import Store
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
@@ -246,6 +250,21 @@ def test_whoever_dies_in_an_attempt_is_followed_only_after_a_while(
     successor.step()
     assert len(world.inbox.got) == 1
     assert world.store.deliveries_of(run.id)[0].attempts == 2
+
+
+def test_what_another_version_wrote_stops_no_other_message(world: World, tmp_path: Path) -> None:
+    odd = world.ended(world.task(), State.FAILED, Reason.EXIT)
+    strange = world.ended(world.task(notify_on="change"), State.FAILED, Reason.EXIT)
+    with closing(sqlite3.connect(tmp_path / "tasks.db")) as other, other:
+        other.execute("UPDATE tasks SET notify_on = 'sometimes' WHERE id = ?", (strange.task_id,))
+    at = world.clock.now()
+    pigeon = NewDelivery(odd.task_id, odd.id, None, "pigeon", "nest", "failed")
+    world.store.add_deliveries([pigeon], at=at)
+    world.notifier().step()
+    assert len(world.inbox.got) == 2
+    [record] = [r for r in world.store.deliveries_of(odd.id) if r.channel == "pigeon"]
+    assert record.state is DeliveryState.FAILED
+    assert "pigeon" in (record.error or "")
 
 
 def test_every_channel_of_task_and_settings_is_told(world: World) -> None:

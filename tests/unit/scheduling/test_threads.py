@@ -11,6 +11,7 @@ import pytest
 
 from claude_tasks.cli import main as program
 from claude_tasks.domain.node import Role
+from claude_tasks.notify.notifier import Notifier
 from claude_tasks.scheduling.engine import Engine
 from claude_tasks.scheduling.leadership import LeaseKeeper
 from claude_tasks.wiring import build_node
@@ -63,6 +64,27 @@ def test_a_bug_in_a_thread_is_kept_for_the_main_thread(
     assert "a bug" in str(node.failure)
     assert "failed" in caplog.text
     node.stop()
+
+
+def test_a_bug_in_the_notifier_ends_nothing_and_is_logged_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps: list[int] = []
+
+    def fails(*_: Any) -> None:
+        steps.append(1)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Notifier, "step", fails)
+    node = build_node(settings, role=Role.DAEMON, schedules=True)
+    node.start()
+    wait_until(lambda: len(steps) == 2, what="it goes on")
+    assert node.failure is None
+    assert node.term is not None
+    node.stop()
+    assert [record.getMessage() for record in caplog.records if "bug" in record.getMessage()] == [
+        "messages have to wait, for the notifier failed: RuntimeError('a bug')"
+    ]
 
 
 def test_a_run_in_the_foreground_whose_node_failed_ends_with_an_error(
