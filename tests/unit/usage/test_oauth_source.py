@@ -190,6 +190,22 @@ def test_an_endpoint_that_trickles_is_given_up(
     assert caught.value.code == "usage_timeout" or answer == OK
 
 
+def test_a_proxy_that_trickles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in(tmp_path)
+    proxy = RawEndpoint(b"HTTP/1.1 200 OK\r\nx: ", drip=b"y")
+    monkeypatch.setenv("https_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", "")
+    source = OAuthSource("https://usage.invalid/", {"HOME": str(tmp_path)}, seconds=0.4)
+    began = time.monotonic()
+    with pytest.raises(UsageUnavailableError) as caught:
+        source.ask(at=now())
+    assert time.monotonic() - began < 5
+    assert caught.value.code == "usage_timeout"
+    assert proxy.asked[0].startswith(b"CONNECT usage.invalid:443")
+    assert b"sk-test" not in proxy.asked[0]
+    proxy.close()
+
+
 @pytest.mark.parametrize(
     "url",
     [
