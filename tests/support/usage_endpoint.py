@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,6 +71,42 @@ class UsageEndpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class RawEndpoint:
+    """Answers every request with these bytes, whatever they are, then ``drip`` until the end."""
+
+    def __init__(self, answer: bytes, *, drip: bytes = b"") -> None:
+        self.answer = answer
+        self.drip = drip
+        self.asked: list[bytes] = []
+        self._over = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api/oauth/usage"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            connection, _ = self._socket.accept()
+            with connection:
+                self.asked.append(connection.recv(65_536))
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        try:
+            connection.sendall(self.answer)
+            while self.drip and not self._over.wait(0.02):
+                connection.sendall(self.drip)
+        except OSError:
+            return  # whoever asked gave up
+
+    def close(self) -> None:
+        self._over.set()
+        with socket.create_connection(self._socket.getsockname()):
+            pass  # so that it does not wait for one
+        self._thread.join()
+        self._socket.close()
 
 
 def log_in(home: Path, *, token: str = "sk-test-0123456789", expires_in: float = 3600) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
 
 from claude_tasks import __version__
-from claude_tasks.domain.instant import SECOND_MS, from_datetime
 from claude_tasks.notify import discord, slack, webhook
 from claude_tasks.notify.apprise_channel import send_apprise
 from claude_tasks.notify.delivery import Delivery, masked
 from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.text import clean, cut
-from claude_tasks.notify.transport import Answer, NoAnswerError, UnusableAddressError, request
+from claude_tasks.transport import (
+    Answer,
+    NoAnswerError,
+    UnusableAddressError,
+    request,
+    wait_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,21 +159,8 @@ def _retry_after(answer: Answer, at: int) -> float | None:
 
 
 def _seconds(value: object, at: int) -> float | None:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return None
-    try:
-        wait = float(value)
-    except (ValueError, OverflowError):
-        wait = _until(str(value), at)
-    return max(0.0, min(wait, LONGEST_RETRY_AFTER)) if math.isfinite(wait) else None
-
-
-def _until(date: str, at: int) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-    except (ValueError, OverflowError):
-        return math.nan
-    return (from_datetime(moment) - at) / SECOND_MS if moment.tzinfo else math.nan
+    wait = wait_of(value, at=at)
+    return None if wait is None else min(wait, LONGEST_RETRY_AFTER)
 
 
 def _document(body: bytes) -> dict[str, object]:

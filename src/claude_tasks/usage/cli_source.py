@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
 from claude_tasks.usage.windows import reading_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from claude_tasks.domain.usage import Reading
 
 NAME = "cli"
-SECONDS = 10.0
 _LARGEST = 1 << 20
 _BLOCK = 1 << 16
 _REQUEST_ID = "usage"
@@ -49,6 +50,10 @@ class CliSource:
         self._environment = environment
         self._folder = folder
         self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cancelled = False
+        self._lock = threading.Lock()
+        """Held while a process begins or ends: no other may get a signal that was for it."""
 
     def ask(self, *, at: int) -> Reading:
         """What it says. Errors: `UsageUnavailableError`."""
@@ -65,57 +70,91 @@ class CliSource:
             )
         return reading_of(answer["rate_limits"], source=NAME, at=at)
 
+    def cancel(self) -> None:
+        """End the process that is being asked, and start none any more. From any thread."""
+        with self._lock:
+            self._cancelled = True
+            if self._process is not None:
+                _kill(self._process)
+
     def _response(self) -> dict[str, Any]:
         process = self._start()
         try:
             return _response_in(self._first_answer(process))
         finally:
-            # Its session is its own: whatever it started goes with it.
-            _end(process)
+            self._end(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                [self._find_agent(), *_FLAGS],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=self._folder,
-                env=dict(self._environment),
-                start_new_session=True,
-            )
-        except (SpawnError, OSError) as error:
-            raise UsageUnavailableError(
-                f"the agent could not be asked: {error}", code="usage_no_agent"
-            ) from error
+        with self._lock:
+            if self._cancelled:
+                raise UsageUnavailableError("nobody is asked any more", code="usage_cancelled")
+            try:
+                self._process = self._spawn()
+            except (SpawnError, OSError, ValueError) as error:
+                raise UsageUnavailableError(
+                    f"the agent could not be asked: {error}",
+                    hint=getattr(error, "hint", None),
+                    code="usage_no_agent",
+                ) from error
+            return self._process
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [self._find_agent(), *_FLAGS],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            env=dict(self._environment),
+            start_new_session=True,
+        )
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._process = None
+            # Its session is its own: whatever it started goes with it.
+            _kill(process)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            process.wait()
 
     def _first_answer(self, process: subprocess.Popen[bytes]) -> bytes:
         """The line that answers. Errors: `UsageUnavailableError` when none comes in time."""
         assert process.stdin is not None
-        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(_REQUEST).encode() + b"\n")
             process.stdin.close()  # nothing more will be asked
         except BrokenPipeError:
             raise _silent() from None
-        deadline = time.monotonic() + self._seconds
         seen = b""
-        while len(seen) < _LARGEST:
-            ready, _, _ = select.select(
-                [process.stdout], [], [], max(0.0, deadline - time.monotonic())
-            )
-            if not ready:
-                raise UsageUnavailableError(
-                    f"the agent did not answer within {self._seconds:g} s", code="usage_timeout"
-                )
-            block = os.read(process.stdout.fileno(), _BLOCK)
-            if not block:
-                break
+        for block in self._blocks(process):
             *lines, seen = (seen + block).split(b"\n")
             for line in lines:
                 if b'"control_response"' in line:
                     return line
+            if len(seen) > _LARGEST:
+                break
         raise _silent()
+
+    def _blocks(self, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+        """What it says until it ends. Errors: `UsageUnavailableError` when its time is over."""
+        assert process.stdout is not None
+        deadline = time.monotonic() + self._seconds
+        # Not select: a node may have more open files than that can number.
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                if not selector.select(left):
+                    continue
+                block = os.read(process.stdout.fileno(), _BLOCK)
+                if not block:
+                    return
+                yield block
+        raise UsageUnavailableError(
+            f"the agent did not answer within {self._seconds:g} s", code="usage_timeout"
+        )
 
 
 def _silent() -> UsageUnavailableError:
@@ -128,7 +167,7 @@ def _response_in(line: bytes) -> dict[str, Any]:
     try:
         response = json.loads(line)["response"]
         answer = response["response"] if response["subtype"] == "success" else None
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise UsageUnavailableError(
@@ -137,12 +176,7 @@ def _response_in(line: bytes) -> dict[str, Any]:
     return answer
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Its whole session. Only while nobody has reaped it: a number is given to others later."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS says so of a zombie
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
-    process.wait()

@@ -1,17 +1,20 @@
 """The usage keeper: asks the sources when somebody wants to know, one process at a time.
 
 It works on a thread of its own, so that a source that hangs delays no tick: runs wait in the queue
-until it has an answer, or a reason why there is none.
+until it has an answer, or a reason why there is none. Whatever a source does, it is one or the
+other: no source ends a node.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from claude_tasks.domain.errors import StorageError, UsageUnavailableError
-from claude_tasks.domain.usage import Answer, Failure, judge
+from claude_tasks.domain.instant import SECOND_MS
+from claude_tasks.domain.usage import Answer, Failure, Reading, judge
+from claude_tasks.usage.backoff import failure_of, is_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,12 +27,23 @@ log = logging.getLogger(__name__)
 ASKING_SECONDS = 30.0
 """Longer than all sources together may take: after it whoever asks is taken for dead."""
 
+_GRID_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
-_FIRST_BACKOFF_MS = 30_000
-_LONGEST_BACKOFF_MS = 15 * 60_000
-_LOCAL_BACKOFF_MS = 1_000
-_LOCAL = frozenset({"no_credentials", "credentials_expired", "usage_no_agent"})
-"""What costs nobody anything to ask again: a login must count at once, without a restart."""
+_STOP_SECONDS = 1.0
+
+_SERIES_MS = 5 * SECOND_MS
+_PROCESS_EVERY = 10
+"""Where trouble on this machine is looked at every second, a process is started for every tenth
+look: an agent costs half a second of a processor, a look at the credentials costs nothing."""
+
+
+@runtime_checkable
+class ProcessSource(Protocol):
+    """A source that starts a process to ask: that costs something, and must be ended."""
+
+    def cancel(self) -> None:
+        """End it, and start none any more. From any thread. Repeatable."""
+        ...
 
 
 class UsageKeeper:
@@ -48,47 +62,111 @@ class UsageKeeper:
         self._sources = sources
         self._clock = clock
         self._node_id = node_id
+        self._cancelled = False
         self.notify: Callable[[], None] = lambda: None
         """Called when there is news."""
 
+    def cancel(self) -> None:
+        """Ask nobody any more, and let nobody be asked longer. From any thread. Repeatable."""
+        self._cancelled = True
+        for source in self._sources:
+            if isinstance(source, ProcessSource):
+                source.cancel()
+
     def step(self) -> bool:
         """Ask, unless the answer is known or somebody else asks; False while that one does."""
-        at = self._clock.now()
-        snapshot = self._store.read_usage()
-        if judge(snapshot, threshold=0, at=at).answer is not Answer.ASK:
-            self.notify()
-            return True
-        until = at + round(ASKING_SECONDS * 1000)
-        if not self._store.begin_asking(self._node_id, at=at, until=until):
-            return False
-        failures = snapshot.failure.repeated if snapshot.failure is not None else 0
-        self._ask(failures)
+        if not self._is_known():
+            at = self._clock.now()
+            until = _end_of_asking(at)
+            if not self._store.begin_asking(self._node_id, at=at, until=until):
+                return False
+            self._ask_once(until)
         self.notify()
         return True
 
-    def _ask(self, failures: int) -> None:
-        errors: list[UsageUnavailableError] = []
-        for source in self._sources:
-            try:
-                reading = source.ask(at=self._clock.now())
-            except UsageUnavailableError as error:
-                if error.code != "subscription":  # that is no trouble
-                    errors.append(error)
-                continue
-            self._store.record_reading(reading._replace(at=self._clock.now()))
-            return
-        failure = _failure(errors, failures, at=self._clock.now())
+    def _is_known(self) -> bool:
+        judgement = judge(self._store.read_usage(), threshold=0, at=self._clock.now())
+        return judgement.answer is not Answer.ASK
+
+    def _ask_once(self, until: int) -> None:
+        """Ask for all; what it came to is recorded, or others may ask at once."""
+        recorded = False
+        try:
+            # Somebody may have answered between our look and our turn.
+            recorded = not self._is_known() and self._ask()
+        finally:
+            if not recorded:
+                self._give_back(until)
+
+    def _ask(self) -> bool:
+        """Whether something was recorded: stopping is no news of usage."""
+        last = self._store.read_usage().failure
+        errors: list[tuple[str, UsageUnavailableError]] = []
+        for source in self._worth_asking(last):
+            answer = self._answer_of(source)
+            if isinstance(answer, Reading):
+                self._store.record_reading(answer)
+                return True
+            if self._cancelled:
+                return False
+            if answer.code != "subscription":  # that is no trouble
+                errors.append((source.name, answer))
+        failure = failure_of(errors, last, at=self._clock.now())
         log.info("usage is not known: %s", failure.message)  # what that stops is a warning
         self._store.record_failure(failure)
+        return True
+
+    def _worth_asking(self, last: Failure | None) -> Sequence[UsageSource]:
+        """All; in a series of looks at trouble on this machine most do without a process."""
+        if last is None or not is_local(last.code) or last.repeated % _PROCESS_EVERY == 0:
+            return self._sources
+        if not 0 <= self._clock.now() - last.at < _SERIES_MS:
+            return self._sources
+        cheap = [source for source in self._sources if not isinstance(source, ProcessSource)]
+        return cheap or self._sources
+
+    def _answer_of(self, source: UsageSource) -> Reading | UsageUnavailableError:
+        try:
+            return source.ask(at=self._clock.now())._replace(at=self._clock.now())
+        except UsageUnavailableError as error:
+            return error
+        except Exception as error:
+            log.exception("the usage source %s failed", source.name)
+            return UsageUnavailableError(
+                f"the usage source {source.name} failed: {type(error).__name__}",
+                hint="the log of the node tells more",
+                code="usage_error",
+            )
+
+    def _give_back(self, until: int) -> None:
+        """End our turn: whoever asks until now asks no more."""
+        at = self._clock.now()
+        if at >= until:  # it ended by itself, and may be another's
+            return
+        try:
+            self._store.begin_asking(self._node_id, at=at, until=at)
+        except StorageError as error:
+            log.info("others ask about usage only in %d ms: %s", until - at, error)
 
 
 def ask_now(keeper: UsageKeeper, *, sleep: Callable[[float], None]) -> None:
     """Wait until an answer is recorded, by this keeper or another's. Errors: `StorageError`."""
-    looks = round(ASKING_SECONDS / _LOOK_SECONDS)
+    looks = round((ASKING_SECONDS + _GRID_SECONDS) / _LOOK_SECONDS)
     for _ in range(looks):
         if keeper.step():
             return
         sleep(_LOOK_SECONDS)
+
+
+def _end_of_asking(at: int) -> int:
+    """When our turn ends, on a grid.
+
+    The store takes a turn that lasts longer than the one wanted for one of a clock that was set
+    back. Two that want theirs at nearly the same time, and are served the other way round, must not
+    look like that: on a grid both turns last equally long.
+    """
+    grid = round(_GRID_SECONDS * SECOND_MS)
+    return -(-(at + round(ASKING_SECONDS * SECOND_MS)) // grid) * grid
 
 
 class UsageThread:
@@ -99,7 +177,7 @@ class UsageThread:
         self._keeper = keeper
         self._close = close
         self._wanted = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self.failure: BaseException | None = None
         """What ended the thread, when it was not `stop`."""
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
@@ -117,18 +195,22 @@ class UsageThread:
         self._wanted.set()
 
     def stop(self) -> None:
-        """End. A source that hangs is left behind: it ends with the process. Repeatable."""
-        self._stopping = True
+        """End, and end the process that is being asked. Repeatable.
+
+        A request that hangs is left behind: it ends with this process.
+        """
+        self._stopping.set()
         self._wanted.set()
+        self._keeper.cancel()
         if self._thread.is_alive():
-            self._thread.join(timeout=_LOOK_SECONDS)
+            self._thread.join(timeout=_STOP_SECONDS)
 
     def _run(self) -> None:
         try:
-            while self._wanted.wait() and not self._stopping:
+            while self._wanted.wait() and not self._stopping.is_set():
                 self._wanted.clear()
                 if not self._try_step():
-                    threading.Event().wait(_LOOK_SECONDS)
+                    self._stopping.wait(_LOOK_SECONDS)
                     self._wanted.set()
         except BaseException as error:
             log.critical("the usage keeper failed", exc_info=error)
@@ -142,19 +224,3 @@ class UsageThread:
         except StorageError as error:
             log.warning("usage could not be recorded: %s", error)
             return False
-
-
-def _failure(errors: Sequence[UsageUnavailableError], before: int, *, at: int) -> Failure:
-    """What all sources said; the last one's reason counts: whoever came before could not help."""
-    nobody = UsageUnavailableError("there is no source to ask", code="no_source")
-    told = errors[-1] if errors else nobody
-    text = "; ".join(dict.fromkeys(error.message for error in errors)) or told.message
-    return Failure(told.code, text, at, at + _backoff_ms(told, before), before + 1)
-
-
-def _backoff_ms(error: UsageUnavailableError, before: int) -> int:
-    if error.retry_after is not None:
-        return min(max(round(error.retry_after * 1000), _LOCAL_BACKOFF_MS), _LONGEST_BACKOFF_MS)
-    if error.code in _LOCAL:
-        return _LOCAL_BACKOFF_MS
-    return int(min(_FIRST_BACKOFF_MS * 2 ** min(before, 10), _LONGEST_BACKOFF_MS))

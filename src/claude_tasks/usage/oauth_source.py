@@ -1,14 +1,24 @@
-"""The OAuth usage endpoint: undocumented, and easily annoyed by polling."""
+"""The OAuth usage endpoint: undocumented, and easily annoyed by polling.
+
+The token goes to the address it is for, and nowhere else: no redirect is followed, and no error
+tells it, nor the address, which may hold a secret of its own.
+"""
 
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from claude_tasks import __version__
 from claude_tasks.domain.errors import UsageUnavailableError
+from claude_tasks.transport import (
+    NoAnswerError,
+    TooSlowError,
+    UnusableAddressError,
+    request,
+    wait_of,
+)
 from claude_tasks.usage.credentials import find_credentials
 from claude_tasks.usage.windows import reading_of
 
@@ -16,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from claude_tasks.domain.usage import Reading
+    from claude_tasks.transport import Answer
 
 NAME = "oauth"
-SECONDS = 10.0
-_LARGEST = 1 << 20
+LARGEST_ANSWER = 1 << 20
+"""Bytes. A longer answer is no list of windows."""
+
 _BETA = "oauth-2025-04-20"
 _STATUS = {
     401: ("usage_unauthorized", "the token was refused (401)", "run claude once: it renews it"),
@@ -41,60 +53,63 @@ class OAuthSource:
 
     def ask(self, *, at: int) -> Reading:
         """What it says. Errors: `UsageUnavailableError`."""
-        credentials = find_credentials(self._environment, at=at)
-        request = urllib.request.Request(  # noqa: S310 (the address is a setting of the owner)
-            self._url,
-            headers={
-                "Authorization": f"Bearer {credentials.token}",
-                "anthropic-beta": _BETA,
-                "Accept": "application/json",
-                "User-Agent": f"claude-tasks/{__version__}",
-            },
-        )
+        token = find_credentials(self._environment, at=at).token
+        answer = self._answer(token)
+        if answer.status != HTTPStatus.OK:
+            raise _of_status(answer, at)
+        if isinstance(answer.broken, TooSlowError):
+            raise self._too_slow()
+        if len(answer.body) == LARGEST_ANSWER:
+            raise _garbage("the answer of the usage endpoint is far too long")
+        if answer.broken is not None:
+            raise _garbage("the answer of the usage endpoint broke off")
+        return reading_of(_document(answer.body), source=NAME, at=at)
+
+    def _answer(self, token: str) -> Answer:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "anthropic-beta": _BETA,
+            "Accept": "application/json",
+            "User-Agent": f"claude-tasks/{__version__}",
+        }
+        # What the system said of a connection has no place in a log: it may hold the address.
         try:
-            with _opener.open(request, timeout=self._seconds) as answer:
-                return reading_of(json.loads(answer.read(_LARGEST)), source=NAME, at=at)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _of_status(error) from error
-        except TimeoutError as error:
-            raise _too_slow(self._seconds) from error
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, TimeoutError):
-                raise _too_slow(self._seconds) from error
-            raise UsageUnavailableError(
-                f"the usage endpoint cannot be reached: {error.reason}", code="usage_unreachable"
-            ) from error
-        except OSError as error:
+            return request(self._url, None, headers, seconds=self._seconds, largest=LARGEST_ANSWER)
+        except TooSlowError:
+            raise self._too_slow() from None
+        except NoAnswerError as error:
             raise UsageUnavailableError(
                 f"the usage endpoint cannot be reached: {error}", code="usage_unreachable"
-            ) from error
-        except ValueError as error:
+            ) from None
+        except UnusableAddressError as error:
             raise UsageUnavailableError(
-                "the usage endpoint answered with something else than JSON", code="usage_garbage"
-            ) from error
+                f"the address of the usage endpoint cannot be used: {error}",
+                hint="look at CLAUDE_TASKS_USAGE_URL, or usage_url in config.toml",
+                code="usage_address",
+            ) from None
+
+    def _too_slow(self) -> UsageUnavailableError:
+        return UsageUnavailableError(
+            f"the usage endpoint did not answer within {self._seconds:g} s", code="usage_timeout"
+        )
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A token goes to the address it is for, and nowhere else."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
+def _document(body: bytes) -> object:
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _garbage("the usage endpoint answered with something else than JSON") from None
+    return document
 
 
-def _of_status(error: urllib.error.HTTPError) -> UsageUnavailableError:
-    code, message, hint = _STATUS.get(
-        error.code, ("usage_http", f"the usage endpoint answered {error.code}", None)
-    )
-    after = (error.headers.get("retry-after") or "").strip()
-    seconds = float(after) if after.isdecimal() and len(after) < 7 else None  # noqa: PLR2004 (days)
-    return UsageUnavailableError(message, hint=hint, code=code, retry_after=seconds)
+def _of_status(answer: Answer, at: int) -> UsageUnavailableError:
+    redirects = HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
+    note = ": redirects are not followed" if redirects else ""
+    other = ("usage_http", f"the usage endpoint answered {answer.status}{note}", None)
+    code, message, hint = _STATUS.get(answer.status, other)
+    after = wait_of(answer.headers.get("retry-after"), at=at)
+    return UsageUnavailableError(message, hint=hint, code=code, retry_after=after)
 
 
-def _too_slow(seconds: float) -> UsageUnavailableError:
-    return UsageUnavailableError(
-        f"the usage endpoint did not answer within {seconds:g} s", code="usage_timeout"
-    )
+def _garbage(message: str) -> UsageUnavailableError:
+    return UsageUnavailableError(message, code="usage_garbage")

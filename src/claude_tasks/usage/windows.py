@@ -7,42 +7,87 @@ from datetime import datetime
 from typing import Any
 
 from claude_tasks.domain.errors import UsageUnavailableError
-from claude_tasks.domain.instant import from_datetime
+from claude_tasks.domain.instant import DAY_MS, SECOND_MS, from_datetime
 from claude_tasks.domain.usage import BUCKETS, Reading, Window
 
+RESET_WITHIN_MS = 366 * DAY_MS
+"""The longest window lasts a week. What names a reset further than a year from now means something
+else, and the ends of the calendar cannot be shown in every zone."""
+
 _MOST = 1_000_000.0
+_MOST_OTHERS = 32
+_LONGEST_NAME = 64
 
 
 def reading_of(answer: Any, *, source: str, at: int) -> Reading:
-    """The windows of an answer. Errors: `UsageUnavailableError` where it holds none that decides.
+    """The windows of an answer, which came ``at``.
 
-    Other keys come and go with versions of the service: only what has the shape of a window counts.
+    Of the two windows that decide, one that is absent or null is left out: a plan may not have it.
+    One that is there and cannot be read makes the answer garbage: it would count as unused. Other
+    keys come and go with versions of the service: only what has the shape of a window counts.
+    Errors: `UsageUnavailableError` where neither of the two is told, or one makes no sense.
     """
-    entries = answer.items() if isinstance(answer, dict) else ()
-    windows = [_window(name, entry) for name, entry in entries if isinstance(entry, dict)]
-    found = tuple(window for window in windows if window is not None)
-    if not any(window.name in BUCKETS for window in found):
-        raise UsageUnavailableError(
-            f"{source} answered without a usage window", code="usage_garbage"
-        )
-    return Reading(found, source, at)
+    entries = answer if isinstance(answer, dict) else {}
+    told = {name: entries[name] for name in BUCKETS if entries.get(name) is not None}
+    if not told:
+        raise _garbage(f"{source} answered without a usage window")
+    deciding = {name: _window(name, entry, at) for name, entry in told.items()}
+    windows = [window for window in deciding.values() if window is not None]
+    if len(windows) < len(deciding):
+        names = " and ".join(name for name, window in deciding.items() if window is None)
+        raise _garbage(f"{source} answered with a usage window that makes no sense: {names}")
+    return Reading((*windows, *_others(entries, at)), source, at)
 
 
-def _window(name: object, entry: dict[str, Any]) -> Window | None:
-    used = entry.get("utilization")
-    if isinstance(used, bool) or not isinstance(used, int | float) or not math.isfinite(used):
-        return None
-    return Window(str(name), min(max(float(used), 0.0), _MOST), instant_of(entry.get("resets_at")))
+def instant_of(value: Any, *, at: int) -> int | None:
+    """An ISO time, or seconds since the epoch; None for anything else, and for no time near now."""
+    moment = _moment(value)
+    near = moment is not None and at - RESET_WITHIN_MS <= moment <= at + RESET_WITHIN_MS
+    return moment if near else None
 
 
-def instant_of(value: Any) -> int | None:
-    """An ISO time, or seconds since the epoch; None for anything else."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**33:
-        return int(value * 1000)
-    if not isinstance(value, str):
-        return None
+def _moment(value: Any) -> int | None:
     try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return int(value * SECOND_MS)
         moment = datetime.fromisoformat(value)
         return from_datetime(moment) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):  # infinite, no date, no text
         return None
+
+
+def _others(entries: dict[Any, Any], at: int) -> list[Window]:
+    """They are only shown: a few, with names that every screen can show."""
+    named = [
+        (name, entry)
+        for name, entry in entries.items()
+        if name not in BUCKETS and _is_name(name) and isinstance(entry, dict)
+    ]
+    windows = (_window(name, entry, at) for name, entry in named[:_MOST_OTHERS])
+    return [window for window in windows if window is not None]
+
+
+def _is_name(name: str) -> bool:
+    return name.isascii() and name.isidentifier() and len(name) <= _LONGEST_NAME
+
+
+def _window(name: str, entry: Any, at: int) -> Window | None:
+    if not isinstance(entry, dict):
+        return None
+    used = _percent(entry.get("utilization"))
+    return None if used is None else Window(name, used, instant_of(entry.get("resets_at"), at=at))
+
+
+def _percent(value: Any) -> float | None:
+    """A number, or a text that is one; None for what no share can be."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        used = float(value)
+    except (ValueError, OverflowError):  # no number, or one of hundreds of digits
+        return None
+    return min(used, _MOST) if math.isfinite(used) and used >= 0 else None
+
+
+def _garbage(message: str) -> UsageUnavailableError:
+    return UsageUnavailableError(message, code="usage_garbage")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -79,6 +82,12 @@ def _has_ended(pid: int) -> bool:
         (answer(rate_limits_available=False, rate_limits=None), "no_credentials"),
         (answer(rate_limits_available=True, rate_limits=None), "usage_unreachable"),
         (answer(rate_limits_available=True, rate_limits={}), "usage_garbage"),
+        ("read -r line; yes", "usage_timeout"),  # it always has something to say
+        ("read -r line; yes | tr -d '\\n'", "usage_garbage"),
+        (
+            "read -r line; printf '%0200000d' 0 | tr 0 '['; echo '\"control_response\"'",
+            "usage_garbage",
+        ),
     ],
 )
 def test_every_failure_has_its_name(
@@ -96,3 +105,55 @@ def test_a_missing_agent_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageUnavailableError) as caught:
         CliSource(find, {}, folder=str(tmp_path), seconds=1).ask(at=0)
     assert caught.value.code == "usage_no_agent"
+
+
+def test_an_agent_that_cannot_be_started_is_said(tmp_path: Path) -> None:
+    source = CliSource(lambda: str(tmp_path / "none"), {}, folder=str(tmp_path), seconds=1)
+    with pytest.raises(UsageUnavailableError) as caught:
+        source.ask(at=0)
+    assert caught.value.code == "usage_no_agent"
+
+
+def test_an_agent_that_is_asked_ends_when_nobody_wants_to_know(
+    agent: Callable[[str], CliSource], tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    source = agent(f"sleep 61 & echo $$ $! > {pids}.new; mv {pids}.new {pids}; wait")
+    source._seconds = 60
+    caught: list[UsageUnavailableError] = []
+    thread = threading.Thread(target=lambda: caught.append(_error_of(source)))
+    thread.start()
+    wait_until(pids.exists, what="the agent runs")
+    source.cancel()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert caught
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: _has_ended(pid), what="the agent has ended")  # type: ignore[misc]
+    pids.unlink()
+    source.cancel()
+    assert _error_of(source).code == "usage_cancelled"
+    assert not pids.exists()  # none is started any more
+
+
+def _error_of(source: CliSource) -> UsageUnavailableError:
+    with pytest.raises(UsageUnavailableError) as caught:
+        source.ask(at=0)
+    return caught.value
+
+
+def test_a_node_with_many_open_files_can_ask(agent: Callable[[str], CliSource]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("this system allows no more open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    opened: list[int] = []
+    try:
+        while not opened or opened[-1] <= 1024:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+        told = answer(rate_limits_available=True, rate_limits=windows(42, 7))
+        assert agent(told).ask(at=0).window("five_hour").utilization == 42
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import base64
 import http.client
+import math
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from claude_tasks.domain.instant import SECOND_MS, from_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_ANSWER = 16_384
-
-
-class Answer(NamedTuple):
-    """What a server said; header names are in lower case, ``body`` is its beginning."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
+"""Bytes: more than any thanks for a message needs."""
 
 
 class UnusableAddressError(Exception):
@@ -39,19 +37,45 @@ class NoAnswerError(Exception):
     """No whole answer came. The message tells why, without the address."""
 
 
-def request(url: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float) -> Answer:
+class TooSlowError(NoAnswerError):
+    """No whole answer came in time."""
+
+
+class Answer(NamedTuple):
+    """What a server said; header names are in lower case, ``body`` is its beginning.
+
+    ``broken`` tells why the body may lack its end, None where it has it or was longer than wanted.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    broken: NoAnswerError | None = None
+
+
+def request(
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    seconds: float,
+    largest: int = LARGEST_ANSWER,
+) -> Answer:
     """POST ``body``, or GET where it is None; any status is an answer, a redirect too.
 
-    Proxies of the environment are used. Errors: `UnusableAddressError`, `NoAnswerError`.
+    ``seconds`` bound all of it; of the answer's body ``largest`` bytes are read. Proxies of the
+    environment are used. Errors: `UnusableAddressError`, `NoAnswerError`.
     """
     address, authorization = _address(url)
+    if authorization and "Authorization" in headers:
+        raise UnusableAddressError("the address names a user, but the request has its own key")
     deadline = _Deadline(seconds)
     try:
         asked = urllib.request.Request(  # noqa: S310 (_address lets http and https through only)
             address, data=body, headers={**headers, **authorization}
         )
         with deadline, _opener(deadline).open(asked, timeout=seconds) as answer:
-            return _read(answer)
+            return _read(answer, deadline, largest)
     except TimeoutError as error:
         raise _too_slow(seconds) from error
     except urllib.error.URLError as error:
@@ -66,11 +90,35 @@ def request(url: str, body: bytes | None, headers: Mapping[str, str], *, seconds
         raise NoAnswerError(f"no proper HTTP answer: {_reason(error)}") from error
 
 
+def wait_of(value: object, *, at: int) -> float | None:
+    """Seconds that ``retry-after`` asks to wait (RFC 9110, 10.2.3); None where it makes no sense.
+
+    Its value is a number of seconds, or a date.
+    """
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return None
+    try:
+        wait = float(value)
+    except (ValueError, OverflowError):
+        wait = _until(str(value), at)
+    return max(0.0, wait) if math.isfinite(wait) else None
+
+
+def _until(date: str, at: int) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return math.nan
+    return (from_datetime(moment) - at) / SECOND_MS if moment.tzinfo else math.nan
+
+
 class _Deadline:
     """Shuts a request's connections down when its time is over."""
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
+        self.seconds = seconds
+        self._ends = time.monotonic() + seconds
         self._sockets: list[socket.socket] = []
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
@@ -81,6 +129,24 @@ class _Deadline:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._timer.join()
+
+    def connect(self, address: tuple[str, int], *_: object) -> socket.socket:
+        """As `socket.create_connection`, where each of a host's addresses has all the time."""
+        trouble = OSError(f"no address for {address[0]}")
+        for family, kind, protocol, _name, where in socket.getaddrinfo(
+            *address, 0, socket.SOCK_STREAM
+        ):
+            connected = socket.socket(family, kind, protocol)
+            try:
+                connected.settimeout(max(0.001, self._ends - time.monotonic()))
+                connected.connect(where)
+            except OSError as error:
+                connected.close()
+                trouble = error
+            else:
+                self.watch(connected)
+                return connected
+        raise trouble
 
     def watch(self, connected: socket.socket) -> None:
         """A connection of this request."""
@@ -100,16 +166,18 @@ class _Connection(http.client.HTTPConnection):
     deadline: _Deadline
 
     def connect(self) -> None:
+        # The way http.client offers: a proxy that drips its answer is met before `connect` ends.
+        self._create_connection = self.deadline.connect
         super().connect()
-        self.deadline.watch(self.sock)
 
 
 class _SecureConnection(http.client.HTTPSConnection):
     deadline: _Deadline
 
     def connect(self) -> None:
+        self._create_connection = self.deadline.connect
         super().connect()
-        self.deadline.watch(self.sock)
+        self.deadline.watch(self.sock)  # TLS took the connection over
 
 
 class _Http(urllib.request.AbstractHTTPHandler):
@@ -162,15 +230,19 @@ def _address(url: str) -> tuple[str, dict[str, str]]:
     return address, {"Authorization": "Basic " + base64.b64encode(unquote(user).encode()).decode()}
 
 
-def _read(answer: http.client.HTTPResponse) -> Answer:
+def _read(answer: http.client.HTTPResponse, deadline: _Deadline, largest: int) -> Answer:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     try:
-        body = answer.read(LARGEST_ANSWER)
-    except (OSError, http.client.HTTPException, ValueError):
+        body, broken = answer.read(largest), None
+        if len(body) < largest and answer.length:
+            broken = NoAnswerError("the answer broke off")
+    except (OSError, http.client.HTTPException, ValueError) as error:
         # The status is what counts: a message that was taken must not be sent again because the
         # thanks for it got lost.
-        body = b""
-    return Answer(answer.status, headers, body)
+        body, broken = b"", NoAnswerError(f"the answer broke off: {_reason(error)}")
+    if deadline.passed and len(body) < largest:  # what is shut down looks like an end
+        broken = _too_slow(deadline.seconds)
+    return Answer(answer.status, headers, body, broken)
 
 
 def _reason(error: BaseException | str) -> str:
@@ -180,5 +252,5 @@ def _reason(error: BaseException | str) -> str:
     return type(error).__name__ if isinstance(error, BaseException) else "unknown"
 
 
-def _too_slow(seconds: float) -> NoAnswerError:
-    return NoAnswerError(f"no answer within {seconds:g} s")
+def _too_slow(seconds: float) -> TooSlowError:
+    return TooSlowError(f"no answer within {seconds:g} s")
