@@ -24,7 +24,8 @@ USABLE_MS = 15 * 60 * 1000
 """The last good reading serves this long when its sources fail."""
 
 FURTHEST_RESET_MS = 366 * 24 * 3600 * 1000
-"""No window is longer than a year: a reset further away is a mistake, and would wait for ever."""
+"""The longest window lasts a week. A reset further than a year from now means something else: runs
+would wait for it for ever, and the ends of the calendar cannot be shown in every zone."""
 
 _MOST = 100.0
 _FULL = 100.0
@@ -49,14 +50,19 @@ class Reading(NamedTuple):
     at: int
 
     def window(self, name: str) -> Window:
-        """A window by name; one that nobody mentioned is unused."""
+        """A window by name; one that nobody mentioned is shown as unused."""
         return next((w for w in self.windows if w.name == name), Window(name, 0.0, None))
+
+    @property
+    def deciding(self) -> list[Window]:
+        """Those of the windows told that decide: a plan may not have both."""
+        return [window for window in self.windows if window.name in BUCKETS]
 
 
 class Failure(NamedTuple):
     """Why nobody answered. ``code`` is stable; ``retry_at`` is when it may be tried again.
 
-    ``repeated`` counts the failures in a row, this one included.
+    ``repeated`` counts the failures of its kind in a row, this one included.
     """
 
     code: str
@@ -151,8 +157,7 @@ def _blocking(reading: Reading, *, threshold: float, at: int) -> Window | None:
     """Of the windows at or over the threshold the one that lasts longest. A reset one is unused."""
     over = [
         window
-        for name in BUCKETS
-        if (window := reading.window(name)).utilization >= threshold
-        and (window.resets_at is None or window.resets_at > at)
+        for window in reading.deciding
+        if window.utilization >= threshold and (window.resets_at is None or window.resets_at > at)
     ]
     return max(over, key=lambda window: window.resets_at or 0, default=None)

@@ -19,6 +19,10 @@ class UsageStore(Protocol):
         """Ask for all processes; False while another does, whose time is not up."""
         ...
 
+    def end_asking(self, node_id: str) -> None:
+        """Ask no more, without an answer: others may at once."""
+        ...
+
     def record_reading(self, reading: Reading) -> None:
         """Keep an answer. It ends a series of failures."""
         ...

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.instant import human_duration
-from claude_tasks.domain.usage import BUCKETS, Judgement, Window
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.usage import Reading
+    from claude_tasks.domain.usage import Judgement, Reading, Window
 
 _NAMES = {"five_hour": "5-hour", "seven_day": "7-day"}
 _MINUTE_MS = 60_000
@@ -24,7 +23,7 @@ def over_text(judgement: Judgement, *, threshold: float, at: int) -> str:
     reading, blocking = judgement.reading, judgement.blocking
     assert reading is not None
     assert blocking is not None
-    windows = ", ".join(window_text(reading.window(name), at=at) for name in BUCKETS)
+    windows = ", ".join(window_text(window, at=at) for window in reading.deciding)
     return (
         f"usage: the {window_name(blocking.name)} window is at the threshold of {threshold:g} %"
         f" ({windows}{_age(reading, at)})"

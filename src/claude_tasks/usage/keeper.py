@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 ASKING_SECONDS = 30.0
 """Longer than all sources together may take: after it whoever asks is taken for dead."""
 
-_GRID_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _STOP_SECONDS = 1.0
 
@@ -77,10 +76,10 @@ class UsageKeeper:
         """Ask, unless the answer is known or somebody else asks; False while that one does."""
         if not self._is_known():
             at = self._clock.now()
-            until = _end_of_asking(at)
+            until = at + round(ASKING_SECONDS * SECOND_MS)
             if not self._store.begin_asking(self._node_id, at=at, until=until):
                 return False
-            self._ask_once(until)
+            self._ask_once()
         self.notify()
         return True
 
@@ -88,7 +87,7 @@ class UsageKeeper:
         judgement = judge(self._store.read_usage(), threshold=0, at=self._clock.now())
         return judgement.answer is not Answer.ASK
 
-    def _ask_once(self, until: int) -> None:
+    def _ask_once(self) -> None:
         """Ask for all; what it came to is recorded, or others may ask at once."""
         recorded = False
         try:
@@ -96,7 +95,7 @@ class UsageKeeper:
             recorded = not self._is_known() and self._ask()
         finally:
             if not recorded:
-                self._give_back(until)
+                self._give_back()
 
     def _ask(self) -> bool:
         """Whether something was recorded: stopping is no news of usage."""
@@ -138,35 +137,20 @@ class UsageKeeper:
                 code="usage_error",
             )
 
-    def _give_back(self, until: int) -> None:
-        """End our turn: whoever asks until now asks no more."""
-        at = self._clock.now()
-        if at >= until:  # it ended by itself, and may be another's
-            return
+    def _give_back(self) -> None:
         try:
-            self._store.begin_asking(self._node_id, at=at, until=at)
+            self._store.end_asking(self._node_id)
         except StorageError as error:
-            log.info("others ask about usage only in %d ms: %s", until - at, error)
+            log.info("others ask about usage only in %g s: %s", ASKING_SECONDS, error)
 
 
 def ask_now(keeper: UsageKeeper, *, sleep: Callable[[float], None]) -> None:
     """Wait until an answer is recorded, by this keeper or another's. Errors: `StorageError`."""
-    looks = round((ASKING_SECONDS + _GRID_SECONDS) / _LOOK_SECONDS)
+    looks = round(ASKING_SECONDS / _LOOK_SECONDS) + 1
     for _ in range(looks):
         if keeper.step():
             return
         sleep(_LOOK_SECONDS)
-
-
-def _end_of_asking(at: int) -> int:
-    """When our turn ends, on a grid.
-
-    The store takes a turn that lasts longer than the one wanted for one of a clock that was set
-    back. Two that want theirs at nearly the same time, and are served the other way round, must not
-    look like that: on a grid both turns last equally long.
-    """
-    grid = round(_GRID_SECONDS * SECOND_MS)
-    return -(-(at + round(ASKING_SECONDS * SECOND_MS)) // grid) * grid
 
 
 class UsageThread:

@@ -7,12 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from claude_tasks.domain.errors import UsageUnavailableError
-from claude_tasks.domain.instant import DAY_MS, SECOND_MS, from_datetime
-from claude_tasks.domain.usage import BUCKETS, Reading, Window
-
-RESET_WITHIN_MS = 366 * DAY_MS
-"""The longest window lasts a week. What names a reset further than a year from now means something
-else, and the ends of the calendar cannot be shown in every zone."""
+from claude_tasks.domain.instant import SECOND_MS, from_datetime
+from claude_tasks.domain.usage import BUCKETS, FURTHEST_RESET_MS, Reading, Window
 
 _MOST = 1_000_000.0
 _MOST_OTHERS = 32
@@ -42,7 +38,7 @@ def reading_of(answer: Any, *, source: str, at: int) -> Reading:
 def instant_of(value: Any, *, at: int) -> int | None:
     """An ISO time, or seconds since the epoch; None for anything else, and for no time near now."""
     moment = _moment(value)
-    near = moment is not None and at - RESET_WITHIN_MS <= moment <= at + RESET_WITHIN_MS
+    near = moment is not None and at - FURTHEST_RESET_MS <= moment <= at + FURTHEST_RESET_MS
     return moment if near else None
 
 

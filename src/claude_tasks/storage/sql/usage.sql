@@ -4,9 +4,15 @@ SELECT windows, source, read_at, failure_code, failure, failed_at, retry_at, fai
 FROM usage_snapshot WHERE id = 1
 
 -- name: begin_asking
--- One asks for all; whoever did not come back in time is taken for dead.
+-- One asks for all; whoever did not come back in time is taken for dead. A turn that ends long after
+-- the one wanted was begun before the clock was set back; two clocks of one host differ by less.
 UPDATE usage_snapshot SET asking_node = :node_id, asking_until = :until
-WHERE id = 1 AND (asking_node IS NULL OR asking_until <= :at OR asking_until > :until)
+WHERE id = 1 AND (asking_node IS NULL OR asking_until <= :at OR asking_until > :until + 60000)
+
+-- name: end_asking
+-- Whoever asked asks no more, and learnt nothing.
+UPDATE usage_snapshot SET asking_node = NULL, asking_until = NULL
+WHERE id = 1 AND asking_node = :node_id
 
 -- name: record_reading
 -- A newer answer takes the place of an older one, and ends a series of failures.

@@ -30,6 +30,11 @@ class UsageTable(Tables):
         with self._connection.write():
             return self._connection.execute(load("usage")["begin_asking"], parameters).rowcount == 1
 
+    def end_asking(self, node_id: str) -> None:
+        """Ask no more, without an answer."""
+        with self._connection.write():
+            self._connection.execute(load("usage")["end_asking"], {"node_id": node_id})
+
     def record_reading(self, reading: Reading) -> None:
         """An answer."""
         self._write(
