@@ -47,6 +47,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (2, "usage"),
         (3, "notifications"),
         (4, "delivery_ends"),
+        (5, "node_address"),
     ]
     connection.close()
 
