@@ -55,30 +55,31 @@ def _ask(path: str, environment: Mapping[str, str], seconds: float) -> tuple[str
     except OSError as error:
         return "", f"cannot be started: {error.strerror}"
     try:
-        output = _listen(process, seconds)
-        process.wait(timeout=seconds)
+        until = time.monotonic() + seconds
+        output = _listen(process, until)
+        if len(output) >= _MOST_BYTES:
+            return _first_line(output), f"said more than {_MOST_BYTES // 1024} KiB to --version"
+        process.wait(timeout=max(0, until - time.monotonic()))
     except subprocess.TimeoutExpired:
         return "", f"gave no version within {seconds:g} s"
     finally:
         _end(process)
     said = _first_line(output)
-    if len(output) >= _MOST_BYTES:
-        return said, f"said more than {_MOST_BYTES // 1024} KiB to --version"
     if process.returncode == 0:
         return said, None
     return said, f"failed with exit code {process.returncode}: {said or 'it said nothing'}"
 
 
-def _listen(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+def _listen(process: subprocess.Popen[bytes], until: float) -> bytes:
     """What it says until it closes its output, at most so much. Errors: `TimeoutExpired`."""
     assert process.stdout is not None  # it was asked for
-    descriptor, output, until = process.stdout.fileno(), b"", time.monotonic() + seconds
+    descriptor, output = process.stdout.fileno(), b""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     while len(output) < _MOST_BYTES:
         left = until - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
-            raise subprocess.TimeoutExpired(process.args, seconds)
+            raise subprocess.TimeoutExpired(process.args, left)
         chunk = os.read(descriptor, _MOST_BYTES - len(output))
         if not chunk:
             break

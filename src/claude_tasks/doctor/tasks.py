@@ -59,16 +59,17 @@ def _named(task: Task, found: Oddity | None) -> list[Oddity]:
 def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | None:
     """What would end each run of the task before it began."""
     task = fact.task
+    # First: no edit is taken of a task whose schedule makes no sense.
+    wrong = _schedule_problem(task, known)
+    if wrong is not None:
+        text, flag = wrong
+        return text, _edit(task, flag)
     if not fact.folder_exists:
         text = f"its working directory {fact.folder} does not exist"
         return text, _edit(task, "--dir <FOLDER>")
     if not fact.enterable:
         text = f"its working directory {fact.folder} cannot be entered by this user"
         return text, shell("chmod", "u+x", fact.folder)
-    wrong = _schedule_problem(task, known)
-    if wrong is not None:
-        text, flag = wrong
-        return text, _edit(task, flag)
     if machine.refuses_bypass and _bypasses(task):
         text = "the agent refuses to bypass permissions as root"
         return text, _edit(task, "--permission-mode acceptEdits")
