@@ -86,19 +86,18 @@ def check_disk_space(disks: tuple[DiskFacts, ...]) -> Finding:
 
 
 def _disk_space(disk: DiskFacts) -> Finding:
-    name, fix = "disk_space", shell("df", "-h", disk.path)
-    text = f"{_size(disk.free_bytes)} free at {disk.path}"
+    name, text = "disk_space", f"{_size(disk.free_bytes)} free at {disk.path}"
     entries = disk.free_entries
     if entries is not None and entries < FEW_ENTRIES:
         make = failed if entries < TOO_FEW_ENTRIES else warned
         text = f"room for {entries} more files only at {disk.path}: remove some there"
         return make(name, text, shell("df", "-i", disk.path))
-    if disk.free_bytes < TOO_LITTLE_BYTES:
-        text = f"{text}: less than {_size(TOO_LITTLE_BYTES)}, so make room there"
-        return failed(name, text, fix)
-    if disk.free_bytes < LITTLE_BYTES:
-        return warned(name, f"{text}: less than {_size(LITTLE_BYTES)}, so make room there", fix)
-    return passed(name, text)
+    if disk.free_bytes >= LITTLE_BYTES:
+        return passed(name, text)
+    too_little = disk.free_bytes < TOO_LITTLE_BYTES
+    make, limit = (failed, TOO_LITTLE_BYTES) if too_little else (warned, LITTLE_BYTES)
+    text = f"{text}: less than {_size(limit)}, so make room there"
+    return make(name, text, shell("df", "-h", disk.path))
 
 
 def check_permissions(permissions: PermissionFacts) -> Finding:

@@ -98,8 +98,11 @@ def _look(context: Context, names: tuple[str, ...]) -> Report:
         if not context.printer.as_json:
             _print(context, finding)
 
+    facts = doctor_facts(context.settings, context.environment)
+    if "claude_binary" not in names:  # the one that starts a process
+        return run_checks(facts, names, each=say)
     with _ended_in_order():
-        return run_checks(doctor_facts(context.settings, context.environment), names, each=say)
+        return run_checks(facts, names, each=say)
 
 
 @contextmanager

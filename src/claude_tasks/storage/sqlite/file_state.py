@@ -7,7 +7,10 @@ descriptor would drop this process's locks on them (POSIX). Nobody keeps locks o
 from __future__ import annotations
 
 import os
-import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 _HEADER_BYTES = 20
 _WAL_FORMAT = b"\x02\x02"
@@ -61,14 +64,18 @@ def is_log(path: str) -> bool:
     header = _beginning(path, _LOG_HEADER_BYTES)
     if len(header) < _LOG_HEADER_BYTES:
         return True  # as good as empty
-    (magic,) = struct.unpack_from(">I", header)
+    magic = int.from_bytes(header[:4], "big")
     if magic & ~_BIG_ENDIAN_SUMS != _LOG_MAGIC:
         return False
-    words = struct.unpack(">6I" if magic & _BIG_ENDIAN_SUMS else "<6I", header[:24])
-    return _checksum(words) == struct.unpack_from(">2I", header, 24)
+    summed = _words(header[:24], "big" if magic & _BIG_ENDIAN_SUMS else "little")
+    return list(_checksum(summed)) == _words(header[24:], "big")
 
 
-def _checksum(words: tuple[int, ...]) -> tuple[int, int]:
+def _words(data: bytes, order: Literal["big", "little"]) -> list[int]:
+    return [int.from_bytes(data[at : at + 4], order) for at in range(0, len(data), 4)]
+
+
+def _checksum(words: list[int]) -> tuple[int, int]:
     """SQLite's file format, 4.2."""
     first = second = 0
     for even, odd in zip(words[::2], words[1::2], strict=True):
