@@ -122,38 +122,28 @@ def test_a_damaged_table_is_rescued_into_a_file_beside_it(program: Program) -> N
     damaged = database.read_bytes()
     fix = finding(program, "database")["fix"]
     assert "sqlite3" in fix
-    script = database.with_name("tasks.db.sql")
-    if _recovers():
-        typed(program, fix)
+    real = shutil.which("sqlite3")
+    if real is None:
+        pytest.skip("no sqlite3 here")
+    stand_in = program.installation.folder / "path" / "sqlite3"
+    rescued = database.with_name("tasks.db.recovered")
+    for refused in ("*", "*' .recover'", "nothing"):
+        stand_in.write_text(
+            f'#!/bin/sh\ncase "$*" in {refused}) echo no such table >&2; exit 1;; esac\n'
+            f'exec {real} "$@"\n'
+        )
+        stand_in.chmod(0o755)
+        rescued.unlink(missing_ok=True)
+        typed(program, fix, code=1 if refused == "*" else 0)
+        assert rescued.exists() is (refused != "*"), "nothing empty that looks like a rescue"
         assert database.read_bytes() == damaged
-        database.rename(f"{database}.broken")
-        found = finding(program, "database")
-        assert found["verdict"] == "WARN"
-        assert "lies beside it" in found["detail"]
-        typed(program, found["fix"])
-        assert finding(program, "database")["verdict"] == "PASS"
-        assert [task["name"] for task in program.json("list")] == ["kept"]
-        assert script.exists()
-    empty = program.installation.folder / "bin"
-    empty.mkdir()
-    refuses = empty / "sqlite3"
-    refuses.write_text("#!/bin/sh\necho 'no such table: sqlite_dbpage' >&2\n")
-    refuses.chmod(0o755)
-    program.environment["PATH"] = f"{empty}:{program.environment['PATH']}"
-    for left in database.parent.glob("tasks.db.recovered*"):
-        left.unlink()
-    typed(program, fix, code=1)
-    assert not database.with_name("tasks.db.recovered").exists()
-
-
-def _recovers() -> bool:
-    """Whether this machine's sqlite3 has ``.recover``."""
-    if shutil.which("sqlite3") is None:
-        return False
-    done = subprocess.run(
-        ["sqlite3", ":memory:", ".recover"], capture_output=True, text=True, check=False
-    )
-    return done.returncode == 0 and "error" not in done.stdout + done.stderr
+    database.rename(f"{database}.broken")
+    found = finding(program, "database")
+    assert found["verdict"] == "WARN"
+    assert "lies beside it" in found["detail"]
+    typed(program, found["fix"])
+    assert finding(program, "database")["verdict"] == "PASS"
+    assert [task["name"] for task in program.json("list")["tasks"]] == ["kept"]
 
 
 def test_what_may_not_be_written_is_allowed(program: Program) -> None:
@@ -300,3 +290,38 @@ def test_a_closed_stream_is_no_traceback(program: Program, closed: str, tmp_path
     typed(program, call)
     assert not kept.exists() or kept.read_text() == ""
     assert os.path.getsize(program.installation.database) > 0
+
+
+def test_a_finding_is_printed_before_the_next_is_made(program: Program) -> None:
+    program.installation.operations.close()
+    with contextlib.closing(sqlite3.connect(program.installation.database)) as connection:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        process = program.open("doctor", "data_dir", "database")
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("PASS  data_dir")
+        assert process.poll() is None, "it waits for the lock"
+        connection.execute("ROLLBACK")
+        assert process.stdout.readline().startswith("WARN  database")
+
+
+def test_settings_that_make_no_sense_are_said_to_stop_every_check(program: Program) -> None:
+    config = program.installation.data / "config.toml"
+    config.write_text("host = \n")
+    done = program("doctor")
+    assert done.returncode == 2
+    assert f"no check could run: {config}" in done.stderr
+    assert "set the file aside" in done.stderr
+
+
+def test_a_file_in_the_folders_place_is_told_once(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    program.environment["CLAUDE_TASKS_DATA"] = str(file)
+    said = doctor(program, "data_dir", "database", "logs_dir", "tasks", code=1)
+    assert {name: it["verdict"] for name, it in said["findings"].items()} == {
+        "data_dir": "FAIL", "database": "WARN", "logs_dir": "WARN", "tasks": "WARN",
+    }  # fmt: skip
+    typed(program, said["findings"]["data_dir"]["fix"])
+    assert doctor(program, "data_dir", "database")["findings"]["data_dir"]["verdict"] == "PASS"

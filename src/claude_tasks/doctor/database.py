@@ -91,6 +91,8 @@ def _troubled(database: DatabaseFacts) -> Finding:
     assert trouble is not None  # that is what it is about
     if trouble.code == "storage_corrupt":
         return failed(_NAME, *_damaged(database, trouble.message))
+    if trouble.code == "storage_no_folder":
+        return warned(_NAME, trouble.text)
     if trouble.code == "storage_unfinished":
         text = f"{trouble.message}: any start does that; until then nothing more can be told"
         return warned(_NAME, text, "claude-tasks status")
@@ -122,12 +124,18 @@ def _put_aside(path: str) -> str:
 
 
 def _recover(path: str) -> str:
-    """Each step only after the one before; a sqlite3 that cannot recover leaves no empty file."""
+    """Each step only after the one before, and nothing empty is left to be taken for a rescue.
+
+    Not every sqlite3 has ``.recover``; ``.dump`` rescues less, and ends in a ROLLBACK.
+    """
     old, script, new = (shell(path + ending) for ending in ("", ".sql", ".recovered"))
+    holds_rows = f"grep -q '^INSERT' {script}"
     marks = shell(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA journal_mode = WAL;")
     return (
-        f"{{ sqlite3 {old} .recover && echo {marks}; }} > {script}"
-        f" && grep -q '^INSERT' {script} && sqlite3 -bail {new} < {script} && chmod 600 {new}"
+        f"{{ {{ sqlite3 {old} .recover > {script} && {holds_rows}; }}"
+        f" || sqlite3 {old} .dump | sed 's/^ROLLBACK.*/COMMIT;/' > {script}; }}"
+        f" && {holds_rows} && echo {marks} >> {script}"
+        f" && sqlite3 -bail {new} < {script} && chmod 600 {new}"
     )
 
 

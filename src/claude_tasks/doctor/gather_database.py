@@ -63,7 +63,9 @@ def database_facts(
     if not os.path.exists(path):
         hidden = _hidden(path)
         exists = hidden is not None
-        return DatabaseFacts(path, exists=exists, trouble=hidden, left_over=left_over)
+        return DatabaseFacts(
+            path, exists, trouble=hidden, left_over=left_over, unread="it cannot be read"
+        )
     if not os.access(path, os.R_OK):
         trouble = Trouble(f"{path} cannot be read by this user", code="storage_cannot_open")
         return _unreadable(path, trouble)
@@ -77,6 +79,9 @@ def database_facts(
 def _hidden(path: str) -> Trouble | None:
     """A folder that this user may not enter does not tell whether the file is there."""
     folder = os.path.dirname(path)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        text = f"not looked at: {folder} is no folder (see data_dir)"
+        return Trouble(text, code="storage_no_folder")
     if not os.path.isdir(folder) or os.access(folder, os.X_OK):
         return None
     return Trouble(f"{folder} cannot be entered by this user", code="storage_cannot_open")

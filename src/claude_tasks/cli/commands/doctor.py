@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from claude_tasks.cli.results import Result
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def configure(parser: Parser) -> None:
 def run(context: Context, arguments: Namespace) -> Result:
     """Look, and with ``--fix`` mend."""
     names = _checked(arguments.checks)
+    _require_settings(context)
     _refuse_to_ask_nobody(context, arguments)
     report = _look(context, names)
     outcomes: list[Outcome] = []
@@ -77,6 +78,15 @@ def _checked(asked: Sequence[str]) -> tuple[str, ...]:
             hint = f"{near} {known}" if near else known
             raise InvalidInputError(f"there is no check {name}", hint=hint, code="usage")
     return tuple(asked) or NAMES
+
+
+def _require_settings(context: Context) -> None:
+    """Every check goes by the settings. Errors: `ConfigurationError`, which says so."""
+    try:
+        _ = context.settings
+    except ConfigurationError as error:
+        hint = error.hint or "mend what is named there, or set the file aside, and look again"
+        raise ConfigurationError(f"no check could run: {error.message}", hint=hint) from error
 
 
 def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
