@@ -264,7 +264,7 @@ def test_the_agent_does_not_outlive_a_doctor_that_was_told_to_end(program: Progr
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=15)
     asked = int(started.read_text())
-    wait_until(lambda: not psutil.pid_exists(asked), what="the agent is ended too")
+    wait_until(lambda: not psutil.pid_exists(asked), what="the agent is ended too", seconds=15)
 
 
 def test_fix_goes_on_where_one_cannot_be_done(program: Program) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, cast
 
+import psutil
 import pytest
 
 from claude_tasks.data_folder import DataFolder
@@ -19,6 +20,7 @@ from claude_tasks.doctor.gathering import Sources, gather
 from claude_tasks.doctor.repairs import Repair, apply_repair
 from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
 from claude_tasks.domain.node import Role
+from claude_tasks.faces.doctor import doctor_facts
 from claude_tasks.faces.shared_report import SharedReport
 from claude_tasks.scheduling.lifetime import LifetimeLock, Sign, probe
 from claude_tasks.settings import load_settings
@@ -397,3 +399,22 @@ def test_a_report_is_shared_for_two_seconds() -> None:
     assert shared.get() == shared.get() == {"look": 1}
     clock[0] += 2.1
     assert shared.get() == {"look": 2}
+
+
+def test_a_process_is_the_node_that_began_with_it_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A number is given to others in time."""
+    taken: dict[str, Any] = {}
+    monkeypatch.setattr("claude_tasks.doctor.gathering.gather", lambda *given, **_: taken.update(
+        zip(("settings", "sources"), given, strict=True)
+    ))  # fmt: skip
+    doctor_facts(load_settings({"CLAUDE_TASKS_DATA": str(tmp_path)}), {})
+    is_process = taken["sources"].is_process
+    here, began = os.uname().nodename, int(psutil.Process().create_time() * 1000)
+    ours: dict[str, Any] = {"pid": os.getpid(), "host": here, "started_at": began + 500}
+    assert is_process(node(**ours))
+    assert not is_process(node(**{**ours, "host": "elsewhere"}))
+    assert not is_process(node(**{**ours, "started_at": began - 60_000})), "the number was reused"
+    assert not is_process(node(**{**ours, "started_at": began + 600_000})), "another container's"
+    assert not is_process(node(**{**ours, "pid": 2**30}))

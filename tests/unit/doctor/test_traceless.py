@@ -259,6 +259,17 @@ def test_root_takes_no_log_from_its_owner(path: Path) -> None:
     assert files(path.parent) == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_root_takes_no_rollback_journal_from_its_owner(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", CUT_SHORT, path], check=False)
+    os.chown(path, 65534, 65534)
+    before = files(path.parent)
+    with pytest.raises(StorageError) as refused:
+        inspect(str(path), names)
+    assert refused.value.code == "storage_unfinished"
+    assert files(path.parent) == before
+
+
 def test_an_index_that_lacks_a_row_is_damage(path: Path) -> None:
     """``quick_check`` calls that whole."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
