@@ -323,5 +323,6 @@ def test_a_file_in_the_folders_place_is_told_once(program: Program, tmp_path: Pa
     assert {name: it["verdict"] for name, it in said["findings"].items()} == {
         "data_dir": "FAIL", "database": "WARN", "logs_dir": "WARN", "tasks": "WARN",
     }  # fmt: skip
+    assert finding(program, "api_exposure")["fix"] is None
     typed(program, said["findings"]["data_dir"]["fix"])
     assert doctor(program, "data_dir", "database")["findings"]["data_dir"]["verdict"] == "PASS"

@@ -235,6 +235,8 @@ class _Gathering:
     def _token_fix(self, message: str) -> str | None:
         """What puts another in the place of the token that this message of `load_tokens` blames."""
         folder = self._settings.folder
+        if not os.path.isdir(folder.root):  # the check of the data folder says what helps
+            return None
         for setting, path, flag in (
             ("AUTH_TOKEN", folder.auth_token, ""),
             ("READ_TOKEN", folder.read_token, "--read-only "),
