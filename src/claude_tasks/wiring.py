@@ -49,11 +49,13 @@ def build_node(
     role: Role,
     schedules: bool,
     yields: bool = False,
+    api: tuple[str, bool] | None = None,
     clock: Clock | None = None,
 ) -> RunningNode:
     """A node of this process: with ``schedules`` it stands for the lease.
 
-    With ``yields`` it leaves a free lease to living daemons and servers.
+    With ``yields`` it leaves a free lease to living daemons and servers. ``api`` is the address
+    that it answers at, and whether it asks for no token there.
 
     The engine and the keeper work on connections of their own, each used by its thread alone.
     """
@@ -65,7 +67,7 @@ def build_node(
     from claude_tasks.scheduling.node import RunningNode  # noqa: PLC0415
 
     clock = clock or SystemClock()
-    node = new_node(settings, role, schedules=schedules, at=clock.now())
+    node = new_node(settings, role, schedules=schedules, at=clock.now(), api=api)
     standing = Standing(clock)
     store = open_data(settings, clock=clock)
     usage = None if settings.disable_usage_check else _build_usage(settings, node.id, clock)
@@ -107,7 +109,14 @@ def build_node(
     )
 
 
-def new_node(settings: Settings, role: Role, *, schedules: bool, at: int) -> Node:
+def new_node(
+    settings: Settings,
+    role: Role,
+    *,
+    schedules: bool,
+    at: int,
+    api: tuple[str, bool] | None = None,
+) -> Node:
     """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
     import socket  # noqa: PLC0415 (see `build_node`)
     import uuid  # noqa: PLC0415
@@ -123,6 +132,8 @@ def new_node(settings: Settings, role: Role, *, schedules: bool, at: int) -> Nod
         scheduler=schedules,
         started_at=at,
         max_concurrent_runs=settings.max_concurrent_runs,
+        listens=None if api is None else api[0],
+        open=api is not None and api[1],
     )
 
 

@@ -58,8 +58,12 @@ class Attendance:
         *,
         role: Role,
         line: Callable[..., str],
+        api: tuple[str, bool] | None = None,
     ) -> None:
-        """``arguments`` hold ``scheduler``, a `Mode`, and the log flags."""
+        """``arguments`` hold ``scheduler``, a `Mode`, and the log flags.
+
+        ``api`` is the address that the node answers at, and whether it asks for no token there.
+        """
         self._context = context
         self._mode: Mode = arguments.scheduler
         self._line = line
@@ -71,7 +75,7 @@ class Attendance:
         start_logging(context.printer.stderr, level=level, log_format=arguments.log_format)
         self._pipe = SignalPipe(_SIGNALS)
         try:
-            self.node: RunningNode = context.build_node(role, self._mode)
+            self.node: RunningNode = context.build_node(role, self._mode, api=api)
         except BaseException:
             self._let_go()
             raise

@@ -43,6 +43,8 @@ class Context:
         self.printer = printer
         self.stdin = stdin
         self._data = data
+        if data is not None and data.strip():
+            printer.data = os.path.abspath(os.path.expanduser(data))
         self._settings: Settings | None = None
         self._operations: Operations | None = None
         self._store: Store | None = None
@@ -127,12 +129,18 @@ class Context:
         """Work with these settings from now on."""
         self._settings = settings
 
-    def build_node(self, role: Role, mode: Mode) -> RunningNode:
-        """A node of this process, not started."""
+    def build_node(
+        self, role: Role, mode: Mode, *, api: tuple[str, bool] | None = None
+    ) -> RunningNode:
+        """A node of this process, not started; ``api`` is that of `wiring.build_node`."""
         from claude_tasks.wiring import build_node  # noqa: PLC0415 (threads and all)
 
         return build_node(
-            self.settings, role=role, schedules=mode.schedules, yields=mode.value == "auto"
+            self.settings,
+            role=role,
+            schedules=mode.schedules,
+            yields=mode.value == "auto",
+            api=api,
         )
 
     def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:

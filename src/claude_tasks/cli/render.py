@@ -44,6 +44,8 @@ class Printer:
         self.stderr = stderr
         self._program = program
         self._environment = environment
+        self.data: str | None = None
+        """The data folder, where it was given by flag: hints name it too."""
         self.width = _width(stdout, environment)
         """Columns of the terminal; None where there is none."""
         self._colour = _has_colour(stdout, environment)
@@ -86,7 +88,11 @@ class Printer:
 
     def typable(self, text: str) -> str:
         """A hint of ours whose commands can be typed as they stand, also where PATH lacks us."""
-        return typable(text, self._program, self._environment)
+        return typable(text, self._program, self._environment, data=self.data)
+
+    def for_this_data(self, text: str) -> str:
+        """A hint for a program to read: as it is, but for the data folder that it is about."""
+        return typable(text, PROGRAM, self._environment, data=self.data)
 
     def error(self, error: ClaudeTasksError) -> None:
         """Why the command failed, and what helps."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from claude_tasks.cli.catalog import COMMANDS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,20 +14,34 @@ PROGRAM = "claude-tasks"
 _CALL = f"{PROGRAM} "
 
 
-def typable(text: str, program: str, environment: Mapping[str, str]) -> str:
+def typable(
+    text: str, program: str, environment: Mapping[str, str], *, data: str | None = None
+) -> str:
     """``text`` with its commands called the way this program was started.
 
-    PATH is looked at only where there is a command to type: most lines have none.
+    ``data`` is the folder that was given by flag: without it they would act on another one. PATH
+    is looked at only where there is a command to type: most lines have none.
     """
-    if program == PROGRAM or _CALL not in text or _is_on_path(environment):
+    if _CALL not in text:
+        return text
+    if program != PROGRAM and _is_on_path(environment):
+        program = PROGRAM
+    call = f"{program} " if data is None else f"{program} --data {quoted(data)} "
+    if call == _CALL:
         return text
     words = text.split(_CALL)
-    # A name within another word (claude-tasks-demo, ./claude-tasks) is no command of a hint.
+    # A name within another word (claude-tasks-demo, ./claude-tasks) is no command of a hint, and
+    # neither is one in prose (every claude-tasks process).
     joined = words[0]
     for word in words[1:]:
-        called = not joined or joined[-1] in " `'(:"
-        joined += (f"{program} " if called else _CALL) + word
+        called = (not joined or joined[-1] in " `'(:") and _begins_with_command(word)
+        joined += (call if called else _CALL) + word
     return joined
+
+
+def _begins_with_command(text: str) -> bool:
+    first = text.split(maxsplit=1)[:1]
+    return bool(first) and (text[0] == "-" or first[0].rstrip("`'),.:;") in COMMANDS)
 
 
 def program_name(argv: Sequence[str], executable: str) -> str:

@@ -15,8 +15,9 @@ OLDEST_AGENT = (2, 0)
 """Older ones lack flags and events that runs depend on."""
 
 _INSTALL = "npm install -g @anthropic-ai/claude-code"
-_NAME_ONE = "export CLAUDE_TASKS_CLAUDE_BIN=/path/to/claude"
+_SETTING = "export CLAUDE_TASKS_CLAUDE_BIN="
 _MINUTE_MS = 60_000
+_NAMES = ("claude", "code", "version")
 
 
 def check_claude_binary(agent: AgentFacts) -> Finding:
@@ -24,10 +25,12 @@ def check_claude_binary(agent: AgentFacts) -> Finding:
     name = "claude_binary"
     if agent.path is None:
         why = "not found" if agent.missing is None else agent.missing.text
-        return failed(name, why, _NAME_ONE if agent.from_setting else _INSTALL)
+        if agent.from_setting and agent.elsewhere is not None:
+            return failed(name, why, _SETTING + shell(agent.elsewhere))
+        return failed(name, why, _INSTALL)
     if agent.does_not_run is not None:
         return failed(name, f"{agent.path} {agent.does_not_run}", shell(agent.path, "--version"))
-    version = next((word for word in agent.says.split() if _numbers(word)), None)
+    version = _version_in(agent.says)
     if version is None:
         said = agent.says or "nothing"
         return warned(name, f"{agent.path} runs, but says no version: {said!r}")
@@ -36,6 +39,19 @@ def check_claude_binary(agent: AgentFacts) -> Finding:
         text = f"{agent.path} is {version}: too old, {needed} or later is needed"
         return failed(name, text, shell(agent.path, "update"))
     return passed(name, f"{agent.path}, {version}")
+
+
+def _version_in(says: str) -> str | None:
+    """``2.1.330 (Claude Code)``, ``claude v2.1``: a number with at most Claude's name before it.
+
+    Elsewhere it may be anybody's: what complains of ``node 18.0.1`` says no version.
+    """
+    for word in says.split():
+        if _numbers(word):
+            return word
+        if word.lower().strip("(),:") not in _NAMES:
+            return None
+    return None
 
 
 def _numbers(word: str) -> tuple[int, ...]:
@@ -55,7 +71,12 @@ def check_usage_credentials(credentials: CredentialFacts) -> Finding:
         return passed(name, f"not needed: billed by {credentials.billed_by}")
     if trouble is not None:
         expired = trouble.code == "credentials_expired"
-        return failed(name, trouble.text, "claude -p hello" if expired else "claude /login")
+        fix = "claude -p hello" if expired else "claude /login"
+        if credentials.unreadable is not None:
+            text = f"{credentials.unreadable} is there, and cannot be read by this user"
+            path = shell(credentials.unreadable)
+            return failed(name, text, f'sudo chown "$(id -u)" {path} && chmod 600 {path}')
+        return failed(name, trouble.text, fix)
     text = f"found: {credentials.source}"
     if credentials.expires_at is not None:
         left = max(_MINUTE_MS, credentials.expires_at - credentials.at)

@@ -46,7 +46,7 @@ CHECKS: tuple[Check, ...] = (
         "usage_credentials", "present and not expired, or not needed",
         lambda facts: check_usage_credentials(facts.credentials),
     ),
-    Check("data_dir", "there and writable", lambda facts: check_data_dir(facts.data)),
+    Check("data_dir", "there and writable", lambda facts: check_data_dir(facts.data, facts.inner)),
     Check(
         "database", "opens, writable, whole, schema, WAL, local disk",
         lambda facts: check_database(facts.database),
@@ -115,6 +115,7 @@ def run_checks(
 
 
 def _evaluate(check: Check, facts: Facts) -> Finding:
+    """One finding, whatever happens: a report that ends halfway helps nobody."""
     try:
         return check.evaluate(facts)
     except ClaudeTasksError as error:
@@ -122,3 +123,5 @@ def _evaluate(check: Check, facts: Facts) -> Finding:
         return failed(check.id, f"could not be checked: {text}")
     except OSError as error:
         return failed(check.id, f"could not be checked: {error}")
+    except Exception as error:  # noqa: BLE001 (said in the finding, and the others go on)
+        return failed(check.id, f"could not be checked: {type(error).__name__}: {error}")

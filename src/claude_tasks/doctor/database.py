@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.doctor.finding import failed, passed, shell, some, warned
+from claude_tasks.doctor.finding import allow, failed, passed, shell, some, warned, why_barred
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import DatabaseFacts
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _NAME = "database"
 _MOVE = "export CLAUDE_TASKS_DATA=~/.claude-tasks"
+_APPLICATION_ID = 1668052065
+"""What marks a database as ours (0x636C7461); `.recover` of some versions drops it."""
+_OF_AN_INDEX = ("missing from index", "entries in index", "entry in index")
 
 
 def check_database(database: DatabaseFacts) -> Finding:
@@ -19,61 +22,124 @@ def check_database(database: DatabaseFacts) -> Finding:
     if database.network is not None:
         return failed(_NAME, database.network.text, _MOVE)
     if not database.exists:
-        return passed(_NAME, f"none yet: the first start makes {database.path}")
-    if database.trouble is not None:
-        return failed(_NAME, database.trouble.text, _fix_for(database))
-    if database.damage:
-        return failed(
-            _NAME, f"{database.path} is damaged: {some([*database.damage])}", _recover(database)
+        return _left_over(database) or passed(
+            _NAME, f"none yet: the first start makes {database.path}"
         )
-    return _check_schema(database) or _check_writing(database) or _in_order(database)
+    if database.trouble is not None:
+        return _troubled(database)
+    if database.damage:
+        return failed(_NAME, *_damaged(database, some([*database.damage])))
+    return (
+        _check_schema(database)
+        or _check_writing(database)
+        or _check_reading(database)
+        or _in_order(database)
+    )
+
+
+def _left_over(database: DatabaseFacts) -> Finding | None:
+    """Nobody is told that all is well while the tasks lie beside it, in a rescued file."""
+    if not database.left_over:
+        return None
+    old = database.left_over[0]
+    text = f"{database.path} holds nothing, and {old} lies beside it: move that into its place"
+    return warned(_NAME, text, f"mv {shell(old)} {shell(database.path)}")
 
 
 def _check_schema(database: DatabaseFacts) -> Finding | None:
     schema, newest = database.schema, database.newest_schema
     if schema > newest:
-        text = f"written by a newer claude-tasks (schema {schema}, this one knows {newest})"
+        text = f"written by a newer version (schema {schema}, this one knows {newest})"
         return failed(_NAME, text, "pip install --upgrade claude-tasks")
     if schema == 0:
-        return passed(_NAME, f"{database.path} is empty: the next start fills it")
+        return _left_over(database) or passed(
+            _NAME, f"{database.path} is empty: the next start fills it"
+        )
     return None
 
 
 def _check_writing(database: DatabaseFacts) -> Finding | None:
     """Judged by owner and mode: a write that is rolled back would leave a trace all the same."""
-    if not database.writable:
-        text = f"{database.path} cannot be written by this user"
-        owner = 'sudo chown "$(id -u)"'
-        return failed(_NAME, text, f"{owner} {shell(database.path)}")
+    if database.barred:
+        texts = [why_barred(barred) for barred in database.barred]
+        return failed(_NAME, some(texts), allow(database.barred[0]))
+    return None
+
+
+def _check_reading(database: DatabaseFacts) -> Finding | None:
+    if database.unseen is not None:
+        text = f"{database.unseen}: the newest changes were not looked at; any start reads them"
+        return warned(_NAME, text, "claude-tasks status")
     if database.schema < database.newest_schema:
         text = f"schema {database.schema}: the next start brings it to {database.newest_schema}"
         return warned(_NAME, text, "claude-tasks status")
-    if database.journal_mode not in (None, "wal"):
+    if database.journal_mode != "wal":
         text = f"journal mode is {database.journal_mode}, not WAL: readers and writers collide"
-        return warned(_NAME, text, shell("sqlite3", database.path, "PRAGMA journal_mode = WAL"))
-    if not database.complete:
-        text = "its write-ahead log could not be read along: the newest changes were not looked at"
-        return warned(_NAME, text, "claude-tasks status")
+        return warned(_NAME, text, _sql(database.path, "PRAGMA journal_mode = WAL"))
     return None
 
 
 def _in_order(database: DatabaseFacts) -> Finding:
-    mode = "" if database.journal_mode is None else f", {database.journal_mode.upper()}"
-    return passed(_NAME, f"{database.path}: whole, schema {database.schema}{mode}")
+    whole = "its pages are whole (too large to look at more)" if database.is_large else "whole"
+    mode = database.journal_mode.upper()
+    return passed(_NAME, f"{database.path}: {whole}, schema {database.schema}, {mode}")
 
 
-def _fix_for(database: DatabaseFacts) -> str:
-    code = "" if database.trouble is None else database.trouble.code
-    if code == "storage_corrupt":
-        return _recover(database)
-    if code == "storage_foreign":
-        return _MOVE
-    if code == "storage_busy":
-        return "claude-tasks status"
-    return shell("ls", "-l", database.path)
+def _troubled(database: DatabaseFacts) -> Finding:
+    """It could not be opened, or not be read."""
+    trouble, path = database.trouble, database.path
+    assert trouble is not None  # that is what it is about
+    if trouble.code == "storage_corrupt":
+        return failed(_NAME, *_damaged(database, trouble.message))
+    if trouble.code == "storage_no_folder":
+        return warned(_NAME, trouble.text)
+    if trouble.code == "storage_unfinished":
+        text = f"{trouble.message}: any start does that; until then nothing more can be told"
+        return warned(_NAME, text, "claude-tasks status")
+    if trouble.code == "storage_unknown":
+        text = f"{trouble.text}; put it aside, and a backup into its place"
+        return failed(_NAME, text, _put_aside(path))
+    fixes = {"storage_foreign": _MOVE, "storage_busy": "claude-tasks status"}
+    if trouble.code not in fixes and database.barred:
+        text = f"{trouble.message}: {why_barred(database.barred[0])}"
+        return failed(_NAME, text, allow(database.barred[0]))
+    return failed(_NAME, trouble.text, fixes.get(trouble.code, shell("ls", "-ld", path)))
 
 
-def _recover(database: DatabaseFacts) -> str:
-    """Into a new file: the damaged one stays as it is until somebody has looked at the result."""
-    old, new = shell(database.path), shell(f"{database.path}.recovered")
-    return f"sqlite3 {old} .recover | sqlite3 {new}"
+def _damaged(database: DatabaseFacts, what: str) -> tuple[str, str]:
+    """In words, and what rescues as much as can be: the damaged file stays as it is."""
+    path = database.path
+    if "not a SQLite database" in what or "not a database" in what:
+        text = f"{what}; put it aside, and a backup into its place"
+        return text, _put_aside(path)
+    if database.damage and all(any(w in it for w in _OF_AN_INDEX) for it in database.damage):
+        text = f"{path}: indexes are damaged, its tables are whole: {what}"
+        return f"{text}; stop every node, then make them anew", _sql(path, "REINDEX")
+    text = f"{path} is damaged: {what}; stop every node, rescue what can be read into a new file"
+    return f"{text}, look at it, put it into its place; or put a backup there", _recover(path)
+
+
+def _put_aside(path: str) -> str:
+    return f"mv -i {shell(path)} {shell(f'{path}.damaged')}"
+
+
+def _recover(path: str) -> str:
+    """Each step only after the one before, and nothing empty is left to be taken for a rescue.
+
+    Not every sqlite3 has ``.recover``; ``.dump`` rescues less, and ends in a ROLLBACK.
+    """
+    old, script, new = (shell(path + ending) for ending in ("", ".sql", ".recovered"))
+    holds_rows = f"grep -q '^INSERT' {script}"
+    marks = shell(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA journal_mode = WAL;")
+    return (
+        f"{{ {{ sqlite3 {old} .recover > {script} && {holds_rows}; }}"
+        f" || sqlite3 {old} .dump | sed 's/^ROLLBACK.*/COMMIT;/' > {script}; }}"
+        f" && {holds_rows} && echo {marks} >> {script}"
+        f" && sqlite3 -bail {new} < {script} && chmod 600 {new}"
+    )
+
+
+def _sql(path: str, statement: str) -> str:
+    """With Python's SQLite: there is no other on many machines."""
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(sys.argv[2])"
+    return shell("python3", "-c", code, path, statement)

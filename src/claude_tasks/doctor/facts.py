@@ -26,17 +26,24 @@ class Trouble(NamedTuple):
 
 
 class AgentFacts(NamedTuple):
-    """The agent's binary: where, or why not; what it says to ``--version``, or how it failed."""
+    """The agent's binary: where, or why not; what it says to ``--version``, or how it failed.
+
+    ``elsewhere`` is one that would be found without the setting that leads nowhere.
+    """
 
     path: str | None
     missing: Trouble | None = None
     from_setting: bool = False
+    elsewhere: str | None = None
     says: str = ""
     does_not_run: str | None = None
 
 
 class CredentialFacts(NamedTuple):
-    """What pays for the agent. ``expires_at`` is ms, None where nothing says so."""
+    """What pays for the agent. ``expires_at`` is ms, None where nothing says so.
+
+    ``unreadable`` is a file of credentials that is there and may not be read.
+    """
 
     at: int
     check_disabled: bool = False
@@ -44,32 +51,55 @@ class CredentialFacts(NamedTuple):
     source: str | None = None
     expires_at: int | None = None
     trouble: Trouble | None = None
+    unreadable: str | None = None
+
+
+class Barred(NamedTuple):
+    """What this user may not write, and why: whose it is, or how its file system is mounted."""
+
+    path: str
+    is_folder: bool
+    ours: bool
+    read_only_mount: bool = False
 
 
 class FolderFacts(NamedTuple):
-    """One folder. ``base`` is it, or its nearest ancestor that exists; ``writable`` is of that."""
+    """One folder. ``base`` is it, or its nearest ancestor that exists; ``barred`` is about that.
+
+    ``leads_nowhere`` is a link whose target is not there.
+    """
 
     path: str
     exists: bool
     is_folder: bool
     base: str
-    writable: bool
+    barred: Barred | None = None
+    leads_nowhere: bool = False
+    base_is_folder: bool = True
 
 
 class DiskFacts(NamedTuple):
-    """Room left for this user where the data is, or would be."""
+    """Room left for this user where something is, or would be.
+
+    ``free_entries`` counts the files that can still be made, None where there is no such limit.
+    """
 
     path: str
     free_bytes: int
+    free_entries: int | None = None
 
 
 class LooseEntry(NamedTuple):
-    """A file or folder of ours that others may look into. Modes are permission bits."""
+    """A file or folder of ours that others may look into. Modes are permission bits.
+
+    ``outside`` is where a link out of the data folder leads: shown, and not ours to change.
+    """
 
     path: str
     mode: int
     wanted: int
     holds_secrets: bool = False
+    outside: bool = False
 
 
 class PermissionFacts(NamedTuple):
@@ -83,18 +113,25 @@ class PermissionFacts(NamedTuple):
 
 
 class NodeFact(NamedTuple):
-    """A registered node, and what its lifetime lock says."""
+    """A registered node, and what its lifetime lock says: None where it cannot be looked at.
+
+    ``is_process`` is whether the process of that number, here, is the node: a number is given to
+    another process in time, and means another one in another container.
+    """
 
     node: Node
-    alive: bool
+    alive: bool | None
+    is_process: bool = False
 
 
 class RunningFact(NamedTuple):
-    """A run that reads as running, and whether the node that watches it lives."""
+    """A run that has not ended, and whether the node that it is with lives."""
 
     run_id: int
     task_name: str
     watched: bool
+    queued_for_ms: int | None = None
+    """How long it waits already; None once it runs."""
 
 
 class TaskFact(NamedTuple):
@@ -103,6 +140,7 @@ class TaskFact(NamedTuple):
     task: Task
     folder: str
     folder_exists: bool
+    enterable: bool = True
 
 
 class Contents(NamedTuple):
@@ -110,34 +148,45 @@ class Contents(NamedTuple):
 
     ``lost`` are (run, task's name) of the last day; ``failing`` are (task, name) whose last five
     runs all failed; ``given_up`` says why messages of the last day did not arrive, newest first.
+    ``lease`` is None where its row cannot be read. ``illegible`` says of each part (``lease``,
+    ``nodes``, ``tasks``, ``runs``, ``messages``) what of it could not be read.
     """
 
-    lease: Lease
+    lease: Lease | None
     nodes: tuple[NodeFact, ...] = ()
     tasks: tuple[TaskFact, ...] = ()
     running: tuple[RunningFact, ...] = ()
     lost: tuple[tuple[int, str], ...] = ()
     failing: tuple[tuple[int, str], ...] = ()
     given_up: tuple[str, ...] = ()
+    illegible: tuple[tuple[str, str], ...] = ()
+
+    def what_is_illegible(self, *parts: str) -> list[str]:
+        """What could not be read of these parts."""
+        return [text for part, text in self.illegible if part in parts]
 
 
 class DatabaseFacts(NamedTuple):
-    """The database, opened without a trace. ``journal_mode`` is None where it cannot be told.
+    """The database, opened without a trace.
 
-    ``complete`` is whether commits in the write-ahead log could be read as well. ``contents`` is
-    None where nothing could be read, and ``unread`` says why.
+    ``barred`` are it, its folder, its log and its index, as far as they cannot be written.
+    ``unseen`` says why commits in the write-ahead log could not be read along. ``is_large`` is
+    whether only its pages were looked at. ``contents`` is None where nothing could be read, and
+    ``unread`` says why. ``left_over`` are rescued or damaged databases beside it.
     """
 
     path: str
     exists: bool
-    writable: bool = True
+    barred: tuple[Barred, ...] = ()
     network: Trouble | None = None
     trouble: Trouble | None = None
     damage: tuple[str, ...] = ()
     schema: int = 0
     newest_schema: int = 0
-    journal_mode: str | None = "wal"
-    complete: bool = True
+    journal_mode: str = "wal"
+    unseen: str | None = None
+    is_large: bool = False
+    left_over: tuple[str, ...] = ()
     contents: Contents | None = None
     unread: str = "there is no database yet"
 
@@ -155,7 +204,9 @@ class ZoneFacts(NamedTuple):
 class ServiceFacts(NamedTuple):
     """What would start us with the machine. ``kind`` is systemd or launchd, None without any.
 
-    ``agent`` says why its search path does not lead to the agent.
+    ``agent`` says why its search path does not lead to the agent; ``agent_here`` is where this
+    shell finds it. ``unread`` is a file of variables that could not be read. ``lingers`` is
+    whether a user's own services start before that user logs in, None where that is not asked.
     """
 
     kind: str | None
@@ -164,6 +215,10 @@ class ServiceFacts(NamedTuple):
     by_system: bool = False
     agent_path: str | None = None
     agent: Trouble | None = None
+    agent_here: str | None = None
+    masked: bool = False
+    unread: str | None = None
+    lingers: bool | None = None
 
 
 class ChannelFacts(NamedTuple):
@@ -178,12 +233,18 @@ class ChannelFacts(NamedTuple):
 
 
 class ExposureFacts(NamedTuple):
-    """Where the API would listen, and what it would ask for. The tokens stay where they are."""
+    """Where the API would listen, and what it would ask for. The tokens stay where they are.
+
+    ``fix`` is the command that mends a token that cannot be used, None where none does. ``open_to``
+    are living nodes that listen beyond this machine and ask for no token.
+    """
 
     host: str
     loopback: bool
     has_token: bool
     trouble: Trouble | None = None
+    fix: str | None = None
+    open_to: tuple[Node, ...] = ()
 
 
 class MachineFacts(NamedTuple):
@@ -224,8 +285,13 @@ class Facts:
         return self._from.logs()
 
     @cached_property
-    def disk(self) -> DiskFacts:
-        """Room left."""
+    def inner(self) -> tuple[FolderFacts, ...]:
+        """The folders within the data folder without which no node starts."""
+        return self._from.inner()
+
+    @cached_property
+    def disk(self) -> tuple[DiskFacts, ...]:
+        """Room left: where the data is, and where the logs are, if that is elsewhere."""
         return self._from.disk()
 
     @cached_property
@@ -242,7 +308,8 @@ class Facts:
     def zone(self) -> ZoneFacts:
         """Clock and zone data, held against what the lease shows."""
         contents = self.database.contents
-        return self._from.zone(None if contents is None else contents.lease.renewed_at)
+        lease = None if contents is None else contents.lease
+        return self._from.zone(None if lease is None else lease.renewed_at)
 
     @cached_property
     def service(self) -> ServiceFacts:
@@ -257,5 +324,6 @@ class Facts:
 
     @cached_property
     def exposure(self) -> ExposureFacts:
-        """Where the API would listen."""
-        return self._from.exposure()
+        """Where the API would listen, and where it does."""
+        contents = self.database.contents
+        return self._from.exposure(() if contents is None else contents.nodes)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from claude_tasks.doctor.facts import Barred
 
 
 class Verdict(StrEnum):
@@ -75,7 +78,34 @@ def shell(*words: str) -> str:
     return shlex.join(words)
 
 
-def some(texts: list[str], *, most: int = 3) -> str:
-    """The first few of many, and how many more there are."""
+_LONGEST = 160
+"""Characters of one of several things that are named."""
+
+
+def some(texts: list[str], *, most: int = 3, at_least: bool = False) -> str:
+    """The first few of many, each cut to a readable length, and how many more there are."""
     more = len(texts) - most
-    return "; ".join(texts[:most]) + (f"; and {more} more" if more > 0 else "")
+    shown = (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts[:most])
+    bound = "at least " if at_least else ""
+    return "; ".join(shown) + (f"; and {bound}{more} more" if more > 0 else "")
+
+
+def allow(barred: Barred) -> str:
+    """The command that lets this user write there."""
+    path = shell(barred.path)
+    if barred.read_only_mount:
+        return f'sudo mount -o remount,rw "$(findmnt -nro TARGET -T {path})"'
+    change = f"chmod u+rw{'x' * barred.is_folder} {path}"
+    return change if barred.ours else f'sudo chown "$(id -u)" {path} && {change}'
+
+
+def why_barred(barred: Barred) -> str:
+    """In a sentence."""
+    if barred.read_only_mount:
+        return f"{barred.path} is on a file system that is mounted read-only"
+    return f"{barred.path} cannot be written by this user"
+
+
+def cannot_be_read(illegible: list[str]) -> str:
+    """About rows that this program did not write so."""
+    return f"cannot be read from the database: {some(illegible)}; mend it, or put a backup back"

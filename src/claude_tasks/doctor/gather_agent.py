@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.facts import AgentFacts, Trouble
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 VERSION_SECONDS = 10.0
 _QUIET = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 _SHOWN = 200
+_MOST_BYTES = 64 * 1024
+"""More than any version takes: an agent that never stops is ended there."""
 
 
 def agent_facts(
@@ -51,7 +55,11 @@ def _ask(path: str, environment: Mapping[str, str], seconds: float) -> tuple[str
     except OSError as error:
         return "", f"cannot be started: {error.strerror}"
     try:
-        output, _ = process.communicate(timeout=seconds)
+        until = time.monotonic() + seconds
+        output = _listen(process, until)
+        if len(output) >= _MOST_BYTES:
+            return _first_line(output), f"said more than {_MOST_BYTES // 1024} KiB to --version"
+        process.wait(timeout=max(0, until - time.monotonic()))
     except subprocess.TimeoutExpired:
         return "", f"gave no version within {seconds:g} s"
     finally:
@@ -60,6 +68,23 @@ def _ask(path: str, environment: Mapping[str, str], seconds: float) -> tuple[str
     if process.returncode == 0:
         return said, None
     return said, f"failed with exit code {process.returncode}: {said or 'it said nothing'}"
+
+
+def _listen(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """What it says until it closes its output, at most so much. Errors: `TimeoutExpired`."""
+    assert process.stdout is not None  # it was asked for
+    descriptor, output = process.stdout.fileno(), b""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while len(output) < _MOST_BYTES:
+        left = until - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            raise subprocess.TimeoutExpired(process.args, left)
+        chunk = os.read(descriptor, _MOST_BYTES - len(output))
+        if not chunk:
+            break
+        output += chunk
+    return output
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

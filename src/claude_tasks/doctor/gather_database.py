@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from claude_tasks.doctor.facts import (
     Contents,
@@ -13,6 +13,7 @@ from claude_tasks.doctor.facts import (
     TaskFact,
     Trouble,
 )
+from claude_tasks.doctor.gather_folders import barred
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.notification import DeliveryState
@@ -20,110 +21,210 @@ from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
+    from claude_tasks.doctor.facts import Barred
     from claude_tasks.doctor.ports import Inspect, Inspected
+    from claude_tasks.domain.lease import Lease
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.task import Task
+
+_Read = TypeVar("_Read")
 
 ALWAYS = 5
 """A task whose last so many runs all failed is failing always."""
 
-_MOST_RUNNING = 1000
+_MOST_RUNS = 1000
 _MOST_MESSAGES = 1000
+_SQLITE_OWN = ("-wal", "-shm")
+
+
+class NodeSigns(NamedTuple):
+    """What can be told of a node.
+
+    ``is_dead(registered, node_id)``, with the ids of all registered nodes, is None where it cannot
+    be told. ``is_process`` is whether the process of the node's number, here, is the node.
+    """
+
+    is_dead: Callable[[Collection[str], str], bool | None]
+    is_process: Callable[[Node], bool]
+    version: str
 
 
 def database_facts(
-    path: str,
-    inspect: Inspect,
-    is_dead: Callable[[Inspected, str], bool],
-    *,
-    at: int,
-    thorough: bool,
+    path: str, inspect: Inspect, signs: NodeSigns, *, at: int, thorough: bool
 ) -> DatabaseFacts:
     """The database at ``path``. What is wrong with it is a fact, never an error.
 
     Only a ``thorough`` look reads every page, which takes as long as the file is large.
     """
+    left_over = _left_over(path)
     if not os.path.exists(path):
         hidden = _hidden(path)
-        return DatabaseFacts(path, exists=hidden is not None, trouble=hidden)
+        exists = hidden is not None
+        return DatabaseFacts(
+            path, exists, trouble=hidden, left_over=left_over, unread="it cannot be read"
+        )
     if not os.access(path, os.R_OK):
         trouble = Trouble(f"{path} cannot be read by this user", code="storage_cannot_open")
         return _unreadable(path, trouble)
     try:
-        return inspect(path, lambda seen: _look(path, seen, is_dead, at, thorough))
+        facts = inspect(path, lambda seen: _look(path, seen, signs, at, thorough))
     except StorageError as error:
         return _unreadable(path, Trouble(error.message, error.hint, error.code))
+    return facts._replace(left_over=left_over)
 
 
 def _hidden(path: str) -> Trouble | None:
     """A folder that this user may not enter does not tell whether the file is there."""
     folder = os.path.dirname(path)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        text = f"not looked at: {folder} is no folder (see data_dir)"
+        return Trouble(text, code="storage_no_folder")
     if not os.path.isdir(folder) or os.access(folder, os.X_OK):
         return None
     return Trouble(f"{folder} cannot be entered by this user", code="storage_cannot_open")
 
 
+def _left_over(path: str) -> tuple[str, ...]:
+    """What was rescued, or put aside, beside the database."""
+    beside = (f"{path}{ending}" for ending in (".recovered", ".damaged"))
+    return tuple(name for name in beside if os.path.exists(name) and os.path.getsize(name))
+
+
 def _unreadable(path: str, trouble: Trouble) -> DatabaseFacts:
     return DatabaseFacts(
-        path, exists=True, writable=_writable(path), trouble=trouble, unread="it cannot be read"
+        path, exists=True, barred=_barred(path), trouble=trouble, unread="it cannot be read"
     )
 
 
 def _look(
     path: str,
     seen: Inspected,
-    is_dead: Callable[[Inspected, str], bool],
+    signs: NodeSigns,
     at: int,
     thorough: bool,  # noqa: FBT001 (one caller)
 ) -> DatabaseFacts:
     """From the outside in: contents are read only where they can be trusted."""
-    damage = seen.damage() if thorough else []
     facts = DatabaseFacts(
         path,
         exists=True,
-        writable=_writable(path),
-        damage=tuple(damage),
+        barred=_barred(path),
+        schema=-1,
         newest_schema=seen.newest_schema,
-        complete=seen.complete,
+        unseen=seen.unseen,
+        is_large=seen.is_large,
         unread="the database is damaged",
     )
-    if damage:
-        return facts._replace(trouble=None, schema=-1)
+    if seen.unseen is not None:
+        return _look_at_a_part(facts, seen, signs, at)
+    damage = seen.damage() if thorough else []
+    return facts._replace(damage=tuple(damage)) if damage else _inside(facts, seen, signs, at)
+
+
+def _look_at_a_part(
+    facts: DatabaseFacts, seen: Inspected, signs: NodeSigns, at: int
+) -> DatabaseFacts:
+    """Without its log a file may be halfway through a checkpoint: no reason to call it damaged."""
+    try:
+        return _inside(facts, seen, signs, at)
+    except StorageError:
+        return facts._replace(unread="without its log it cannot be read")
+
+
+def _inside(facts: DatabaseFacts, seen: Inspected, signs: NodeSigns, at: int) -> DatabaseFacts:
     schema = seen.schema()
     facts = facts._replace(schema=schema, journal_mode=seen.journal_mode())
     if schema != seen.newest_schema:
         return facts._replace(unread=f"its schema is {schema}, not {seen.newest_schema}")
-    return facts._replace(contents=_contents(seen, is_dead, at), unread="")
+    return facts._replace(contents=_Reading(seen, signs, at).contents(), unread="")
 
 
-def _contents(seen: Inspected, is_dead: Callable[[Inspected, str], bool], at: int) -> Contents:
-    running = seen.list_runs(RunFilter(states=(State.RUNNING,), limit=_MOST_RUNNING))
-    watchers = {run.claimed_by for run in running if run.claimed_by}
-    dead = {node_id for node_id in watchers if is_dead(seen, node_id)}
-    return Contents(
-        lease=seen.read_lease(),
-        nodes=tuple(NodeFact(node, not is_dead(seen, node.id)) for node in seen.list_nodes()),
-        tasks=_tasks(seen),
-        running=tuple(
-            RunningFact(run.id, run.task_name, watched=run.claimed_by not in dead)
-            for run in running
-        ),
-        lost=tuple(seen.lost_since(at - DAY_MS)),
-        failing=tuple(seen.failing_always(last=ALWAYS)),
-        given_up=tuple(_given_up(seen, since=at - DAY_MS)),
-    )
+class _Reading:
+    """One reading of all contents: what cannot be read of one part leaves the others alone."""
+
+    def __init__(self, seen: Inspected, signs: NodeSigns, at: int) -> None:
+        self._seen = seen
+        self._signs = signs
+        self._at = at
+        self._illegible: list[tuple[str, str]] = []
+
+    def contents(self) -> Contents:
+        seen, since = self._seen, self._at - DAY_MS
+        lease = self._part("lease", seen.legible_lease, None)
+        nodes: list[Node] = self._part("nodes", seen.legible_nodes, [])
+        tasks: list[Task] = self._part("tasks", seen.legible_tasks, [])
+        runs: list[Run] = self._part("runs", self._legible_runs, [])
+        return Contents(
+            lease=lease,
+            nodes=tuple(self._node_facts(nodes, lease)),
+            tasks=_task_facts(tasks),
+            running=tuple(self._run_facts(runs, nodes)),
+            lost=tuple(self._whole("runs", lambda: seen.lost_since(since))),
+            failing=tuple(self._whole("runs", lambda: seen.failing_always(last=ALWAYS))),
+            given_up=tuple(self._whole("messages", lambda: _given_up(seen, since=since))),
+            illegible=tuple(dict.fromkeys(self._illegible)),
+        )
+
+    def _part(self, part: str, read: Callable[[], tuple[_Read, list[str]]], none: _Read) -> _Read:
+        try:
+            records, illegible = read()
+        except StorageError as error:
+            records, illegible = none, [error.message]
+        self._illegible += [(part, text) for text in illegible]
+        return records
+
+    def _whole(self, part: str, read: Callable[[], list[_Read]]) -> list[_Read]:
+        """What is read in one piece."""
+        try:
+            return read()
+        except StorageError as error:
+            self._illegible.append((part, error.message))
+        except (TypeError, ValueError) as error:
+            self._illegible.append((part, f"the {part}: {error}"))
+        return []
+
+    def _legible_runs(self) -> tuple[list[Run], list[str]]:
+        states = (State.RUNNING, State.QUEUED)
+        return self._seen.legible_runs(RunFilter(states=states, limit=_MOST_RUNS))
+
+    def _node_facts(self, nodes: Iterable[Node], lease: Lease | None) -> Iterable[NodeFact]:
+        registered = {node.id for node in nodes}
+        for node in nodes:
+            dead = self._signs.is_dead(registered, node.id)
+            alive = None if dead is None else not dead
+            asked = alive and (node.version != self._signs.version or self._is_late(node, lease))
+            yield NodeFact(node, alive, bool(asked) and self._signs.is_process(node))
+
+    def _is_late(self, node: Node, lease: Lease | None) -> bool:
+        """Only of what may have to be ended is asked whether its process is it."""
+        if lease is None or lease.holder != node.id or lease.renewed_at is None:
+            return False
+        return self._at - lease.renewed_at > lease.ttl_ms
+
+    def _run_facts(self, runs: Iterable[Run], nodes: Iterable[Node]) -> Iterable[RunningFact]:
+        registered = {node.id for node in nodes}
+        dead: dict[str | None, bool] = {None: False}
+        for run in runs:
+            waits = run.state is State.QUEUED
+            node_id = run.assigned_to if waits else run.claimed_by
+            if node_id is not None and node_id not in dead:
+                dead[node_id] = bool(self._signs.is_dead(registered, node_id))
+            waited = max(0, self._at - max(run.queued_at, run.not_before or 0)) if waits else None
+            yield RunningFact(run.id, run.task_name, not dead[node_id], waited)
 
 
-def _tasks(seen: Inspected) -> tuple[TaskFact, ...]:
+def _task_facts(tasks: Iterable[Task]) -> tuple[TaskFact, ...]:
     """The enabled ones; each folder is looked at once."""
-    folders: dict[str, tuple[str, bool]] = {}
+    folders: dict[str, tuple[str, bool, bool]] = {}
     facts = []
-    for task, *_ in seen.list_tasks():
+    for task in tasks:
         if not task.enabled:
             continue
         if task.working_dir not in folders:
             path = os.path.abspath(os.path.expanduser(task.working_dir or "."))
-            folders[task.working_dir] = (path, os.path.isdir(path))
+            folders[task.working_dir] = (path, os.path.isdir(path), os.access(path, os.X_OK))
         facts.append(TaskFact(task, *folders[task.working_dir]))
     return tuple(facts)
 
@@ -136,7 +237,8 @@ def _given_up(seen: Inspected, *, since: int) -> list[str]:
     ]
 
 
-def _writable(path: str) -> bool:
-    """Both: SQLite makes its log and its index beside the file."""
-    folder = os.path.dirname(path)
-    return os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)
+def _barred(path: str) -> tuple[Barred, ...]:
+    """All that a writer writes: SQLite makes its log and its index beside the file."""
+    beside = [path + ending for ending in _SQLITE_OWN if os.path.exists(path + ending)]
+    found = (barred(name) for name in (os.path.dirname(path), path, *beside))
+    return tuple(it for it in found if it is not None)

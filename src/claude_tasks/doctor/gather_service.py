@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NAME = "claude-tasks"
 _SYSTEM_FOLDER = "/etc/systemd/system"
+_LINGER_FOLDER = "/var/lib/systemd/linger"
 _SYSTEMD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LAUNCHD_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 _AGENT_VARIABLE = "CLAUDE_TASKS_CLAUDE_BIN"
@@ -26,6 +27,7 @@ def service_facts(
     environment: Mapping[str, str],
     platform: str = sys.platform,
     system_folder: str = _SYSTEM_FOLDER,
+    linger_folder: str = _LINGER_FOLDER,
 ) -> ServiceFacts:
     """What is installed; the first of several. ``setting`` is the configuration file's agent."""
     home = environment.get("HOME") or os.path.expanduser("~")
@@ -34,7 +36,8 @@ def service_facts(
     else:
         configuration = environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
         user = os.path.join(configuration, "systemd", "user")
-        facts, variables = _systemd((user, "/etc/systemd/user", system_folder), system_folder)
+        folders = (user, "/etc/systemd/user", system_folder)
+        facts, variables = _systemd(folders, system_folder, home, linger_folder)
     if facts.kind is None:
         return facts
     return _with_agent(facts, variables, find_agent, setting)
@@ -54,33 +57,96 @@ def _with_agent(
     return facts._replace(agent_path=found)
 
 
-def _systemd(folders: tuple[str, ...], system: str) -> tuple[ServiceFacts, dict[str, str]]:
+def _systemd(
+    folders: tuple[str, ...], system: str, home: str, linger: str
+) -> tuple[ServiceFacts, dict[str, str]]:
     for folder in folders:
-        for path in _files(folder, ".service"):
-            unit = os.path.basename(path)
-            # What is enabled is linked from the targets that want it (systemd.unit(5)).
-            targets = _files(folder, ".wants", named="")
-            wanted = [True for target in targets if os.path.lexists(os.path.join(target, unit))]
-            facts = ServiceFacts("systemd", path, enabled=bool(wanted), by_system=folder == system)
-            return facts, unit_environment(_text_of(path))
+        for path in sorted(_files(folder, ".service"), key=lambda it: not _is_named_ours(it)):
+            text = _text_of(path)
+            if _is_named_ours(path) or _runs_us(text):
+                facts = _unit_facts(folder, path, by_system=folder == system)
+                facts = facts._replace(lingers=_lingers(linger) if folder == folders[0] else None)
+                variables, unread = unit_environment(text, home)
+                return facts._replace(unread=unread), variables
     return ServiceFacts(None), {}
 
 
-def unit_environment(text: str) -> dict[str, str]:
-    """The variables that a unit's ``Environment=`` lines set (systemd.exec(5))."""
+def _unit_facts(folder: str, path: str, *, by_system: bool) -> ServiceFacts:
+    unit = os.path.basename(path)
+    # What is enabled is linked from the targets that want it (systemd.unit(5)).
+    targets = _files(folder, ".wants", named="")
+    enabled = any(os.path.lexists(os.path.join(target, unit)) for target in targets)
+    masked = os.path.realpath(path) == os.devnull
+    return ServiceFacts("systemd", path, enabled=enabled, by_system=by_system, masked=masked)
+
+
+def _is_named_ours(path: str) -> bool:
+    """``claude-tasks.service``, and not that of a backup of it."""
+    return os.path.basename(path) == f"{_NAME}.service"
+
+
+def _runs_us(text: str) -> bool:
+    """Whether it starts what schedules, whatever it is called."""
+    words = [word for line in _values(text, "ExecStart") for word in line.split()]
+    program = any(word.endswith((_NAME, "claude_tasks")) for word in words)
+    return program and any(command in words for command in ("daemon", "serve", "tui"))
+
+
+def _lingers(folder: str) -> bool | None:
+    """Whether this user's services start with the machine (loginctl(1)); None without logind."""
+    if not os.path.isdir(folder):
+        return None
+    import pwd  # noqa: PLC0415 (only where there is a unit)
+
+    try:
+        return os.path.exists(os.path.join(folder, pwd.getpwuid(os.geteuid()).pw_name))
+    except KeyError:  # a user without a name
+        return None
+
+
+def unit_environment(text: str, home: str) -> tuple[dict[str, str], str | None]:
+    """The variables that a unit sets (systemd.exec(5)), and a file of them that is not readable.
+
+    ``EnvironmentFile=`` wins over ``Environment=``, wherever they stand.
+    """
+    variables: dict[str, str] = {}
+    for value in _values(text, "Environment"):
+        variables |= _assignments(_resolved(value, home))
+    unread = None
+    for value in _values(text, "EnvironmentFile"):
+        path = _resolved(value, home)
+        try:
+            with open(path.removeprefix("-"), encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    variables |= {} if line.startswith(("#", ";")) else _assignments(line)
+        except OSError:
+            unread = unread if path.startswith("-") else path
+    return variables, unread
+
+
+def _values(text: str, wanted: str) -> list[str]:
+    """What a unit says under one name; a line that ends in a backslash goes on."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        name, _, value = line.strip().partition("=")
+        if name.strip() == wanted:
+            found.append(value.strip())
+    return found
+
+
+def _resolved(text: str, home: str) -> str:
+    """With the specifiers that lead to the agent: the home folder, and a percent sign."""
+    return "%".join(part.replace("%h", home) for part in text.split("%%"))
+
+
+def _assignments(text: str) -> dict[str, str]:
     import shlex  # noqa: PLC0415 (only where there is a unit)
 
-    variables: dict[str, str] = {}
-    for line in text.splitlines():
-        name, _, value = line.strip().partition("=")
-        if name.strip() != "Environment":
-            continue
-        try:
-            words = shlex.split(value)
-        except ValueError:  # an open quote: systemd ignores the line as well
-            continue
-        variables.update((key, rest) for key, _, rest in (word.partition("=") for word in words))
-    return variables
+    try:
+        words = shlex.split(text)
+    except ValueError:  # an open quote: systemd ignores the line as well
+        return {}
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def _launchd(folder: str) -> tuple[ServiceFacts, dict[str, str]]:

@@ -11,23 +11,34 @@ from claude_tasks.doctor.facts import (
     ChannelFacts,
     CredentialFacts,
     DatabaseFacts,
-    DiskFacts,
     ExposureFacts,
     Facts,
-    FolderFacts,
     MachineFacts,
     ServiceFacts,
     Trouble,
     ZoneFacts,
 )
-from claude_tasks.domain.errors import ClaudeTasksError, ConfigurationError, StorageError
+from claude_tasks.doctor.gather_folders import disk_facts, folder_facts
+from claude_tasks.domain.errors import (
+    ClaudeTasksError,
+    ConfigurationError,
+    SpawnError,
+    StorageError,
+)
 from claude_tasks.domain.notification import addresses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from claude_tasks.doctor.facts import PermissionFacts, TaskFact
-    from claude_tasks.doctor.ports import Found, Inspect, Inspected
+    from claude_tasks.doctor.facts import (
+        DiskFacts,
+        FolderFacts,
+        NodeFact,
+        PermissionFacts,
+        TaskFact,
+    )
+    from claude_tasks.doctor.ports import Found, Inspect
+    from claude_tasks.domain.node import Node
     from claude_tasks.settings import Settings
 
 _SYSTEM_ZONES = "/usr/share/zoneinfo"
@@ -40,8 +51,8 @@ class Sources(NamedTuple):
 
     ``find_agent(setting, search_path)`` raises `SpawnError`; ``find_credentials(environment, at)``
     raises `UsageUnavailableError`; ``other_billing`` names what pays instead of a subscription;
-    ``agent_environment`` is what the agent would get; ``is_dead`` knows whether a node died, by its
-    lifetime lock.
+    ``agent_environment`` is what the agent would get; ``is_dead`` and ``is_process`` are those of
+    `claude_tasks.doctor.gather_database.NodeSigns`.
     """
 
     find_agent: Callable[[str | None, str | None], str]
@@ -49,7 +60,8 @@ class Sources(NamedTuple):
     find_credentials: Callable[[Mapping[str, str], int], Found]
     other_billing: Callable[[Mapping[str, str]], str | None]
     inspect: Inspect
-    is_dead: Callable[[Inspected, str], bool]
+    is_dead: Callable[[Collection[str], str], bool | None]
+    is_process: Callable[[Node], bool]
     is_loopback: Callable[[str], bool]
     host: str
 
@@ -66,7 +78,7 @@ def gather(
     """Facts that gather themselves as they are asked for; see `database_facts` for ``thorough``."""
     refuses = os.geteuid() == 0 and environment.get("IS_SANDBOX") != "1"
     machine = MachineFacts(version=version, host=sources.host, refuses_bypass=refuses)
-    gathering = _Gathering(settings, sources, environment, at, thorough=thorough)
+    gathering = _Gathering(settings, sources, environment, at, thorough=thorough, version=version)
     return Facts(gathering, at=at, machine=machine)
 
 
@@ -81,12 +93,14 @@ class _Gathering:
         at: int,
         *,
         thorough: bool,
+        version: str,
     ) -> None:
         self._settings = settings
         self._sources = sources
         self._environment = environment
         self._at = at
         self._thorough = thorough
+        self._version = version
 
     def data(self) -> FolderFacts:
         return folder_facts(self._settings.folder.root)
@@ -94,15 +108,26 @@ class _Gathering:
     def logs(self) -> FolderFacts:
         return folder_facts(self._settings.folder.logs)
 
+    def inner(self) -> tuple[FolderFacts, ...]:
+        folder = self._settings.folder
+        return folder_facts(folder.runs), folder_facts(folder.nodes)
+
     def agent(self) -> AgentFacts:
         from claude_tasks.doctor.gather_agent import agent_facts  # noqa: PLC0415 (starts a process)
 
         sources = self._sources
-        return agent_facts(
+        facts = agent_facts(
             partial(sources.find_agent, self._settings.claude_bin, None),
             from_setting=bool(self._settings.claude_bin),
             environment=sources.agent_environment,
         )
+        return facts._replace(elsewhere=self._agent_here(None)) if facts.missing else facts
+
+    def _agent_here(self, setting: str | None) -> str | None:
+        try:
+            return self._sources.find_agent(setting, None)
+        except SpawnError:  # the check of the agent says so
+            return None
 
     def credentials(self) -> CredentialFacts:
         """Asked for as a run would: nothing is looked at where nothing is needed."""
@@ -115,13 +140,12 @@ class _Gathering:
         try:
             found = self._sources.find_credentials(environment, self._at)
         except ClaudeTasksError as error:
-            return CredentialFacts(self._at, trouble=trouble_of(error))
+            unreadable = _unreadable_credentials(environment)
+            return CredentialFacts(self._at, trouble=trouble_of(error), unreadable=unreadable)
         return CredentialFacts(self._at, source=found.source, expires_at=found.expires_at)
 
-    def disk(self) -> DiskFacts:
-        base = _nearest(self._settings.data)
-        room = os.statvfs(base)
-        return DiskFacts(base, room.f_bavail * room.f_frsize)
+    def disk(self) -> tuple[DiskFacts, ...]:
+        return disk_facts(self._settings.data, self._settings.folder.logs)
 
     def permissions(self) -> PermissionFacts:
         from claude_tasks.doctor.gather_permissions import permission_facts  # noqa: PLC0415 (rare)
@@ -129,7 +153,10 @@ class _Gathering:
         return permission_facts(self._settings.folder)
 
     def database(self) -> DatabaseFacts:
-        from claude_tasks.doctor.gather_database import database_facts  # noqa: PLC0415 (rare)
+        from claude_tasks.doctor.gather_database import (  # noqa: PLC0415 (rare)
+            NodeSigns,
+            database_facts,
+        )
 
         folder = self._settings.folder
         try:
@@ -144,7 +171,7 @@ class _Gathering:
         return database_facts(
             folder.database,
             sources.inspect,
-            sources.is_dead,
+            NodeSigns(sources.is_dead, sources.is_process, self._version),
             at=self._at,
             thorough=self._thorough,
         )
@@ -152,7 +179,7 @@ class _Gathering:
     def zone(self, recorded_at: int | None) -> ZoneFacts:
         variable = self._environment.get("TZ", "").removeprefix(":")
         data = _zone_trouble(_ANY_ZONE)
-        known = not variable or _zone_trouble(variable.rpartition("zoneinfo/")[2]) is None
+        known = not variable or _zone_trouble(_zone_name(variable)) is None
         return ZoneFacts(
             self._at,
             variable=variable,
@@ -167,7 +194,10 @@ class _Gathering:
         # Only the file's setting reaches a service: the environment is this shell's.
         here = self._environment.get("CLAUDE_TASKS_CLAUDE_BIN")
         setting = None if here else self._settings.claude_bin
-        return service_facts(self._sources.find_agent, setting, environment=self._environment)
+        facts = service_facts(self._sources.find_agent, setting, environment=self._environment)
+        if facts.agent is None:
+            return facts
+        return facts._replace(agent_here=self._agent_here(self._settings.claude_bin))
 
     def channels(self, tasks: Sequence[TaskFact]) -> ChannelFacts:
         settings = self._settings
@@ -185,28 +215,40 @@ class _Gathering:
             apprise=_is_installed("apprise") if wanted else None,
         )
 
-    def exposure(self) -> ExposureFacts:
+    def exposure(self, nodes: Sequence[NodeFact]) -> ExposureFacts:
         from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (rare)
 
         host = self._settings.host
         loopback = self._sources.is_loopback(host)
+        open_to = tuple(entry.node for entry in nodes if entry.alive and self._is_open(entry.node))
+        facts = ExposureFacts(host, loopback, has_token=False, open_to=open_to)
         try:
-            tokens = load_tokens(self._settings)
+            return facts._replace(has_token=any(load_tokens(self._settings)))
         except ConfigurationError as error:
-            return ExposureFacts(host, loopback, has_token=False, trouble=trouble_of(error))
-        return ExposureFacts(host, loopback, has_token=any(tokens))
+            return facts._replace(trouble=trouble_of(error), fix=self._token_fix(error.message))
 
+    def _is_open(self, node: Node) -> bool:
+        if node.listens is None or not node.open:
+            return False
+        return not self._sources.is_loopback(_host_of(node.listens))
 
-def folder_facts(path: str) -> FolderFacts:
-    """One folder, as this user may use it; nothing is tried, the kernel is asked."""
-    base = _nearest(path)
-    return FolderFacts(
-        path=path,
-        exists=os.path.lexists(path),
-        is_folder=os.path.isdir(path),
-        base=base,
-        writable=os.path.isdir(base) and os.access(base, os.W_OK | os.X_OK),
-    )
+    def _token_fix(self, message: str) -> str | None:
+        """What puts another in the place of the token that this message of `load_tokens` blames."""
+        folder = self._settings.folder
+        if not os.path.isdir(folder.root):  # the check of the data folder says what helps
+            return None
+        for setting, path, flag in (
+            ("AUTH_TOKEN", folder.auth_token, ""),
+            ("READ_TOKEN", folder.read_token, "--read-only "),
+        ):
+            if message.startswith(path):
+                return f"claude-tasks token new {flag}--replace"
+            if message.startswith(f"CLAUDE_TASKS_{setting}"):
+                is_variable = self._environment.get(f"CLAUDE_TASKS_{setting}")
+                return f"unset CLAUDE_TASKS_{setting}" if is_variable else None
+        if self._environment.get("CLAUDE_TASKS_READ_TOKEN"):  # both are the same
+            return "unset CLAUDE_TASKS_READ_TOKEN"
+        return "claude-tasks token new --read-only --replace"
 
 
 def trouble_of(error: ClaudeTasksError) -> Trouble:
@@ -220,16 +262,28 @@ def _is_installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def _nearest(path: str) -> str:
-    """``path``, or its nearest ancestor that exists."""
-    while not os.path.exists(path) and os.path.dirname(path) != path:
-        path = os.path.dirname(path)
-    return path
+def _host_of(address: str) -> str:
+    """``http://[::]:8080`` → ``::``."""
+    return address.partition("://")[2].rpartition(":")[0].strip("[]")
+
+
+def _unreadable_credentials(environment: Mapping[str, str]) -> str | None:
+    """The file of credentials, where it is there and this user may not read it."""
+    home = environment.get("HOME") or os.path.expanduser("~")
+    folder = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude")
+    path = os.path.join(folder, ".credentials.json")
+    return path if os.path.exists(path) and not os.access(path, os.R_OK) else None
+
+
+def _zone_name(variable: str) -> str:
+    """The zone that TZ names: a file of the system's zone data is one by its path."""
+    return variable.rpartition("zoneinfo/")[2]
 
 
 def _zone_trouble(name: str) -> Trouble | None:
     # What lies in the system's folder is there; asking zoneinfo takes 3 ms to load it.
-    if "/" in name and os.path.isfile(os.path.join(_SYSTEM_ZONES, name)):
+    within = "/" in name and not os.path.isabs(name) and ".." not in name
+    if within and os.path.isfile(os.path.join(_SYSTEM_ZONES, name)):
         return None
     from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (see above)
 

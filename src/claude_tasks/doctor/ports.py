@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DiskFacts,
         ExposureFacts,
         FolderFacts,
+        NodeFact,
         PermissionFacts,
         ServiceFacts,
         TaskFact,
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.domain.run import Run
-    from claude_tasks.domain.store_records import RunFilter, TaskSummary
+    from claude_tasks.domain.store_records import RunFilter
+    from claude_tasks.domain.task import Task
 
 _Seen = TypeVar("_Seen")
 
@@ -48,7 +50,11 @@ class Gatherers(Protocol):
         """The logs' folder."""
         ...
 
-    def disk(self) -> DiskFacts:
+    def inner(self) -> tuple[FolderFacts, ...]:
+        """The folders within the data folder without which no node starts."""
+        ...
+
+    def disk(self) -> tuple[DiskFacts, ...]:
         """Room left."""
         ...
 
@@ -72,8 +78,8 @@ class Gatherers(Protocol):
         """Where messages go, those of tasks of their own included."""
         ...
 
-    def exposure(self) -> ExposureFacts:
-        """Where the API would listen."""
+    def exposure(self, nodes: Sequence[NodeFact]) -> ExposureFacts:
+        """Where the API would listen, and which of these nodes are open to others."""
         ...
 
 
@@ -105,8 +111,13 @@ class Inspected(Protocol):
     newest_schema: int
 
     @property
-    def complete(self) -> bool:
-        """Whether all that was committed is seen."""
+    def unseen(self) -> str | None:
+        """Why the newest commits are not seen, None where all are."""
+        ...
+
+    @property
+    def is_large(self) -> bool:
+        """Whether `damage` looks at less."""
         ...
 
     def schema(self) -> int:
@@ -117,24 +128,24 @@ class Inspected(Protocol):
         """What is broken in the file."""
         ...
 
-    def journal_mode(self) -> str | None:
-        """``wal``, or what it is instead; None where it cannot be told."""
+    def journal_mode(self) -> str:
+        """``wal``, or what it is instead."""
         ...
 
-    def read_lease(self) -> Lease:
-        """The lease as it stands."""
+    def legible_lease(self) -> tuple[Lease | None, list[str]]:
+        """The lease as it stands, and what is wrong with its row."""
         ...
 
-    def list_nodes(self) -> list[Node]:
-        """Nodes that have not said goodbye."""
+    def legible_nodes(self) -> tuple[list[Node], list[str]]:
+        """Nodes that have not said goodbye, and rows that cannot be read."""
         ...
 
-    def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
-        """All tasks."""
+    def legible_tasks(self) -> tuple[list[Task], list[str]]:
+        """All tasks, and rows that cannot be read."""
         ...
 
-    def list_runs(self, wanted: RunFilter) -> list[Run]:
-        """Runs, newest first."""
+    def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[str]]:
+        """Runs, newest first, and rows that cannot be read."""
         ...
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:

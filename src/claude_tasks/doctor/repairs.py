@@ -34,26 +34,43 @@ class Repair(NamedTuple):
         return f"chmod {self.mode:o} {shell(self.path)}"
 
 
+class Outcome(NamedTuple):
+    """What came of a repair: ``problem`` is None where it was done."""
+
+    command: str
+    problem: str | None = None
+
+
 def plan_repairs(facts: Facts, names: Collection[str]) -> list[Repair]:
     """What would be done for these checks, outermost first; nothing is done."""
     folders = []
     if "data_dir" in names:
         folders.append(facts.data)
-    if "logs_dir" in names and (facts.data.exists or "data_dir" in names):
-        folders.append(facts.logs)
+    if "logs_dir" in names and (facts.data.is_folder or not facts.data.exists):
+        folders += [facts.logs] if facts.data.exists or "data_dir" in names else []
     makes = [
         Repair(folder.path, FOLDER_MODE, makes_folder=True)
         for folder in folders
-        if not folder.exists and folder.writable
+        if not folder.exists and folder.barred is None and folder.base_is_folder
     ]
     loose = facts.permissions.loose if "permissions" in names else ()
-    return makes + [Repair(entry.path, entry.wanted, makes_folder=False) for entry in loose]
+    return makes + [
+        Repair(entry.path, entry.wanted, makes_folder=False) for entry in loose if not entry.outside
+    ]
 
 
-def apply_repair(repair: Repair) -> None:
-    """Do it. Errors: `OSError`. A link that took a file's place since is left alone."""
-    if repair.makes_folder:
-        os.makedirs(repair.path, mode=repair.mode, exist_ok=True)
-    elif not stat.S_ISLNK(os.lstat(repair.path).st_mode):
-        # By name: to open the database, if only to set its mode, would drop its locks on closing.
-        os.chmod(repair.path, repair.mode)
+def apply_repair(repair: Repair) -> Outcome:
+    """Do it, and say what came of it. A link that took a file's place since is left alone."""
+    try:
+        if repair.makes_folder:
+            os.makedirs(repair.path, mode=repair.mode, exist_ok=True)
+        elif stat.S_ISLNK(os.lstat(repair.path).st_mode):
+            return Outcome(repair.command, "left alone: it is a link by now")
+        else:
+            # By name: to open the database, if only to set its mode, would drop its locks.
+            os.chmod(repair.path, repair.mode)
+    except FileNotFoundError:
+        return Outcome(repair.command, "gone by now: runs come and go")
+    except OSError as error:
+        return Outcome(repair.command, str(error.strerror))
+    return Outcome(repair.command)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.doctor.finding import failed, passed, shell, some, warned
+from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
 from claude_tasks.domain.instant import human_duration
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact
+    from claude_tasks.doctor.facts import (
+        Contents,
+        DatabaseFacts,
+        MachineFacts,
+        NodeFact,
+        RunningFact,
+    )
     from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.lease import Lease
-    from claude_tasks.domain.node import Node
 
 _START = "claude-tasks daemon"
+LONG_MS = 3_600_000
+"""A run that waits for longer is worth a look."""
+_MOST_READ = 1000
+"""So many runs are read at most."""
 
 
 def check_scheduler_lease(database: DatabaseFacts, machine: MachineFacts, *, at: int) -> Finding:
@@ -22,29 +31,50 @@ def check_scheduler_lease(database: DatabaseFacts, machine: MachineFacts, *, at:
     contents = database.contents
     if contents is None:
         return _unread(name, database, none_yet=f"none yet: {_nobody()}", fix=_START)
-    if contents.lease.holder is None:
-        epoch = contents.lease.epoch
+    lease = contents.lease
+    illegible = contents.what_is_illegible("lease", "nodes")
+    if lease is None or illegible:
+        return failed(name, cannot_be_read(illegible))
+    if lease.holder is None:
         if _standing_by(contents):
-            return passed(name, f"free (epoch {epoch}), about to be taken by a living node")
-        return warned(name, f"none holds it (epoch {epoch}): {_nobody()}", _START)
-    if _lives(contents, contents.lease.holder):
-        return _held(contents, contents.lease.holder, machine, at)
-    text = f"{_holder(contents.lease, at)}; that node is dead"
+            return passed(name, f"free (epoch {lease.epoch}), about to be taken by a living node")
+        return warned(name, f"none holds it (epoch {lease.epoch}): {_nobody()}", _START)
+    return _held(contents, lease, machine, at)
+
+
+def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> Finding:
+    """By a node that lives, is dead, or of which it cannot be told."""
+    name = "scheduler_lease"
+    holder = _node(contents, lease.holder)
+    text = _holder(lease, at)
+    is_late = lease.renewed_at is not None and at - lease.renewed_at > lease.ttl_ms
+    if holder is not None and holder.alive:
+        return (
+            _late(contents, lease, holder, machine, at)
+            if is_late
+            else passed(name, f"{text}; that node lives")
+        )
+    if holder is not None and holder.alive is None:
+        text = f"{text}; whether that node lives cannot be told: its lock may not be looked at"
+        return warned(name, f"stale: {text}; look as its user") if is_late else passed(name, text)
+    text = f"{text}; that node is dead"
     if _standing_by(contents):
         return passed(name, f"{text}, a living one is about to take over")
     return warned(name, f"stale: {text}, and {_nobody()}", _START)
 
 
-def _held(contents: Contents, holder: str, machine: MachineFacts, at: int) -> Finding:
-    """By a living node, which may hang all the same."""
-    name, lease = "scheduler_lease", contents.lease
-    text = f"{_holder(lease, at)}; that node lives"
-    if lease.renewed_at is None or at - lease.renewed_at <= lease.ttl_ms:
-        return passed(name, text)
-    stale = f"stale: {text}, but has not renewed it for longer than its ttl"
-    if _standing_by(contents, without=holder):
-        return warned(name, f"{stale}; another node takes over", _end(lease, machine))
-    return failed(name, f"{stale}, and no other stands by", _end(lease, machine))
+def _late(
+    contents: Contents, lease: Lease, holder: NodeFact, machine: MachineFacts, at: int
+) -> Finding:
+    """It lives, and hangs. What hangs hears no SIGTERM. Runs outlive their daemon."""
+    name = "scheduler_lease"
+    text = f"stale: {_holder(lease, at)}; that node lives, but has not renewed it in time"
+    end = _order(holder, machine, "kill -9")
+    if not holder.is_process:
+        text = f"{text}; process {holder.node.pid} could not be matched to it, so look first"
+    if _standing_by(contents, without=holder.node.id):
+        return warned(name, f"{text}; another node takes over", end)
+    return failed(name, f"{text}, and no other stands by", end)
 
 
 def check_runs(database: DatabaseFacts) -> Finding:
@@ -53,19 +83,55 @@ def check_runs(database: DatabaseFacts) -> Finding:
     contents = database.contents
     if contents is None:
         return _unread(name, database, none_yet="none yet")
-    stuck = [f'{run.run_id} "{run.task_name}"' for run in contents.running if not run.watched]
-    lost = [f'{run_id} "{task}"' for run_id, task in contents.lost]
-    failing = [f'{task_id} "{task}"' for task_id, task in contents.failing]
-    found = [
-        (stuck, "running, but the node that watched it is dead: run", _settle(contents)),
-        (lost, "lost in the last day (nobody saw how it ended): run", "claude-tasks runs"),
-        (failing, "its last 5 runs all failed: task", _runs_of(contents)),
+    illegible = contents.what_is_illegible("runs")
+    if illegible:
+        return failed(name, cannot_be_read(illegible))
+    found = [(_run_names(runs), words, fix) for runs, words, fix in _stuck(contents)] + [
+        (
+            [f'{run_id} "{task}"' for run_id, task in contents.lost],
+            "lost in the last day (nobody saw how it ended): run",
+            "claude-tasks runs",
+        ),
+        (
+            [f'{task_id} "{task}"' for task_id, task in contents.failing],
+            "its last 5 runs all failed: task",
+            _runs_of(contents),
+        ),
     ]
-    texts = [f"{words} {some(which)}" for which, words, _ in found if which]
+    texts = [f"{words} {_several(which)}" for which, words, _ in found if which]
     if not texts:
-        return passed(name, f"{len(contents.running)} running, all watched")
+        running = sum(run.queued_for_ms is None for run in contents.running)
+        return passed(name, f"{running} running, all watched")
     fix = next(command for which, _, command in found if which)
     return warned(name, "; ".join(texts), fix)
+
+
+def _stuck(contents: Contents) -> list[tuple[list[RunningFact], str, str]]:
+    """Runs that do not go on, why, and what helps: a node adopts or ends what it finds."""
+    running = [run for run in contents.running if run.queued_for_ms is None]
+    queued = [run for run in contents.running if run.queued_for_ms is not None]
+    led = _standing_by(contents)
+    help_ = "claude-tasks runs --state running" if led else _START
+    waiting = "claude-tasks runs --state queued" if led else _START
+    orphaned = [run for run in queued if not run.watched and not led]
+    long = [run for run in queued if run not in orphaned and (run.queued_for_ms or 0) > LONG_MS]
+    return [
+        (
+            [run for run in running if not run.watched],
+            "running, but the node that watched it is dead: run",
+            help_,
+        ),
+        (orphaned, "queued for a node that is dead: run", waiting),
+        (long, "queued for more than an hour: run", waiting),
+    ]
+
+
+def _run_names(runs: list[RunningFact]) -> list[str]:
+    return [f'{run.run_id} "{run.task_name}"' for run in runs]
+
+
+def _several(which: list[str]) -> str:
+    return some(which, at_least=len(which) >= _MOST_READ)
 
 
 def check_versions(database: DatabaseFacts, machine: MachineFacts) -> Finding:
@@ -74,14 +140,20 @@ def check_versions(database: DatabaseFacts, machine: MachineFacts) -> Finding:
     contents = database.contents
     if contents is None:
         return _unread(name, database, none_yet="none yet: no node lives")
-    living = [entry.node for entry in contents.nodes if entry.alive]
-    others = [node for node in living if node.version != machine.version]
+    illegible = contents.what_is_illegible("nodes")
+    if illegible:
+        return failed(name, cannot_be_read(illegible))
+    living = [entry for entry in contents.nodes if entry.alive]
+    others = [entry for entry in living if entry.node.version != machine.version]
     if not others:
         nodes = "node" if len(living) == 1 else "nodes"
         return passed(name, f"{machine.version}; {len(living)} living {nodes}")
-    texts = [f"{node.role} {node.pid} on {node.host} is {node.version}" for node in others]
-    text = f"this is {machine.version}, but {some(texts)}"
-    return warned(name, text, _restart(others[0], machine))
+    texts = [
+        f"{node.role} {node.pid} on {node.host} is {node.version}"
+        for node in (entry.node for entry in others)
+    ]
+    text = f"this is {machine.version}, but {some(texts)}; stop it and start it again: runs go on"
+    return warned(name, text, _order(others[0], machine, "kill"))
 
 
 def _unread(
@@ -106,39 +178,31 @@ def _holder(lease: Lease, at: int) -> str:
 def _age(then: int | None, at: int) -> str:
     if then is None:
         return "never"
-    return f"{human_duration(max(0, at - then) // 1000 * 1000)} ago"
+    seconds = max(0, at - then) // 1000
+    return f"{human_duration(seconds * 1000)} ago" if seconds else "just now"
 
 
-def _lives(contents: Contents, node_id: str) -> bool:
-    return any(entry.alive and entry.node.id == node_id for entry in contents.nodes)
+def _node(contents: Contents, node_id: str | None) -> NodeFact | None:
+    return next((entry for entry in contents.nodes if entry.node.id == node_id), None)
 
 
 def _standing_by(contents: Contents, *, without: str = "") -> bool:
     """Whether a node lives that may take the lease."""
 
     def counts(entry: NodeFact) -> bool:
-        return entry.alive and entry.node.scheduler and entry.node.id != without
+        return bool(entry.alive) and entry.node.scheduler and entry.node.id != without
 
     return any(map(counts, contents.nodes))
-
-
-def _settle(contents: Contents) -> str:
-    """Any look records what ended while nobody lived; beside a living node that is its work."""
-    if any(entry.alive for entry in contents.nodes):
-        return "claude-tasks runs --state running"
-    return "claude-tasks status"
 
 
 def _runs_of(contents: Contents) -> str:
     return shell("claude-tasks", "runs", str(contents.failing[0][0])) if contents.failing else ""
 
 
-def _end(lease: Lease, machine: MachineFacts) -> str:
-    """What hangs hears no SIGTERM. Runs outlive their daemon."""
-    where = "" if lease.host == machine.host else f"ssh {shell(str(lease.host))} "
-    return f"{where}kill -9 {lease.pid}"
-
-
-def _restart(node: Node, machine: MachineFacts) -> str:
+def _order(fact: NodeFact, machine: MachineFacts, order: str) -> str:
+    """An order to the node's process; where that is not known for certain, only a look at it."""
+    node = fact.node
+    if fact.is_process:
+        return f"{order} {node.pid}"
     where = "" if node.host == machine.host else f"ssh {shell(node.host)} "
-    return f"{where}kill {node.pid}  # then start the {node.role} again; its runs go on"
+    return f"{where}ps -o pid,user,lstart,args -p {node.pid}"

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 _NAME = "tasks"
+_ALIASES = ("default", "haiku", "inherit", "opus", "opusplan", "sonnet")
+"""What the agent calls its models by."""
 _BYPASS = ("--dangerously-skip-permissions", "bypassPermissions")
 
 if TYPE_CHECKING:
-    Oddity = tuple[str, str]
+    _Known = dict[tuple[str, str, bool], tuple[str, str] | None]
+    Oddity = tuple[str, str | None]
     """What is wrong, and the command that mends it."""
 
 
@@ -28,20 +31,21 @@ def check_tasks(database: DatabaseFacts, machine: MachineFacts) -> Finding:
         if not database.exists or (database.trouble is None and database.schema == 0):
             return passed(_NAME, "none yet")
         return warned(_NAME, f"not looked at: {database.unread} (see database)")
-    known: dict[tuple[str, str], str | None] = {}
-    broken: list[Oddity] = []
+    known: _Known = {}
+    illegible = contents.what_is_illegible("tasks")
+    broken: list[Oddity] = [(f"{text} (its row cannot be read)", None) for text in illegible]
     odd: list[Oddity] = []
     for fact in contents.tasks:
         broken += _named(fact.task, _obstacle(fact, machine, known))
         odd += _named(fact.task, _oddity(fact.task))
-    return _finding(len(contents.tasks), broken, odd)
+    return _finding(len(contents.tasks) + len(illegible), broken, odd)
 
 
 def _finding(count: int, broken: list[Oddity], odd: list[Oddity]) -> Finding:
     total = f"of {count} enabled"
     if broken:
         text = f"{len(broken)} {total} cannot run: {some([text for text, _ in broken])}"
-        return failed(_NAME, text, broken[0][1])
+        return failed(_NAME, text, next((fix for _, fix in broken if fix), None))
     if odd:
         text = f"{len(odd)} {total} may not run: {some([text for text, _ in odd])}"
         return warned(_NAME, text, odd[0][1])
@@ -52,39 +56,52 @@ def _named(task: Task, found: Oddity | None) -> list[Oddity]:
     return [] if found is None else [(f'{task.id} "{task.name}": {found[0]}', found[1])]
 
 
-def _obstacle(
-    fact: TaskFact, machine: MachineFacts, known: dict[tuple[str, str], str | None]
-) -> Oddity | None:
+def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | None:
     """What would end each run of the task before it began."""
     task = fact.task
-    if not fact.folder_exists:
-        return f"its working directory {fact.folder} does not exist", _edit(task, "--dir", "FOLDER")
+    # First: no edit is taken of a task whose schedule makes no sense.
     wrong = _schedule_problem(task, known)
     if wrong is not None:
-        return wrong, _edit(task, "--cron", "EXPRESSION")
+        text, flag = wrong
+        return text, _edit(task, flag)
+    if not fact.folder_exists:
+        text = f"its working directory {fact.folder} does not exist"
+        return text, _edit(task, "--dir <FOLDER>")
+    if not fact.enterable:
+        text = f"its working directory {fact.folder} cannot be entered by this user"
+        return text, shell("chmod", "u+x", fact.folder)
     if machine.refuses_bypass and _bypasses(task):
         text = "the agent refuses to bypass permissions as root"
-        return text, _edit(task, "--permission-mode", "acceptEdits")
+        return text, _edit(task, "--permission-mode acceptEdits")
     return None
 
 
-def _schedule_problem(task: Task, known: dict[tuple[str, str], str | None]) -> str | None:
+def _schedule_problem(task: Task, known: _Known) -> tuple[str, str] | None:
     """Thousands of tasks share few expressions: each is parsed once."""
-    key = (task.cron_expr, task.timezone)
+    key = (task.cron_expr, task.timezone, task.scheduled_at is None)
     if key not in known:
         known[key] = _parse_problem(task)
     return known[key]
 
 
-def _parse_problem(task: Task) -> str | None:
+def _parse_problem(task: Task) -> tuple[str, str] | None:
+    """What is wrong with the schedule, and the flag of ``edit`` that mends it."""
     # Loads the cron library, which an installation without tasks can do without.
     from claude_tasks.domain.tick import schedule_of  # noqa: PLC0415
 
     try:
         schedule_of(task)
     except ClaudeTasksError as error:
-        return f"its schedule {task.cron_expr!r} ({task.timezone}) is not valid: {error.message}"
+        text = f"its schedule {task.cron_expr!r} ({task.timezone}) is not valid: {error.message}"
+        return text, _flag_that_mends(task, error.message)
     return None
+
+
+def _flag_that_mends(task: Task, message: str) -> str:
+    """A zone within the expression wins over the task's own."""
+    if message.startswith("Unknown time zone") and "TZ=" not in task.cron_expr:
+        return "--tz <ZONE>"
+    return "--at <TIME>" if task.is_one_off else "--cron <EXPRESSION>"
 
 
 def _bypasses(task: Task) -> bool:
@@ -96,11 +113,23 @@ def _oddity(task: Task) -> Oddity | None:
     """What the agent itself would have to refuse."""
     mode, model = task.permission_mode, task.model
     if mode is not None and mode not in PERMISSION_MODES:
-        return f"unknown permission mode {mode!r}", _edit(task, "--permission-mode", "default")
-    if model is not None and (not model.isprintable() or model.split() != [model]):
-        return f"{model!r} is no model's name", _edit(task, "--model", "sonnet")
+        return f"unknown permission mode {mode!r}", _edit(task, "--permission-mode default")
+    if model is not None and not _looks_like_a_model(model):
+        return f"{model!r} is no model that is known", _edit(task, "--model sonnet")
     return None
 
 
-def _edit(task: Task, flag: str, value: str) -> str:
-    return shell("claude-tasks", "edit", str(task.id), flag, value)
+def _looks_like_a_model(model: str) -> bool:
+    """An alias, a name of Anthropic's, or one that another provider gave it (with dots, slashes).
+
+    Context windows are asked for by a suffix: ``sonnet[1m]``.
+    """
+    bare = model.removesuffix("[1m]")
+    if not bare.isprintable() or bare.split() != [bare] or bare.startswith("-"):
+        return False
+    return bare in _ALIASES or bare.startswith("claude-") or "." in bare or "/" in bare
+
+
+def _edit(task: Task, change: str) -> str:
+    """``<…>`` is for whoever knows better: no shell takes it as it stands."""
+    return f"claude-tasks edit {task.id} {change}"

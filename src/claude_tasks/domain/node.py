@@ -18,6 +18,8 @@ class Node(NamedTuple):
     """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all.
 
     ``max_concurrent_runs`` is the limit it works with: settings differ from process to process.
+    ``listens`` is the address of its API, None without one; ``open`` is whether that asks for no
+    token.
     """
 
     id: str
@@ -28,3 +30,5 @@ class Node(NamedTuple):
     scheduler: bool
     started_at: int
     max_concurrent_runs: int
+    listens: str | None = None
+    open: bool = False

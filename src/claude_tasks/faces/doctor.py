@@ -9,14 +9,19 @@ from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from claude_tasks.doctor.facts import Facts
     from claude_tasks.doctor.finding import Report
-    from claude_tasks.doctor.ports import Inspect, Inspected
-    from claude_tasks.domain.ports import Clock, NodeStore
+    from claude_tasks.doctor.ports import Inspect
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.ports import Clock
     from claude_tasks.settings import Settings
     from claude_tasks.usage.credentials import Credentials
+
+_CLOCK_SLACK_MS = 2_000
+_START_MS = 60_000
+"""From the start of a process to its node's: long on a machine that has much to do."""
 
 
 def doctor_facts(
@@ -32,7 +37,7 @@ def doctor_facts(
     """
     from claude_tasks.doctor.gathering import Sources, gather  # noqa: PLC0415 (when needed)
     from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
-    from claude_tasks.scheduling.lifetime import Register  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415
     from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
 
     def find_agent(setting: str | None, search_path: str | None) -> str:
@@ -57,8 +62,11 @@ def doctor_facts(
 
         return is_loopback(host)
 
-    def is_dead(seen: Inspected, node_id: str) -> bool:
-        return Register(cast("NodeStore", seen), settings.folder.nodes).is_dead(node_id)
+    def is_dead(registered: Collection[str], node_id: str) -> bool | None:
+        sign = probe(settings.folder.nodes, node_id)
+        if sign is Sign.NONE:
+            return node_id not in registered
+        return None if sign is Sign.UNKNOWN else sign is Sign.DEAD
 
     return gather(
         settings,
@@ -69,6 +77,7 @@ def doctor_facts(
             other_billing=billing,
             inspect=cast("Inspect", inspect),
             is_dead=is_dead,
+            is_process=_is_process,
             is_loopback=is_loopback,
             host=os.uname().nodename,
         ),
@@ -87,8 +96,25 @@ def quick_report(settings: Settings, environment: Mapping[str, str]) -> Report:
 
 
 def examine(settings: Settings) -> dict[str, Any]:
-    """The doctor's whole report, as a JSON value."""
-    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415
-    from claude_tasks.doctor.views import report_view  # noqa: PLC0415
+    """The doctor's whole report, as a JSON value. For any thread; takes as long as the agent."""
+    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415 (when needed)
+    from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (the same)
 
     return report_view(run_checks(doctor_facts(settings, os.environ)))
+
+
+def _is_process(node: Node) -> bool:
+    """Whether the process of the node's number, on this machine, is the node.
+
+    One that began to run when the node did is it: a number is given to others only later, and in
+    another container to somebody who began at another time.
+    """
+    if node.host != os.uname().nodename:
+        return False
+    import psutil  # noqa: PLC0415 (only for what may have to be ended)
+
+    try:
+        began_at = psutil.Process(node.pid).create_time() * 1000
+    except psutil.Error:
+        return False
+    return -_CLOCK_SLACK_MS <= node.started_at - began_at <= _START_MS

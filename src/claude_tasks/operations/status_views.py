@@ -53,6 +53,8 @@ def node_view(entry: NodeStatus) -> dict[str, Any]:
         "scheduler": node.scheduler,
         "started_at": to_rfc3339(node.started_at),
         "max_concurrent_runs": node.max_concurrent_runs,
+        "listens": node.listens,
+        "open": node.open,
         "alive": entry.alive,
         "leads": entry.leads,
     }

@@ -59,21 +59,26 @@ class Sign(Enum):
     DEAD = auto()
     NONE = auto()
     """No lock file: it left in good order, or somebody tidied up."""
+    UNKNOWN = auto()
+    """It may not be looked at: proves neither life nor death."""
 
 
 def probe(folder: str, node_id: str) -> Sign:
     """Look at a node's lock without disturbing it."""
     try:
-        descriptor = os.open(lock_path(folder, node_id), os.O_RDWR | os.O_CLOEXEC)
+        # For reading: a lock asks no more (flock(2)), and a look has to do on a read-only disk.
+        descriptor = os.open(lock_path(folder, node_id), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return Sign.NONE
-    except OSError:  # no descriptors left, …: what cannot be looked at is not proven dead
-        return Sign.ALIVE
+    except OSError:  # no descriptors left, a folder of others, …
+        return Sign.UNKNOWN
     try:
         # Shared, so that two who look at once do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return Sign.ALIVE
+    except OSError:  # a file system without locks
+        return Sign.UNKNOWN
     else:
         return Sign.DEAD
     finally:
@@ -89,7 +94,10 @@ class Register:
         self._folder = folder
 
     def is_dead(self, node_id: str) -> bool:
-        """Dead by its lock, or neither locked nor registered: a node that left in good order."""
+        """Dead by its lock, or neither locked nor registered: a node that left in good order.
+
+        What cannot be looked at is not proven dead.
+        """
         sign = probe(self._folder, node_id)
         if sign is Sign.NONE:
             return all(node.id != node_id for node in self._store.list_nodes())

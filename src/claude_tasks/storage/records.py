@@ -55,7 +55,7 @@ def facts_from_row(row: Sequence[Any]) -> RunFacts:
 def node_from_row(row: Sequence[Any]) -> Node:
     """A row of ``nodes``."""
     node = Node._make(row)
-    return node._replace(role=Role(node.role), scheduler=bool(node.scheduler))
+    return node._replace(role=Role(node.role), scheduler=bool(node.scheduler), open=bool(node.open))
 
 
 def column_values(columns: Mapping[str, object]) -> dict[str, object]:

@@ -36,12 +36,16 @@ def task(**fields: Any) -> Task:
     return Task(**{**spec(cron_expr="0 9 * * *")._asdict(), **own, **fields})
 
 
-def task_fact(*, folder: str = "/work", exists: bool = True, **fields: Any) -> TaskFact:
-    return TaskFact(task(**fields), folder, exists)
+def task_fact(
+    *, folder: str = "/work", exists: bool = True, enterable: bool = True, **fields: Any
+) -> TaskFact:
+    return TaskFact(task(**fields), folder, exists, enterable)
 
 
-def node_fact(node_id: str = "node-a", *, alive: bool = True, **fields: Any) -> NodeFact:
-    return NodeFact(node(node_id, **fields), alive)
+def node_fact(
+    node_id: str = "node-a", *, alive: bool | None = True, is_process: bool = True, **fields: Any
+) -> NodeFact:
+    return NodeFact(node(node_id, **fields), alive, is_process)
 
 
 def database(**fields: Any) -> DatabaseFacts:
@@ -49,7 +53,7 @@ def database(**fields: Any) -> DatabaseFacts:
     inside = {name: fields.pop(name) for name in Contents._fields if name in fields}
     contents = Contents(**{"lease": lease(), "nodes": (node_fact(),), **inside})
     values: dict[str, Any] = {
-        "path": "/data/tasks.db", "exists": True, "schema": 4, "newest_schema": 4,
+        "path": "/data/tasks.db", "exists": True, "schema": 5, "newest_schema": 5,
         "contents": contents, "unread": "", **fields,
     }  # fmt: skip
     return DatabaseFacts(**values)
@@ -60,19 +64,25 @@ UNREAD = DatabaseFacts("/data/tasks.db", exists=True, schema=-1, unread="the dat
 
 _READ_ALL = """
 import os, pickle, sys
+def about(path):
+    status = os.stat(path)
+    # Run by root, SQLite sets the owner of log and index to what it is: that moves their ctime.
+    moves = os.geteuid() == 0 and path.endswith(("-wal", "-shm", "-journal"))
+    return (status.st_mtime_ns, status.st_mode, status.st_uid, status.st_gid,
+            None if moves else status.st_ctime_ns)
 found = {}
 for folder, _, names in os.walk(sys.argv[1]):
-    found[folder] = (sorted(names), os.stat(folder).st_mtime_ns, os.stat(folder).st_mode)
+    found[folder] = (sorted(names), *about(folder))
     for name in names:
         path = os.path.join(folder, name)
         with open(path, "rb") as file:
-            found[path] = (file.read(), os.stat(path).st_mtime_ns, os.stat(path).st_mode)
+            found[path] = (file.read(), *about(path))
 sys.stdout.buffer.write(pickle.dumps(found))
 """
 
 
 def files(folder: Path) -> dict[str, Any]:
-    """All of a folder: names, bytes, times, modes.
+    """All of a folder: names, bytes, times, modes, owners.
 
     Read by another process: closing a descriptor of a database would drop this one's locks on it.
     """

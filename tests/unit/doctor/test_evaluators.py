@@ -10,6 +10,7 @@ from claude_tasks.doctor.agent import check_claude_binary, check_usage_credentia
 from claude_tasks.doctor.database import check_database
 from claude_tasks.doctor.facts import (
     AgentFacts,
+    Barred,
     ChannelFacts,
     CredentialFacts,
     DiskFacts,
@@ -37,6 +38,8 @@ from claude_tasks.doctor.machine import (
 )
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
+from claude_tasks.domain.node import Role
+from support.builders import node
 from unit.doctor.made import (
     MACHINE,
     NO_DATABASE,
@@ -52,8 +55,11 @@ if TYPE_CHECKING:
     from claude_tasks.doctor.facts import DatabaseFacts
     from claude_tasks.doctor.finding import Finding
 
-DATA = FolderFacts("/data", exists=True, is_folder=True, base="/data", writable=True)
-LOGS = FolderFacts("/data/logs", exists=True, is_folder=True, base="/data/logs", writable=True)
+DATA = FolderFacts("/data", exists=True, is_folder=True, base="/data")
+LOGS = FolderFacts("/data/logs", exists=True, is_folder=True, base="/data/logs")
+OURS = Barred("/data", is_folder=True, ours=True)
+THEIRS = OURS._replace(ours=False)
+FILE = Barred("/data/tasks.db", is_folder=False, ours=True)
 NOT_FOUND = Trouble("the claude binary was not found", "install it", "spawn")
 
 
@@ -77,7 +83,13 @@ def says(finding: Finding, verdict: str, *words: str, fix: str | None = None) ->
         (AgentFacts("/bin/claude", says="1.9.99 (Claude Code)"), "FAIL", "too old", "update"),
         (AgentFacts("/bin/claude", says="hello"), "WARN", "no version: 'hello'", ""),
         (AgentFacts(None, NOT_FOUND), "FAIL", "not found", "npm install -g"),
-        (AgentFacts(None, NOT_FOUND, from_setting=True), "FAIL", "", "CLAUDE_TASKS_CLAUDE_BIN="),
+        (AgentFacts("/bin/claude", says="node 18.0.1 is too old"), "WARN", "no version", ""),
+        (AgentFacts("/bin/claude", says="Claude Code 2.1.9"), "PASS", "2.1.9", ""),
+        (AgentFacts(None, NOT_FOUND, from_setting=True), "FAIL", "", "npm install -g"),
+        (
+            AgentFacts(None, NOT_FOUND, from_setting=True, elsewhere="/a b/claude"),
+            "FAIL", "", "export CLAUDE_TASKS_CLAUDE_BIN='/a b/claude'",
+        ),
         (
             AgentFacts("/a b/claude", does_not_run="gave no version within 10 s"),
             "FAIL", "/a b/claude gave no version", "'/a b/claude' --version",
@@ -114,13 +126,35 @@ def test_usage_credentials(fields: dict[str, Any], verdict: str, words: str, fix
     [
         ({}, "PASS", "/data", ""),
         ({"exists": False, "base": "/"}, "PASS", "none yet", ""),
-        ({"exists": False, "base": "/", "writable": False}, "FAIL", "cannot be made", "export"),
-        ({"is_folder": False}, "FAIL", "is a file", "ls -l /data"),
-        ({"writable": False}, "FAIL", "cannot be written", "chmod u+rwx /data"),
+        ({"exists": False, "base": "/", "barred": THEIRS}, "FAIL", "cannot be made", "export"),
+        (
+            {"exists": False, "base": "/file", "base_is_folder": False},
+            "FAIL", "/file is no folder: /data cannot be made", "export",
+        ),
+        ({"is_folder": False}, "FAIL", "is a file", "mv -i /data /data.moved"),
+        ({"is_folder": False, "leads_nowhere": True}, "FAIL", "leads nowhere", "rm /data"),
+        ({"barred": OURS}, "FAIL", "cannot be written", "chmod u+rwx /data"),
+        ({"barred": THEIRS}, "FAIL", "", 'sudo chown "$(id -u)" /data && chmod u+rwx /data'),
+        (
+            {"barred": THEIRS._replace(read_only_mount=True)},
+            "FAIL", "mounted read-only", "sudo mount -o remount,rw",
+        ),
     ],
-)
+)  # fmt: skip
 def test_data_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     says(check_data_dir(DATA._replace(**changes)), verdict, words, fix=fix)
+
+
+def test_what_a_node_needs_in_the_data_folder_counts() -> None:
+    runs = DATA._replace(path="/data/runs", base="/data/runs")
+    nodes = runs._replace(path="/data/nodes", base="/data/nodes")
+    says(check_data_dir(DATA, (runs, nodes)), "PASS")
+    says(check_data_dir(DATA, (runs._replace(exists=False), nodes)), "PASS")
+    barred = OURS._replace(path="/data/nodes")
+    finding = check_data_dir(DATA, (runs, nodes._replace(barred=barred)))
+    says(finding, "FAIL", "/data/nodes cannot be written", fix="chmod u+rwx /data/nodes")
+    finding = check_data_dir(DATA, (runs._replace(is_folder=False), nodes))
+    says(finding, "FAIL", "/data/runs is a file", fix="mv -i /data/runs")
 
 
 @pytest.mark.parametrize(
@@ -128,16 +162,20 @@ def test_data_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -
     [
         ({}, "PASS", "/data/logs", ""),
         ({"exists": False, "base": "/data"}, "WARN", "missing", "doctor --fix"),
-        ({"exists": False, "base": "/data", "writable": False}, "FAIL", "missing", "chmod"),
-        ({"is_folder": False}, "FAIL", "is a file", "ls -l"),
-        ({"writable": False}, "FAIL", "cannot be written", "chmod u+rwx /data/logs"),
+        ({"exists": False, "base": "/data", "barred": OURS}, "FAIL", "missing", "chmod"),
+        ({"is_folder": False}, "FAIL", "is a file", "mv -i"),
+        (
+            {"barred": OURS._replace(path="/data/logs")},
+            "FAIL", "cannot be written", "chmod u+rwx /data/logs",
+        ),
     ],
-)
+)  # fmt: skip
 def test_logs_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     says(check_logs_dir(LOGS._replace(**changes), DATA), verdict, words, fix=fix)
 
 
 def test_logs_of_no_data_folder_are_none_yet() -> None:
+    says(check_logs_dir(LOGS, DATA._replace(is_folder=False)), "WARN", "see data_dir", fix="")
     missing = LOGS._replace(exists=False)
     says(check_logs_dir(missing, DATA._replace(exists=False)), "PASS", "none yet")
 
@@ -145,22 +183,46 @@ def test_logs_of_no_data_folder_are_none_yet() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict", "words", "fix"),
     [
-        ({}, "PASS", "whole, schema 4, WAL", ""),
-        ({"journal_mode": None}, "PASS", "schema 4", ""),
+        ({}, "PASS", "whole, schema 5, WAL", ""),
+        ({"is_large": True}, "PASS", "too large to look at more", ""),
         ({"schema": 0, "contents": None}, "PASS", "empty", ""),
-        ({"schema": 2}, "WARN", "brings it to 4", "claude-tasks status"),
-        ({"schema": 5}, "FAIL", "newer", "upgrade"),
-        ({"writable": False}, "FAIL", "cannot be written", "chown"),
+        (
+            {"schema": 0, "contents": None, "left_over": ("/data/tasks.db.recovered",)},
+            "WARN", "holds nothing", "mv /data/tasks.db.recovered /data/tasks.db",
+        ),
+        (
+            {"exists": False, "contents": None, "left_over": ("/data/tasks.db.damaged",)},
+            "WARN", "lies beside it", "mv /data/tasks.db.damaged",
+        ),
+        ({"schema": 2}, "WARN", "brings it to 5", "claude-tasks status"),
+        ({"schema": 6}, "FAIL", "newer", "upgrade"),
+        ({"barred": (FILE,)}, "FAIL", "cannot be written", "chmod u+rw /data/tasks.db"),
+        ({"barred": (FILE._replace(ours=False),)}, "FAIL", "", "sudo chown"),
+        (
+            {"barred": (FILE._replace(read_only_mount=True),)},
+            "FAIL", "mounted read-only", "remount,rw",
+        ),
         ({"journal_mode": "delete"}, "WARN", "not WAL", "journal_mode = WAL"),
-        ({"complete": False}, "WARN", "newest changes", "claude-tasks status"),
-        ({"damage": ("row 3 missing",)}, "FAIL", "row 3 missing", ".recover"),
-        ({"trouble": Trouble("no database", code="storage_corrupt")}, "FAIL", "", ".recover"),
+        ({"unseen": "its log lacks its index"}, "WARN", "newest changes", "claude-tasks status"),
+        ({"damage": ("row 3 missing",)}, "FAIL", "stop every node, rescue", ".recover"),
+        ({"damage": ("row 3 missing from index i",)}, "FAIL", "tables are whole", "REINDEX"),
+        ({"trouble": Trouble("malformed", code="storage_corrupt")}, "FAIL", "", ".recover"),
+        (
+            {"trouble": Trouble("not a SQLite database", code="storage_corrupt")},
+            "FAIL", "put it aside", "mv -i /data/tasks.db /data/tasks.db.damaged",
+        ),
+        ({"trouble": Trouble("half", code="storage_unfinished")}, "WARN", "half", "status"),
+        ({"trouble": Trouble("says nothing", code="storage_unknown")}, "FAIL", "", "mv -i"),
         ({"trouble": Trouble("of others", code="storage_foreign")}, "FAIL", "", "export"),
         ({"trouble": Trouble("locked", code="storage_busy")}, "FAIL", "locked", "status"),
-        ({"trouble": Trouble("closed", code="storage_cannot_open")}, "FAIL", "closed", "ls -l"),
+        ({"trouble": Trouble("closed", code="storage_cannot_open")}, "FAIL", "closed", "ls -ld"),
+        (
+            {"trouble": Trouble("closed", code="storage_cannot_open"), "barred": (FILE,)},
+            "FAIL", "closed", "chmod u+rw /data/tasks.db",
+        ),
         ({"network": Trouble("it is on nfs", code="x")}, "FAIL", "it is on nfs", "export"),
     ],
-)
+)  # fmt: skip
 def test_database(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     says(check_database(database(**changes)), verdict, words, fix=fix)
 
@@ -183,10 +245,18 @@ LATE = lease(renewed_at=NOW - 20_000)
         (database(nodes=(FOLLOWER,)), "PASS", "about to take over", ""),
         (database(lease=LATE), "FAIL", "no other stands by", "kill -9 4242"),
         (database(lease=LATE, nodes=(node_fact(), FOLLOWER)), "WARN", "takes over", "kill -9"),
+        (database(lease=lease(renewed_at=NOW - 10)), "PASS", "renewed just now", ""),
+        (database(nodes=(node_fact(alive=None),)), "PASS", "cannot be told", ""),
+        (database(lease=LATE, nodes=(node_fact(alive=None),)), "WARN", "cannot be told", ""),
+        (database(lease=None), "FAIL", "cannot be read", ""),
+        (
+            database(illegible=(("nodes", "node x: pid is 'y'"),)),
+            "FAIL", "node x: pid is 'y'", "",
+        ),
         (NO_DATABASE, "WARN", "none yet", "claude-tasks daemon"),
         (UNREAD, "WARN", "not looked at", ""),
     ],
-)
+)  # fmt: skip
 def test_scheduler_lease(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
     says(check_scheduler_lease(facts, MACHINE, at=NOW), verdict, words, fix=fix)
 
@@ -200,9 +270,16 @@ def test_a_node_that_does_not_schedule_does_not_stand_by() -> None:
     )
 
 
-def test_a_hung_leader_elsewhere_is_ended_there() -> None:
-    far = database(lease=LATE._replace(host="other"))
-    says(check_scheduler_lease(far, MACHINE, at=NOW), "FAIL", fix="ssh other kill -9 4242")
+def test_nothing_is_killed_that_could_not_be_matched() -> None:
+    """The number may be another process's by now, or mean another one in another container."""
+    stranger = node_fact(is_process=False)
+    finding = check_scheduler_lease(database(lease=LATE, nodes=(stranger,)), MACHINE, at=NOW)
+    says(finding, "FAIL", "could not be matched", fix="ps -o pid,user,lstart,args -p 4242")
+    far = node_fact(is_process=False, host="other")
+    finding = check_scheduler_lease(database(lease=LATE, nodes=(far,)), MACHINE, at=NOW)
+    says(finding, "FAIL", fix="ssh other ps -o pid,user,lstart,args -p 4242")
+    old = stranger._replace(node=stranger.node._replace(version="0.9.0"))
+    says(check_versions(database(nodes=(old,)), MACHINE), "WARN", fix="ps -o pid")
 
 
 @pytest.mark.parametrize(
@@ -215,9 +292,21 @@ def test_a_hung_leader_elsewhere_is_ended_there() -> None:
     ],
 )
 def test_disk_space(free: int, verdict: str) -> None:
-    finding = check_disk_space(DiskFacts("/data", free))
+    finding = check_disk_space((DiskFacts("/data", free),))
     says(finding, verdict, "free at /data")
     assert finding.fix in (None, "df -h /data")
+
+
+@pytest.mark.parametrize(
+    ("entries", "verdict"), [(0, "FAIL"), (99, "FAIL"), (100, "WARN"), (1000, "PASS")]
+)
+def test_disk_space_counts_entries_and_the_worst_disk(entries: int, verdict: str) -> None:
+    data, logs = DiskFacts("/data", 9 * 1024 * MIB, None), DiskFacts("/logs", 9 * 1024 * MIB)
+    says(check_disk_space((data, logs)), "PASS", "/data")
+    finding = check_disk_space((data, logs._replace(free_entries=entries)))
+    says(finding, verdict)
+    assert finding.fix in (None, "df -i /logs")
+    says(check_disk_space((data, logs._replace(free_bytes=0))), "FAIL", "/logs")
 
 
 @pytest.mark.parametrize(
@@ -237,8 +326,16 @@ def test_disk_space(free: int, verdict: str) -> None:
             {"loose": (LooseEntry("/data/auth_token", 0o640, 0o600, holds_secrets=True),)},
             "FAIL", "auth_token", "doctor --fix",
         ),
-        ({"foreign": ("/data/x",)}, "WARN", "another user: /data/x", "ls -l /data/x"),
-        ({"unreadable": ("/data/x",)}, "WARN", "looked into: /data/x", "ls -ld"),
+        (
+            {"loose": (LooseEntry("/l", 0o777, 0o700, outside=True),)},
+            "FAIL", "/l is 0777", "chmod 700 /l",
+        ),
+        (
+            {"loose": (LooseEntry("/tmp", 0o1777, 0o700, outside=True),)},
+            "FAIL", "a folder of your own instead", "",
+        ),
+        ({"foreign": ("/data/x",)}, "WARN", "another user: /data/x", "sudo chown"),
+        ({"unreadable": ("/data/x",)}, "WARN", "looked into: /data/x", "chmod u+rwx /data/x"),
     ],
 )  # fmt: skip
 def test_permissions(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
@@ -254,7 +351,7 @@ def test_permissions_of_nothing_are_none_yet() -> None:
     [
         ({}, "PASS", "zone data is there", ""),
         ({"variable": "Europe/Berlin"}, "PASS", "TZ=Europe/Berlin", ""),
-        ({"variable": "Mars", "variable_known": False}, "WARN", "TZ=Mars", "export TZ="),
+        ({"variable": "Mars", "variable_known": False}, "WARN", "TZ=Mars", "unset TZ"),
         ({"data": Trouble("Unknown time zone")}, "FAIL", "no time zone data", "tzdata"),
         ({"at": 0}, "FAIL", "never set", "set-ntp"),
         ({"recorded_at": NOW + 59_000}, "PASS", "", ""),
@@ -265,19 +362,34 @@ def test_clock_and_zone(fields: dict[str, Any], verdict: str, words: str, fix: s
     says(check_clock_and_zone(ZoneFacts(**{"at": NOW, **fields})), verdict, words, fix=fix)
 
 
+MODELS = (
+    "claude-sonnet-4-5", "sonnet", "opus[1m]", "haiku", "opusplan", "default", "inherit",
+    "us.anthropic.claude-sonnet-4-v1:0", "openrouter/model",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("fields", "verdict", "words", "fix"),
     [
         ({}, "PASS", "1 enabled", ""),
         ({"exists": False, "folder": "/gone"}, "FAIL", "/gone does not exist", "edit 7 --dir"),
         ({"cron_expr": "61 * * * *"}, "FAIL", "'61 * * * *'", "edit 7 --cron"),
-        ({"timezone": "Mars/Base"}, "FAIL", "Mars/Base", "edit 7"),
+        ({"enterable": False}, "FAIL", "cannot be entered", "chmod u+x /work"),
+        ({"timezone": "Mars/Base"}, "FAIL", "Mars/Base", "edit 7 --tz <ZONE>"),
+        (
+            {"timezone": "Mars/Base", "cron_expr": "", "scheduled_at": NOW},
+            "FAIL", "Mars/Base", "edit 7 --tz <ZONE>",
+        ),
+        ({"cron_expr": "TZ=Mars/Base 0 9 * * *"}, "FAIL", "Mars/Base", "edit 7 --cron"),
+        ({"cron_expr": "", "scheduled_at": None}, "FAIL", "", "edit 7 --at <TIME>"),
         ({"permission_mode": "bypassPermissions"}, "PASS", "", ""),
         ({"permission_mode": "yolo"}, "WARN", "'yolo'", "edit 7 --permission-mode"),
-        ({"model": "sonnet 4"}, "WARN", "'sonnet 4' is no model's name", "edit 7 --model"),
-        ({"model": "claude-sonnet-4-5"}, "PASS", "", ""),
+        ({"model": "sonnet 4"}, "WARN", "'sonnet 4' is no model", "edit 7 --model sonnet"),
+        ({"model": "gpt-5-turbo-claude"}, "WARN", "is no model that is known", "--model sonnet"),
+        ({"model": "-x"}, "WARN", "'-x'", "--model sonnet"),
+        *(({"model": model}, "PASS", "", "") for model in MODELS),
     ],
-)
+)  # fmt: skip
 def test_tasks(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     says(check_tasks(database(tasks=(task_fact(**fields),)), MACHINE), verdict, words, fix=fix)
 
@@ -307,7 +419,18 @@ def test_tasks_without_a_database() -> None:
     says(check_tasks(UNREAD, MACHINE), "WARN", "not looked at: the database is damaged")
 
 
+def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
+    bad = (("tasks", "task 3: extra_args is odd"),)
+    finding = check_tasks(database(tasks=(task_fact(exists=False),), illegible=bad), MACHINE)
+    says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
+    for part, check in (("runs", check_runs), ("nodes", lambda it: check_versions(it, MACHINE))):
+        says(check(database(illegible=((part, "odd"),))), "FAIL", "odd", fix="")
+    facts = database(illegible=(("messages", "odd"),))
+    says(check_notifications(facts, UNTOLD), "FAIL", "odd")
+
+
 RUNNING = RunningFact(5, "nightly", watched=True)
+HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize(
@@ -317,7 +440,24 @@ RUNNING = RunningFact(5, "nightly", watched=True)
         (database(running=(RUNNING,)), "PASS", "1 running, all watched", ""),
         (
             database(running=(RUNNING._replace(watched=False),), nodes=()),
-            "WARN", 'run 5 "nightly"', "claude-tasks status",
+            "WARN", 'run 5 "nightly"', "claude-tasks daemon",
+        ),
+        (
+            database(running=(RUNNING._replace(queued_for_ms=0, watched=False),), nodes=()),
+            "WARN", "queued for a node that is dead", "claude-tasks daemon",
+        ),
+        (
+            database(running=(RUNNING._replace(queued_for_ms=0, watched=False),)),
+            "PASS", "0 running", "",
+        ),
+        (
+            database(running=(RUNNING._replace(queued_for_ms=HOUR_MS + 1),)),
+            "WARN", "more than an hour", "claude-tasks runs --state queued",
+        ),
+        (database(running=(RUNNING._replace(queued_for_ms=HOUR_MS),)), "PASS", "", ""),
+        (
+            database(running=tuple(RUNNING._replace(watched=False) for _ in range(1000))),
+            "WARN", "and at least 997 more", "claude-tasks runs",
         ),
         (
             database(running=(RUNNING._replace(watched=False),)),
@@ -353,14 +493,29 @@ UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
             UNIT._replace(kind="launchd", path="/l/claude-tasks.plist", enabled=False),
             "WARN", "not enabled", "launchctl bootstrap",
         ),
+        (UNIT._replace(agent=NOT_FOUND), "WARN", "would not find the agent", ""),
         (
-            UNIT._replace(agent=NOT_FOUND),
-            "WARN", "would not find the agent", "Environment=CLAUDE_TASKS_CLAUDE_BIN=",
+            UNIT._replace(agent=NOT_FOUND, agent_here="/a/claude"),
+            "WARN", "would not find the agent", 'Environment="CLAUDE_TASKS_CLAUDE_BIN=/a/claude"',
         ),
         (
-            UNIT._replace(kind="launchd", path="/l/claude-tasks.plist", agent=NOT_FOUND),
-            "WARN", "", "plutil -insert",
+            UNIT._replace(agent=NOT_FOUND, agent_here="/a/claude"),
+            "WARN", "", "systemctl --user restart claude-tasks.service",
         ),
+        (
+            UNIT._replace(agent=NOT_FOUND, agent_here="/a/claude", by_system=True),
+            "WARN", "", "| sudo tee /u/claude-tasks.service.d/agent.conf",
+        ),
+        (
+            UNIT._replace(
+                kind="launchd", path="/l/claude-tasks.plist", agent=NOT_FOUND, agent_here="/a"
+            ),
+            "WARN", "", "plutil -replace",
+        ),
+        (UNIT._replace(masked=True), "WARN", "masked", "systemctl --user unmask"),
+        (UNIT._replace(lingers=False), "WARN", "logged in", "loginctl enable-linger"),
+        (UNIT._replace(lingers=True), "PASS", "enabled", ""),
+        (UNIT._replace(unread="/e/env"), "PASS", "without a look at /e/env", ""),
     ],
 )  # fmt: skip
 def test_service_warns_at_most(facts: ServiceFacts, verdict: str, words: str, fix: str) -> None:
@@ -410,6 +565,7 @@ def test_versions(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> N
 
 LOCAL = ExposureFacts("127.0.0.1", loopback=True, has_token=False)
 OPEN = ExposureFacts("0.0.0.0", loopback=False, has_token=False)
+LISTENING = (node(role=Role.SERVE, listens="http://0.0.0.0:8080", open=True),)
 BAD = Trouble("auth_token: it is empty", "make another")
 
 
@@ -417,11 +573,13 @@ BAD = Trouble("auth_token: it is empty", "make another")
     ("facts", "verdict", "words", "fix"),
     [
         (LOCAL, "PASS", "this machine only", ""),
-        (OPEN, "FAIL", "0.0.0.0 without a token", "claude-tasks token new"),
-        (OPEN._replace(host=""), "FAIL", "every address", "claude-tasks token new"),
+        (OPEN, "WARN", "0.0.0.0 without a token", "claude-tasks token new"),
+        (OPEN._replace(host=""), "WARN", "every address", "claude-tasks token new"),
         (OPEN._replace(has_token=True), "PASS", "with a token", ""),
-        (LOCAL._replace(trouble=BAD), "WARN", "it is empty", "token new --replace"),
-        (OPEN._replace(trouble=BAD), "FAIL", "it is empty", "token new --replace"),
+        (LOCAL._replace(open_to=LISTENING), "FAIL", "serve 4242 on host at http", "token new"),
+        (LOCAL._replace(open_to=LISTENING, has_token=True), "FAIL", "by now: stop it", ""),
+        (LOCAL._replace(trouble=BAD, fix="mend it"), "WARN", "it is empty", "mend it"),
+        (OPEN._replace(trouble=BAD), "FAIL", "it is empty", ""),
     ],
 )
 def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:

@@ -15,9 +15,9 @@ from claude_tasks.doctor.catalog import CHECKS, NAMES, QUICK, run_checks
 from claude_tasks.doctor.facts import AgentFacts, Facts
 from claude_tasks.doctor.finding import Finding, Report, Verdict
 from claude_tasks.doctor.gather_agent import agent_facts
+from claude_tasks.doctor.gather_folders import folder_facts
 from claude_tasks.doctor.gather_permissions import permission_facts
 from claude_tasks.doctor.gather_service import service_facts, unit_environment
-from claude_tasks.doctor.gathering import folder_facts
 from claude_tasks.doctor.repairs import apply_repair, plan_repairs
 from claude_tasks.doctor.views import report_view
 from claude_tasks.domain.errors import SpawnError, StorageError
@@ -53,7 +53,13 @@ class OnFolder:
     def disk(self) -> Any:
         raise PermissionError(13, "Permission denied", "/data")
 
-    credentials = database = service = exposure = disk
+    credentials = database = service = disk
+
+    def inner(self) -> tuple[FolderFacts, ...]:
+        return folder_facts(self._folder.runs), folder_facts(self._folder.nodes)
+
+    def exposure(self, _nodes: object) -> Any:
+        return self.disk()
 
     def zone(self, _recorded_at: int | None) -> Any:
         return self.disk()
@@ -153,18 +159,20 @@ def test_a_link_is_never_followed_by_a_repair(tmp_path: Path) -> None:
     root.mkdir(mode=0o700)
     outside.touch(mode=0o644)
     (root / "logs").mkdir(mode=0o700)
-    (root / "file").touch(mode=0o644)
+    file = root / "logs" / "file"
+    file.touch(mode=0o644)
     [repair] = plan_repairs(facts_of(root), NAMES)
-    (root / "file").unlink()
-    (root / "file").symlink_to(outside)
-    apply_repair(repair)
+    file.unlink()
+    file.symlink_to(outside)
+    assert apply_repair(repair).problem == "left alone: it is a link by now"
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
 
 
 def test_a_long_history_is_looked_at_in_part(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
+    (tmp_path / "logs").mkdir(mode=0o700)
     for number in range(9):
-        (tmp_path / str(number)).touch(mode=0o600)
+        (tmp_path / "logs" / str(number)).touch(mode=0o600)
     facts = permission_facts(DataFolder(str(tmp_path)), most=5)
     assert (facts.looked_at, facts.partial, facts.loose) == (5, True, ())
 
@@ -258,7 +266,7 @@ def test_drop_ins_of_a_unit_count(tmp_path: Path) -> None:
 
 
 def test_an_open_quote_in_a_unit_is_passed_over() -> None:
-    assert unit_environment("Environment='A=1\nEnvironment=B=2") == {"B": "2"}
+    assert unit_environment("Environment='A=1\nEnvironment=B=2", "/h") == ({"B": "2"}, None)
 
 
 def test_a_plist_is_read(tmp_path: Path) -> None:

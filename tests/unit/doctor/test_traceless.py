@@ -8,22 +8,27 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from claude_tasks.doctor.gather_database import NodeSigns, database_facts
 from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.store_records import Finish
+from claude_tasks.domain.store_records import Finish, TaskEdit
 from claude_tasks.storage.sqlite.inspection import Inspection, inspect
 from claude_tasks.storage.sqlite.store import open_store
-from support.builders import add_task, completed
+from support.builders import add_task, completed, node
 from unit.doctor.made import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from claude_tasks.doctor.facts import DatabaseFacts
+    from claude_tasks.doctor.ports import Inspect
     from claude_tasks.domain.ports import Store
 
 
@@ -80,7 +85,10 @@ def test_one_whose_last_writer_was_killed(path: Path) -> None:
     assert files(path.parent) == before
     os.unlink(f"{path}-shm")
     before = files(path.parent)
-    assert inspect(str(path), lambda seen: (seen.complete, names(seen))) == (False, ["first"])
+    assert inspect(str(path), lambda seen: (seen.unseen, names(seen))) == (
+        "its log lacks its index",
+        ["first"],
+    )
     assert files(path.parent) == before
 
 
@@ -151,6 +159,200 @@ def test_damage_is_named(path: Path) -> None:
         file.write(b"\xff" * size)
     damage = inspect(str(path), Inspection.damage)
     assert damage
+
+
+CUT_SHORT = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode = DELETE")
+connection.execute("PRAGMA cache_size = 5")
+connection.execute("CREATE TABLE filler (x)")
+connection.execute("BEGIN IMMEDIATE")
+for _ in range(500):
+    connection.execute("INSERT INTO filler VALUES (randomblob(2000))")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_transaction_cut_short_is_no_damage(path: Path) -> None:
+    """SQLite undoes it at the next start; without that the file is half of two states."""
+    subprocess.run([sys.executable, "-c", CUT_SHORT, path], check=False)
+    assert os.path.getsize(f"{path}-journal") > 0
+    before = files(path.parent)
+    with pytest.raises(StorageError) as refused:
+        inspect(str(path), names)
+    assert refused.value.code == "storage_unfinished"
+    assert files(path.parent) == before
+    with contextlib.closing(sqlite3.connect(path)) as undone:
+        assert undone.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+WRITES = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+connection.execute("PRAGMA journal_mode = DELETE")
+connection.execute("PRAGMA synchronous = OFF")
+connection.execute("CREATE TABLE filler (x)")
+while True:
+    connection.execute("BEGIN IMMEDIATE")
+    for _ in range(50):
+        connection.execute("INSERT INTO filler VALUES (randomblob(2000))")
+    connection.execute("DELETE FROM filler WHERE rowid % 3 = 0")
+    connection.execute("COMMIT")
+    print(flush=True)
+"""
+
+
+def test_a_writer_without_wal_is_no_damage(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITES, path], stdout=subprocess.PIPE) as writer:
+        try:
+            assert writer.stdout is not None
+            for _ in range(8):
+                writer.stdout.readline()
+                looked = inspect(str(path), lambda seen: (seen.damage(), seen.journal_mode()))
+                assert looked == ([], "delete")
+        finally:
+            writer.kill()
+
+
+def test_locks_that_this_process_holds_without_wal_are_kept(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as own:
+        own.execute("PRAGMA journal_mode = DELETE")
+        own.execute("BEGIN IMMEDIATE")
+        assert inspect(str(path), Inspection.journal_mode) == "delete"
+        code = (
+            "import sqlite3,sys;c=sqlite3.connect(sys.argv[1],timeout=0,isolation_level=None);"
+            "c.execute('BEGIN IMMEDIATE')"
+        )
+        other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
+        assert b"locked" in other.stderr
+
+
+def test_a_log_that_is_none_is_passed_over_at_once(path: Path) -> None:
+    code = (
+        "import sqlite3,os,sys;c=sqlite3.connect(sys.argv[1],isolation_level=None);"
+        "c.execute(\"UPDATE tasks SET name = 'renamed'\");os.kill(os.getpid(),9)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    with open(f"{path}-wal", "r+b") as log:
+        log.seek(9)  # within the header: its checksum no longer fits
+        log.write(b"odd")
+    before = files(path.parent)
+    began = time.monotonic()
+    unseen, found = inspect(str(path), lambda seen: (seen.unseen, names(seen)))
+    assert unseen == "its log does not begin as one does"
+    assert found == ["first"]
+    assert time.monotonic() - began < 5, "SQLite tries for ten seconds"
+    assert files(path.parent) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_root_takes_no_log_from_its_owner(path: Path) -> None:
+    code = (
+        "import sqlite3,os,sys;c=sqlite3.connect(sys.argv[1],isolation_level=None);"
+        "c.execute(\"UPDATE tasks SET name = 'renamed'\");os.kill(os.getpid(),9)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    os.chown(path, 65534, 65534)
+    before = files(path.parent)
+    assert "another user" in str(inspect(str(path), lambda seen: seen.unseen))
+    assert files(path.parent) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_root_takes_no_rollback_journal_from_its_owner(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", CUT_SHORT, path], check=False)
+    os.chown(path, 65534, 65534)
+    before = files(path.parent)
+    with pytest.raises(StorageError) as refused:
+        inspect(str(path), names)
+    assert refused.value.code == "storage_unfinished"
+    assert files(path.parent) == before
+
+
+def test_an_index_that_lacks_a_row_is_damage(path: Path) -> None:
+    """``quick_check`` calls that whole."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE odd (x)")
+        connection.execute("CREATE INDEX odd_x ON odd (x)")
+        connection.execute("PRAGMA writable_schema = ON")
+        [row] = connection.execute("SELECT * FROM sqlite_master WHERE name = 'odd_x'").fetchall()
+        connection.execute("DELETE FROM sqlite_master WHERE name = 'odd_x'")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO odd VALUES (1)")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    damage = inspect(str(path), Inspection.damage)
+    assert any("missing from index odd_x" in text for text in damage)
+
+
+@pytest.mark.parametrize(
+    ("change", "part", "says"),
+    [
+        ("DELETE FROM scheduler_leases", "lease", "the lease has no row"),
+        ("UPDATE scheduler_leases SET renewed_at = 'x'", "lease", "renewed_at is 'x'"),
+        ("UPDATE tasks SET extra_args = 'x' WHERE id = 1", "tasks", "task 1: Expecting value"),
+        ("UPDATE tasks SET anchor_at = 'x' WHERE id = 1", "tasks", "anchor_at is 'x'"),
+        ("UPDATE tasks SET name = x'ff' WHERE id = 1", "tasks", "name is b"),
+        ("UPDATE task_runs SET reason = 'odd'", "runs", "'odd' is not a valid Reason"),
+        ("UPDATE nodes SET role = 'odd'", "nodes", "'odd' is not a valid Role"),
+        ("DROP TABLE nodes", "nodes", "no such table: nodes"),
+        ("DROP TABLE deliveries", "messages", "no such table: deliveries"),
+    ],
+)
+def test_what_cannot_be_read_hides_nothing_else(
+    path: Path, held: Store, change: str, part: str, says: str
+) -> None:
+    held.register_node(node())
+    held.add_run(2, trigger=Trigger.MANUAL, assigned_to=None, at=0)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA ignore_check_constraints = ON")
+        other.execute(change)
+    facts = facts_of(path)
+    assert facts.contents is not None
+    [(illegible, text)] = facts.contents.illegible
+    assert illegible == part
+    assert says in text
+    read = (facts.contents.tasks, facts.contents.nodes, facts.contents.running)
+    assert sum(map(len, read)) == 3 + (part in ("messages", "lease"))
+
+
+def facts_of(path: Path, *, at: int = 0, dead: bool | None = False) -> DatabaseFacts:
+    signs = NodeSigns(lambda _registered, _node: dead, lambda _node: True, "1.0.0")
+    return database_facts(str(path), cast("Inspect", inspect), signs, at=at, thorough=True)
+
+
+def test_only_enabled_tasks_are_judged(path: Path, held: Store) -> None:
+    first = held.get_task(1)
+    edit = TaskEdit(
+        1,
+        first.revision,
+        first.cursor_at,
+        first.next_run_at,
+        {"enabled": False, "next_run_at": None},
+    )
+    assert held.edit_task(edit, at=0)
+    contents = facts_of(path).contents
+    assert contents is not None
+    assert [fact.task.name for fact in contents.tasks] == ["second"]
+
+
+@pytest.mark.parametrize(("at", "found"), [(DAY_MS + 50, 1), (DAY_MS + 51, 0)])
+def test_lost_runs_are_those_of_the_last_day(path: Path, held: Store, at: int, found: int) -> None:
+    end(held, 1, State.FAILED, Reason.LOST, at=50)
+    contents = facts_of(path, at=at).contents
+    assert contents is not None
+    assert len(contents.lost) == found
+
+
+def test_a_queued_run_waits_from_when_it_may_start(path: Path, held: Store) -> None:
+    held.add_run(1, trigger=Trigger.MANUAL, assigned_to="gone", at=1000)
+    contents = facts_of(path, at=5000, dead=True).contents
+    assert contents is not None
+    [run] = contents.running
+    assert (run.watched, run.queued_for_ms) == (False, 4000)
 
 
 def end(store: Store, task_id: int, state: State, reason: Reason | None, *, at: int) -> int:

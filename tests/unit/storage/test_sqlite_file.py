@@ -48,6 +48,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (3, "notifications"),
         (4, "delivery_ends"),
         (5, "deferrals"),
+        (6, "node_address"),
     ]
     connection.close()
 

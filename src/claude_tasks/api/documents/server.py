@@ -56,7 +56,11 @@ class Usage(Struct):
 
 
 class Node(Struct):
-    """A process of claude-tasks."""
+    """A process of claude-tasks.
+
+    ``listens`` is the address of its API, null without one; ``open`` is true
+    where it asks for no token.
+    """
 
     id: str
     role: str
@@ -66,6 +70,8 @@ class Node(Struct):
     scheduler: bool
     started_at: Time
     max_concurrent_runs: int
+    listens: str | None
+    open: bool
     alive: bool
     leads: bool
 

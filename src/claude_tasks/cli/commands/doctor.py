@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from claude_tasks.cli.results import Result
-from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
+from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
     from claude_tasks.doctor.finding import Finding, Report
-    from claude_tasks.doctor.repairs import Repair
+    from claude_tasks.doctor.repairs import Outcome
 
 DESCRIPTION = (
     "Looks only: it makes no folder, takes no lease, writes no byte, also beside a living daemon."
@@ -45,17 +47,18 @@ def configure(parser: Parser) -> None:
 def run(context: Context, arguments: Namespace) -> Result:
     """Look, and with ``--fix`` mend."""
     names = _checked(arguments.checks)
+    _require_settings(context)
     _refuse_to_ask_nobody(context, arguments)
     report = _look(context, names)
-    repaired: list[Repair] = []
+    outcomes: list[Outcome] = []
     if arguments.fix:
-        repaired = _mend(context, names, asks=not arguments.yes)
-        report = _look(context, names) if repaired else report
+        outcomes = _mend(context, names, asks=not arguments.yes)
+        report = _look(context, names) if outcomes else report
     ready = report.ready and not (arguments.strict and report.warnings)
     if not context.printer.as_json:
         context.printer.line(report.summary(strict=arguments.strict))
     return Result(
-        data=lambda: _view(report, repaired, strict=arguments.strict),
+        data=lambda: _view(context, report, outcomes, strict=arguments.strict),
         text=list,
         exit_code=0 if ready else 1,
         streamed=not context.printer.as_json,
@@ -77,6 +80,15 @@ def _checked(asked: Sequence[str]) -> tuple[str, ...]:
     return tuple(asked) or NAMES
 
 
+def _require_settings(context: Context) -> None:
+    """Every check goes by the settings. Errors: `ConfigurationError`, which says so."""
+    try:
+        _ = context.settings
+    except ConfigurationError as error:
+        hint = error.hint or "mend what is named there, or set the file aside, and look again"
+        raise ConfigurationError(f"no check could run: {error.message}", hint=hint) from error
+
+
 def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
     if arguments.yes and not arguments.fix:
         raise InvalidInputError("--yes goes with --fix", hint="add --fix", code="usage")
@@ -96,7 +108,28 @@ def _look(context: Context, names: tuple[str, ...]) -> Report:
         if not context.printer.as_json:
             _print(context, finding)
 
-    return run_checks(doctor_facts(context.settings, context.environment), names, each=say)
+    facts = doctor_facts(context.settings, context.environment)
+    if "claude_binary" not in names:  # the one that starts a process
+        return run_checks(facts, names, each=say)
+    with _ended_in_order():
+        return run_checks(facts, names, each=say)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM as an exception: the agent that is asked for its version must not stay behind."""
+    import signal  # noqa: PLC0415 (not for --help)
+
+    from claude_tasks.cli.exit_codes import Terminated  # noqa: PLC0415 (loaded by now)
+
+    def end(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(context: Context, finding: Finding) -> None:
@@ -110,8 +143,8 @@ def _print(context: Context, finding: Finding) -> None:
         context.printer.line(f"{indent}fix: {say(finding.fix)}")
 
 
-def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Repair]:
-    """Show, ask, do; what was done."""
+def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Outcome]:
+    """Show, ask, do; what came of each."""
     from claude_tasks.doctor.repairs import apply_repair, plan_repairs  # noqa: PLC0415 (only here)
     from claude_tasks.faces.doctor import doctor_facts  # noqa: PLC0415 (not for --help)
 
@@ -124,15 +157,12 @@ def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Repai
     if asks and not _agreed(context):
         context.printer.note("Nothing was changed.")
         return []
-    for repair in repairs:
-        try:
-            apply_repair(repair)
-        except OSError as error:
-            raise ClaudeTasksError(
-                f"{repair.command}: {error.strerror}", hint="see who owns it: ls -ld", code="system"
-            ) from error
-    context.printer.note(f"Done: {len(repairs)}. Looking again:")
-    return repairs
+    outcomes = [apply_repair(repair) for repair in repairs]
+    for outcome in outcomes:
+        said = "done" if outcome.problem is None else f"not done ({outcome.problem})"
+        context.printer.note(f"{said}: {outcome.command}")
+    context.printer.note("Looking again:")
+    return outcomes
 
 
 def _agreed(context: Context) -> bool:
@@ -140,10 +170,16 @@ def _agreed(context: Context) -> bool:
     return context.stdin.readline().strip().lower() in _YES
 
 
-def _view(report: Report, repaired: list[Repair], *, strict: bool) -> dict[str, Any]:
+def _view(
+    context: Context, report: Report, outcomes: list[Outcome], *, strict: bool
+) -> dict[str, Any]:
     from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (only for --json)
 
     view = report_view(report)
     view["summary"] = report.summary(strict=strict)
-    view["repaired"] = [repair.command for repair in repaired]
+    view["repaired"] = [it.command for it in outcomes if it.problem is None]
+    view["not_repaired"] = [it._asdict() for it in outcomes if it.problem is not None]
+    for finding in view["findings"]:
+        if finding["fix"]:
+            finding["fix"] = context.printer.for_this_data(finding["fix"])
     return view

@@ -50,7 +50,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Serve until told to stop."""
-    from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
+    from claude_tasks.api.listening import address_of  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.node import Role  # noqa: PLC0415 (the same)
 
     context.use_flags(host=arguments.host, port=arguments.port)
     context.settings.folder.create()
@@ -58,7 +59,8 @@ def run(context: Context, arguments: Namespace) -> Result:
     bound = _bind(context)
     try:
         line = partial(switch_line, "Serve")
-        attendance = Attendance(context, arguments, role=Role.SERVE, line=line)
+        api = (address_of(bound), not any(tokens))
+        attendance = Attendance(context, arguments, role=Role.SERVE, line=line, api=api)
         try:
             _serve(context, attendance, bound, tokens)
         finally:

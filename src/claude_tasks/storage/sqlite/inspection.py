@@ -7,40 +7,110 @@ missing, leaves them behind, and marks in ``-shm`` how far it reads. So the stat
                                                          last writer was killed, SQLite builds its
                                                          index of the log in memory
     neither, or an empty log   immutable=1               the file alone is the truth
-    a log without its index    immutable=1               only the file is read: ``complete`` says so
+    a log without its index,   immutable=1               only the file is read: ``unseen`` says why
+    one that is none, or one
+    that SQLite, run by root,
+    would give to another
+    no WAL at all              mode=ro                   locks as any reader takes them, which
+                                                         leave nothing; a transaction cut short
+                                                         (``storage_unfinished``) is not undone
 
 An immutable connection takes no locks, and closing it drops those that this process has on the
-file by other connections (POSIX): it is used only where the index is missing, so where no
-connection is open anywhere. Somebody may open the database meanwhile; `inspect` notices by the log
-that appeared, and looks again. In the microseconds between the look at the files and the open, the
-last process may leave: then SQLite makes an empty log, which the next writer takes over.
+file by other connections (POSIX): it is used only where this process has it open nowhere.
+Somebody may open the database meanwhile; `inspect` notices by the log that appeared, and looks
+again. In the microseconds between the look at the files and the open, the last process may leave:
+then SQLite makes an empty log, which the next writer takes over.
+
+Run by root, SQLite sets the owner of log, index and journal to what it is already: their ctime
+moves. Where it is not, they are not opened.
 
 Whether it could be written is not tried: an empty ``BEGIN IMMEDIATE`` rolled back marks ``-shm``.
+
+Rows are read one by one: one that somebody broke by hand is named, and hides no other.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.lease import Lease
 from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import node_from_row, run_from_row, task_from_row
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, _quote
 from claude_tasks.storage.sqlite.errors import translate
+from claude_tasks.storage.sqlite.file_state import (
+    holds_something,
+    is_log,
+    is_open_here,
+    is_wal,
+    would_change_owner,
+)
 from claude_tasks.storage.sqlite.migrate import NEWEST
+from claude_tasks.storage.sqlite.run_filter import conditions
+from claude_tasks.storage.sqlite.run_table import select as select_run
 from claude_tasks.storage.sqlite.store import SqliteStore
+from claude_tasks.storage.sqlite.task_table import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.store_records import RunFilter
+    from claude_tasks.domain.task import Task
 
 _Seen = TypeVar("_Seen")
+_Record = TypeVar("_Record", bound=tuple[Any, ...])
 
 _BUSY_SECONDS = 2.0
 _TRIES = 3
-_COPY_LIMIT = 64 * 1024 * 1024
-_WAL_FORMAT = b"\x02\x02"
-"""Bytes 18 and 19 of the file: its write and read versions (SQLite's file format, 1.3.3)."""
+_THOROUGH_BYTES = 256 * 1024 * 1024
+"""Up to this size every index is held against its table: about a second, where it is cached."""
+_ROLLBACK = sqlite3.SQLITE_READONLY_ROLLBACK
+_PLAIN_TYPES = (int, str, int | None, str | None)
+
+_SHARED = "mode=ro&readonly_shm=1"
+_ALONE = "mode=ro&immutable=1"
+_LOCKING = "mode=ro"
+
+
+class _Way(NamedTuple):
+    """How a database is opened: the URI's parameters, its journal mode, what stays unseen."""
+
+    how: str
+    journal_mode: str
+    unseen: str | None = None
+
+
+def _way_for(path: str) -> _Way:
+    """What its files ask for. Errors: `OSError`, `StorageError`."""
+    log = f"{path}-wal"
+    has_log = holds_something(log)
+    if os.path.exists(f"{path}-shm") and os.path.exists(log):
+        unseen = _why_unseen(path)
+        return _Way(_SHARED, "wal") if unseen is None else _Way(_ALONE, "wal", unseen)
+    if is_open_here(path):
+        return _Way(_LOCKING, "delete")
+    if not is_wal(path):
+        if would_change_owner(path):
+            raise _unfinished(path)
+        return _Way(_LOCKING, "delete")
+    return _Way(_ALONE, "wal", "its log lacks its index" if has_log else None)
+
+
+def _why_unseen(path: str) -> str | None:
+    """Why a log that is in use cannot be read along; None where it can."""
+    if is_open_here(path):  # then whatever opening it does was done already
+        return None
+    if not is_log(f"{path}-wal"):
+        return "its log does not begin as one does"
+    if would_change_owner(path):
+        return "its log is another user's, and root would take it from them"
+    return None
 
 
 class TracelessConnection(Connection):
@@ -49,12 +119,10 @@ class TracelessConnection(Connection):
     def __init__(self, path: str) -> None:
         """Open ``path``, which must exist, in the way that its files ask for."""
         self.path = path
-        self.shared = os.path.exists(f"{path}-shm") and os.path.exists(f"{path}-wal")
-        self.complete = self.shared or not _holds_something(f"{path}-wal")
-        how = "mode=ro&readonly_shm=1" if self.shared else "mode=ro&immutable=1"
         try:
+            self.way = _way_for(path)
             self._raw = sqlite3.connect(
-                f"file:{_quote(path)}?{how}",
+                f"file:{_quote(path)}?{self.way.how}",
                 uri=True,
                 isolation_level=None,
                 timeout=_BUSY_SECONDS,
@@ -62,20 +130,20 @@ class TracelessConnection(Connection):
             )
         except sqlite3.Error as error:
             raise translate(error, path) from error
+        except OSError as error:
+            text = f"{path}: {error.strerror}"
+            raise StorageError(text, code="storage_cannot_open") from error
+        self._raw.text_factory = _any_text
 
     def was_overtaken(self) -> bool:
         """Whether the files changed their state since: what was seen may be half of a change."""
-        log = f"{self.path}-wal"
-        return not self.shared and self.complete and _holds_something(log)
+        if self.way.how != _ALONE or self.way.unseen is not None:
+            return False
+        return holds_something(f"{self.path}-wal")
 
-    def header_mode(self) -> str | None:
-        """The journal mode that the file itself names; None where it is too large to be asked.
-
-        An immutable connection takes no log, and so calls every mode ``delete``.
-        """
-        if not hasattr(self._raw, "serialize") or os.path.getsize(self.path) > _COPY_LIMIT:
-            return None
-        return "wal" if self._raw.serialize()[18:20] == _WAL_FORMAT else "delete"
+    def has_vanished(self) -> bool:
+        """Whether the last process left just now, and took the log with it."""
+        return self.way.how == _SHARED and not os.path.exists(f"{self.path}-shm")
 
 
 class Inspection(SqliteStore):
@@ -85,25 +153,43 @@ class Inspection(SqliteStore):
     newest_schema = NEWEST
 
     @property
-    def complete(self) -> bool:
-        """Whether all that was committed is seen."""
-        return self._connection.complete
+    def unseen(self) -> str | None:
+        """Why the newest commits are not seen, None where all are."""
+        return self._connection.way.unseen
+
+    @property
+    def is_large(self) -> bool:
+        """Whether `damage` looks at pages alone, and not at whether indexes fit their tables."""
+        return os.path.getsize(self._connection.path) > _THOROUGH_BYTES
 
     def damage(self, *, most: int = 5) -> list[str]:
-        """What ``quick_check`` complains of; empty for a whole database."""
-        rows = self._connection.rows(f"PRAGMA quick_check({most})")
+        """What SQLite complains of; empty for a whole database. Meaningless where not all is seen.
+
+        ``quick_check`` calls a database whole whose indexes lack rows, so it is for large ones.
+        """
+        check = "quick_check" if self.is_large else "integrity_check"
+        try:
+            rows = self._connection.rows(f"PRAGMA {check}({most})")
+        except StorageError as error:
+            if _code_of(error) & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise
+            return [str(error.__cause__)]  # too damaged to be looked at
         return [str(row[0]) for row in rows if row[0] != "ok"]
 
-    def journal_mode(self) -> str | None:
-        """``wal`` as it should be; None where it cannot be told."""
-        if not self._connection.shared:
-            return self._connection.header_mode()
+    def journal_mode(self) -> str:
+        """``wal`` as it should be, or what it is instead."""
+        if self._connection.way.how == _ALONE:  # such a connection calls every mode ``delete``
+            return self._connection.way.journal_mode
         return str(self._connection.value("PRAGMA journal_mode"))
 
     def schema(self) -> int:
         """The schema's number, 0 for an empty file. Errors: `StorageError` for a foreign one."""
         if self._connection.value("PRAGMA application_id") == APPLICATION_ID:
-            return int(self._connection.value("SELECT MAX(version) FROM schema_migrations"))
+            version = self._connection.value("SELECT MAX(version) FROM schema_migrations")
+            if not isinstance(version, int):
+                text = "its list of migrations says nothing: nobody knows what it holds"
+                raise StorageError(f"{self._connection.path}: {text}", code="storage_unknown")
+            return version
         if self._connection.value("SELECT COUNT(*) FROM sqlite_master"):
             raise StorageError(
                 f"{self._connection.path}: a database, but not one of this program's",
@@ -111,6 +197,32 @@ class Inspection(SqliteStore):
                 code="storage_foreign",
             )
         return 0
+
+    def legible_lease(self) -> tuple[Lease | None, list[str]]:
+        """The lease, and what is wrong with its row."""
+        rows = self._connection.rows(load("lease")["read_lease"])
+        leases, illegible = _legible("the lease", rows, Lease._make)
+        if not rows:
+            illegible = ["the lease has no row"]
+        return (leases[0] if leases else None), illegible
+
+    def legible_nodes(self) -> tuple[list[Node], list[str]]:
+        """Nodes that have not said goodbye, and rows that cannot be read."""
+        rows = self._connection.rows(load("nodes")["list_nodes"])
+        return _legible("node", rows, node_from_row)
+
+    def legible_tasks(self) -> tuple[list[Task], list[str]]:
+        """Tasks that are not deleted, and rows that cannot be read."""
+        sql = select_task(load("tasks")["list_tasks"])
+        rows = self._connection.rows(sql, {"include_deleted": 0})
+        return _legible("task", rows, task_from_row)
+
+    def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[str]]:
+        """Runs, newest first, and rows that cannot be read."""
+        condition, parameters = conditions(wanted)
+        sql = select_run("list_runs").replace("{conditions}", condition)
+        rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
+        return _legible("run", rows, run_from_row)
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:
         """Enabled tasks (id, name) whose last so many runs all failed."""
@@ -122,19 +234,20 @@ class Inspection(SqliteStore):
         rows = self._connection.rows(load("doctor")["lost_since"], {"since": at})
         return [(row[0], row[1]) for row in rows]
 
-    def was_overtaken(self) -> bool:
-        """Whether somebody opened the database while it was looked at as one nobody has open."""
-        return self._connection.was_overtaken()
+    def has_moved(self) -> bool:
+        """Whether the files changed their state under the look: then it has to be repeated."""
+        return self._connection.was_overtaken() or self._connection.has_vanished()
 
 
 def inspect(path: str, look: Callable[[Inspection], _Seen]) -> _Seen:
     """What ``look`` sees in the database at ``path``, on a connection of its own.
 
-    Errors: `StorageError`, with the codes of `claude_tasks.storage.sqlite.errors`.
+    Errors: `StorageError`, with the codes of `claude_tasks.storage.sqlite.errors`, and
+    ``storage_unfinished``.
     """
     for _ in range(_TRIES):
-        overtaken, seen = _try(path, look)
-        if not overtaken:
+        again, seen = _try(path, look)
+        if not again:
             break
     if isinstance(seen, StorageError):
         raise seen
@@ -151,16 +264,63 @@ def _try(path: str, look: Callable[[Inspection], _Seen]) -> tuple[bool, _Seen | 
     try:
         seen: _Seen | StorageError = look(inspection)
     except StorageError as error:
-        # The last process left just now, and took the log with it.
-        gone = connection.shared and not os.path.exists(f"{path}-shm")
-        return gone or inspection.was_overtaken(), error
+        return inspection.has_moved(), _named(error, path)
     finally:
         inspection.close()
-    return inspection.was_overtaken(), seen
+    return connection.was_overtaken(), seen
 
 
-def _holds_something(path: str) -> bool:
-    try:
-        return os.stat(path).st_size > 0
-    except FileNotFoundError:
-        return False
+def _named(error: StorageError, path: str) -> StorageError:
+    """The error, or what it means where a reader finds a rollback journal to be played back."""
+    if _code_of(error) != _ROLLBACK:
+        return error
+    return _unfinished(path)
+
+
+def _unfinished(path: str) -> StorageError:
+    return StorageError(
+        f"{path}: a writer was cut short, and what it left half done has to be undone first",
+        code="storage_unfinished",
+    )
+
+
+def _code_of(error: StorageError) -> int:
+    """SQLite's extended code, 0 where it was not SQLite."""
+    return int(getattr(error.__cause__, "sqlite_errorcode", 0))
+
+
+def _legible(
+    kind: str, rows: Iterable[Sequence[Any]], convert: Callable[[Sequence[Any]], _Record]
+) -> tuple[list[_Record], list[str]]:
+    """Rows as records, and which of them are none."""
+    records, illegible = [], []
+    for row in rows:
+        try:
+            records.append(_checked(convert(row)))
+        # Whatever stands in a cell: the conversions count on what this program writes.
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            illegible.append(f"{kind} {row[0]}: {error}")
+    return records, illegible
+
+
+def _checked(record: _Record) -> _Record:
+    """The record, whose numbers and texts are such. Errors: `TypeError`.
+
+    SQLite keeps a text in a column of numbers, if it is told to.
+    """
+    for place, name, kind in _plain_fields(type(record)):
+        if not isinstance(record[place], kind):
+            raise TypeError(f"{name} is {record[place]!r}")
+    return record
+
+
+@cache
+def _plain_fields(record: type[tuple[Any, ...]]) -> list[tuple[int, str, Any]]:
+    """Place, name and type of each field that is a number or a text."""
+    fields = enumerate(record.__annotations__.items())
+    return [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
+
+
+def _any_text(data: bytes) -> str:
+    """Bytes that are no UTF-8 are shown, not refused."""
+    return data.decode(errors="replace")

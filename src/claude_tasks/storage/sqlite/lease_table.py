@@ -63,7 +63,7 @@ class NodeTable(Tables):
     def register_node(self, node: Node) -> None:
         """A node says hello."""
         parameters = node._asdict()
-        parameters["scheduler"] = int(node.scheduler)
+        parameters.update(scheduler=int(node.scheduler), open=int(node.open))
         with self._connection.write():
             self._connection.execute(load("nodes")["register_node"], parameters)
             self._note("node", node.id, node.started_at)
