@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from bench.processes import wait_until
 from claude_tasks.domain.task import TaskSpec
 from claude_tasks.settings import load_settings
-from claude_tasks.wiring import open_operations
+from claude_tasks.wiring.operations import open_operations
 
 if TYPE_CHECKING:
     import resource

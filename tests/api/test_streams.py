@@ -23,7 +23,7 @@ from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.store_records import Change
 from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.settings import load_settings
-from claude_tasks.wiring import open_operations
+from claude_tasks.wiring.operations import open_operations
 from support.builders import spec
 from support.server import Server
 from support.waiting import wait_until

@@ -22,7 +22,7 @@ from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Role
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite import tick_table
-from claude_tasks.wiring import build_node
+from claude_tasks.wiring.node import build_node
 
 if TYPE_CHECKING:
     from claude_tasks.domain.planned import TickPlan

@@ -65,7 +65,7 @@ class Context:
     def operations(self) -> Operations:
         """All use cases. Errors: `StorageError`."""
         if self._operations is None:
-            from claude_tasks.wiring import open_operations  # noqa: PLC0415 (when needed)
+            from claude_tasks.wiring.operations import open_operations  # noqa: PLC0415 (when needed)
 
             self._operations = open_operations(self.settings)
         return self._operations
@@ -74,7 +74,7 @@ class Context:
     def tasks(self) -> TaskLookup:
         """Looking at tasks alone, which loads faster than `operations`. Errors: `StorageError`."""
         from claude_tasks.operations.lookup import TaskLookup  # noqa: PLC0415 (when needed)
-        from claude_tasks.wiring import open_data  # noqa: PLC0415 (the same)
+        from claude_tasks.wiring.data import open_data  # noqa: PLC0415 (the same)
 
         if self._store is None:
             self._store = open_data(self.settings)
@@ -115,7 +115,7 @@ class Context:
         status = self.operations.status
         if not status.has_leftovers() or status.living_nodes():
             return
-        from claude_tasks.wiring import settle_leftovers  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.node import settle_leftovers  # noqa: PLC0415 (rarely needed)
 
         settle_leftovers(self.settings)
 
@@ -133,7 +133,7 @@ class Context:
         self, role: Role, mode: Mode, *, api: tuple[str, bool] | None = None
     ) -> RunningNode:
         """A node of this process, not started; ``api`` is that of `wiring.build_node`."""
-        from claude_tasks.wiring import build_node  # noqa: PLC0415 (threads and all)
+        from claude_tasks.wiring.node import build_node  # noqa: PLC0415 (threads and all)
 
         return build_node(
             self.settings,
@@ -151,7 +151,7 @@ class Context:
 
     def refresh_usage(self) -> None:
         """Have the sources of usage asked. Takes as long as they do."""
-        from claude_tasks.wiring import refresh_usage  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.usage import refresh_usage  # noqa: PLC0415 (rarely needed)
 
         refresh_usage(self.settings)
 

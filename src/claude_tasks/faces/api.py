@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
-from claude_tasks.wiring import (
-    PROMPT_BUSY_TIMEOUT,
-    open_data,
-    open_operations,
-    refresh_usage,
-)
+from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
+from claude_tasks.wiring.operations import open_operations
+from claude_tasks.wiring.usage import refresh_usage
 
 if TYPE_CHECKING:
     import socket

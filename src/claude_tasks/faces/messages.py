@@ -13,7 +13,7 @@ from claude_tasks.notify.delivery import masked
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.routing import targets
 from claude_tasks.notify.sending import send
-from claude_tasks.wiring import general_addresses
+from claude_tasks.wiring.messages import general_addresses
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock

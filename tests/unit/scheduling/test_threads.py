@@ -14,7 +14,7 @@ from claude_tasks.domain.node import Role
 from claude_tasks.notify.notifier import Notifier
 from claude_tasks.scheduling.engine import Engine
 from claude_tasks.scheduling.leadership import LeaseKeeper
-from claude_tasks.wiring import build_node
+from claude_tasks.wiring.node import build_node
 from support.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -1,0 +1,25 @@
+"""The data folder's store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.clock import SystemClock
+from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Clock, Store
+    from claude_tasks.settings import Settings
+
+PROMPT_BUSY_TIMEOUT = 0.5
+"""Seconds, for what had better fail than wait: the renewal of a lease while trust lasts, a node's
+goodbye, the request of a client (503: try again)."""
+
+
+def open_data(
+    settings: Settings, *, clock: Clock | None = None, busy_timeout: float = DEFAULT_BUSY_TIMEOUT
+) -> Store:
+    """The store of the data folder, both created when missing."""
+    settings.folder.create()
+    at = (clock or SystemClock()).now()
+    return open_store(settings.folder.database, at=at, busy_timeout=busy_timeout)

@@ -1,0 +1,72 @@
+"""Messages: who sends them, and where they go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.notification import Addresses
+from claude_tasks.notify.heartbeat import Heartbeat
+from claude_tasks.notify.notifier import Defaults, Notifier
+from claude_tasks.notify.notifier_thread import NotifierThread
+from claude_tasks.scheduling.lifetime import Register
+from claude_tasks.wiring.data import open_data
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.ports import Clock
+    from claude_tasks.scheduling.engine import Engine
+    from claude_tasks.scheduling.leadership import Standing
+    from claude_tasks.settings import Settings
+
+_HEALTHY_SECONDS = 5.0
+"""Since the engine's last pass: a leader that hangs must not say that it lives."""
+
+
+def build_notifier(
+    settings: Settings, node: Node, *, standing: Standing, clock: Clock, engine: Engine
+) -> NotifierThread:
+    """Who sends messages while this node leads, on a thread and a connection of its own.
+
+    Or while nobody leads, where the node is not to.
+    """
+    store = open_data(settings, clock=clock)
+    register = Register(store, settings.folder.nodes)
+
+    def leads() -> bool:
+        return standing.term() is not None
+
+    def acts() -> bool:
+        if node.scheduler:
+            return leads()
+        holder = store.read_lease().holder
+        return holder is None or register.is_dead(holder)
+
+    def healthy() -> bool:
+        return leads() and clock.monotonic() - engine.progressed_at() < _HEALTHY_SECONDS
+
+    url, interval = settings.heartbeat_url, settings.heartbeat_interval
+    notifier = Notifier(
+        store=store,
+        clock=clock,
+        defaults=Defaults(
+            notify_on=settings.notify_on,
+            addresses=general_addresses(settings),
+            webhook_secret=settings.webhook_secret,
+            overdue_after_ms=round(settings.overdue_after * 1000),
+        ),
+        acts=acts,
+        heartbeat=Heartbeat(url, interval=interval, healthy=healthy, clock=clock) if url else None,
+        host=node.host,
+        version=node.version,
+    )
+    return NotifierThread(notifier, close=store.close)
+
+
+def general_addresses(settings: Settings) -> Addresses:
+    """Where messages about tasks go that say nothing of it."""
+    return Addresses(
+        settings.discord_webhook,
+        settings.slack_webhook,
+        settings.webhook_url,
+        settings.apprise_url,
+    )

@@ -1,0 +1,199 @@
+"""A node: the actors of a process that stays, each thread on a connection of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from claude_tasks import __version__
+from claude_tasks.clock import SystemClock
+from claude_tasks.domain.node import Node, Role
+from claude_tasks.execution.execution import SupervisedExecution
+from claude_tasks.scheduling.dispatcher import Dispatcher
+from claude_tasks.scheduling.engine import Engine, EngineThread
+from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
+from claude_tasks.scheduling.lifetime import LifetimeLock, Register
+from claude_tasks.scheduling.node import RunningNode
+from claude_tasks.scheduling.rescuer import Rescuer
+from claude_tasks.scheduling.ticker import Ticker
+from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
+from claude_tasks.wiring.messages import build_notifier
+from claude_tasks.wiring.usage import build_preflight, build_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.ports import Clock, Execution, Store
+    from claude_tasks.settings import Settings
+
+_NO_LIMIT = 1_000_000
+
+
+def build_node(
+    settings: Settings,
+    *,
+    role: Role,
+    schedules: bool,
+    yields: bool = False,
+    api: tuple[str, bool] | None = None,
+    clock: Clock | None = None,
+) -> RunningNode:
+    """A node of this process: with ``schedules`` it stands for the lease.
+
+    With ``yields`` it leaves a free lease to living daemons and servers. ``api`` is the address
+    that it answers at, and whether it asks for no token there.
+
+    The engine and the keeper work on connections of their own, each used by its thread alone.
+    """
+    clock = clock or SystemClock()
+    node = new_node(settings, role, schedules=schedules, at=clock.now(), api=api)
+    standing = Standing(clock)
+    store = open_data(settings, clock=clock)
+    usage = None if settings.disable_usage_check else build_usage(settings, node.id, clock)
+    engine, execution = _build_engine(
+        settings, node, store, standing, clock, ask_usage=None if usage is None else usage.want
+    )
+    thread = EngineThread(engine, execution, close=store.close)
+    if usage is not None:
+        usage.tell(thread.wake)
+    notifier = keeper = None
+    if role is not Role.CLI:  # gone before a channel would answer
+        notifier = build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
+    if schedules:
+        keeper = _build_keeper(
+            settings,
+            node,
+            standing=standing,
+            clock=clock,
+            engine=engine,
+            thread=thread,
+            yields=yields,
+        )
+    front = open_data(settings, clock=clock)
+
+    def leave() -> None:
+        with closing(open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT)) as store:
+            store.remove_node(node.id)
+
+    return RunningNode(
+        node=node,
+        store=front,
+        leave=leave,
+        lock=LifetimeLock(settings.folder.nodes, node.id),
+        engine=thread,
+        keeper=keeper,
+        side_threads=[side for side in (usage, notifier) if side is not None],
+        standing=standing,
+        close=front.close,
+    )
+
+
+def new_node(
+    settings: Settings,
+    role: Role,
+    *,
+    schedules: bool,
+    at: int,
+    api: tuple[str, bool] | None = None,
+) -> Node:
+    """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
+    return Node(
+        id=str(uuid.uuid4()),
+        role=role,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        scheduler=schedules,
+        started_at=at,
+        max_concurrent_runs=settings.max_concurrent_runs,
+        listens=None if api is None else api[0],
+        open=api is not None and api[1],
+    )
+
+
+def _build_engine(
+    settings: Settings,
+    node: Node,
+    store: Store,
+    standing: Standing,
+    clock: Clock,
+    *,
+    ask_usage: Callable[[], None] | None,
+) -> tuple[Engine, Execution]:
+    """The actors of the engine's thread, all on its one connection.
+
+    A command line's own node starts only what it was asked to, without a limit. One that does not
+    schedule rescues what it stumbles over: it may work where no leader lives.
+    """
+    alone = node.role is Role.CLI
+    execution = SupervisedExecution(store=store, settings=settings)
+    register = Register(store, settings.folder.nodes)
+    dispatcher = Dispatcher(
+        store=store,
+        execution=execution,
+        node_id=node.id,
+        max_concurrent_runs=_NO_LIMIT if alone else settings.max_concurrent_runs,
+        per_node=alone,
+        own_limit=settings.api_run_concurrency if node.role is Role.SERVE else None,
+        preflight=None if ask_usage is None else build_preflight(settings, store, clock, ask_usage),
+    )
+    engine = Engine(
+        clock=clock,
+        ticker=Ticker(store, clock),
+        dispatcher=dispatcher,
+        rescuer=Rescuer(store=store, execution=execution, register=register, node_id=node.id),
+        execution=execution,
+        standing=standing,
+        changes=store,
+        rescues=not node.scheduler,
+    )
+    return engine, execution
+
+
+def _build_keeper(
+    settings: Settings,
+    node: Node,
+    *,
+    standing: Standing,
+    clock: Clock,
+    engine: Engine,
+    thread: EngineThread,
+    yields: bool,
+) -> KeeperThread:
+    """The lease keeper, on a connection that does not wait long."""
+    store = open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT)
+    keeper = LeaseKeeper(
+        store=store,
+        register=Register(store, settings.folder.nodes),
+        node=node,
+        standing=standing,
+        clock=clock,
+        settings=settings,
+        progress=engine.progressed_at,
+        notify=thread.wake,
+        yields=yields,
+    )
+    return KeeperThread(keeper, close=store.close)
+
+
+def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
+    """Record the runs that ended while no node lived; how many. One pass, no threads.
+
+    What still runs goes on, watched by nobody until the next node.
+    """
+    clock = clock or SystemClock()
+    node = new_node(settings, Role.CLI, schedules=False, at=clock.now())
+    store = open_data(settings, clock=clock)
+    lock = LifetimeLock(settings.folder.nodes, node.id)
+    lock.acquire()
+    try:
+        engine, _ = _build_engine(settings, node, store, Standing(clock), clock, ask_usage=None)
+        before = len(store.running_elsewhere(node.id))
+        engine.run_pass()
+        return before - len(store.running_of(node.id))
+    finally:
+        lock.release(tidy=True)
+        store.close()

@@ -1,0 +1,76 @@
+"""The use cases on the data folder's store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.clock import SystemClock
+from claude_tasks.operations.facade import Operations
+from claude_tasks.operations.notifications import NotificationOperations
+from claude_tasks.operations.runs import RunOperations
+from claude_tasks.operations.settings import SettingsOperations
+from claude_tasks.operations.status import StatusOperations
+from claude_tasks.operations.tasks import TaskOperations
+from claude_tasks.operations.usage import UsageOperations
+from claude_tasks.scheduling.lifetime import Register
+from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT
+from claude_tasks.wiring.data import open_data
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.ports import Clock
+    from claude_tasks.domain.run import Run
+    from claude_tasks.settings import Settings
+
+
+def open_operations(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+) -> Operations:
+    """The use cases on the data folder's store. Light: no thread, no process."""
+
+    def ask_to_end(run: Run) -> bool:
+        from claude_tasks.execution.run_folder import RunFolder  # noqa: PLC0415 (for cancel alone)
+
+        return RunFolder.of(settings.folder.runs, run.id, run.claim).ask_to_end()
+
+    def find_agent() -> str:
+        from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415 (rare)
+
+        return find_agent_binary(settings.claude_bin)
+
+    clock = clock or SystemClock()
+    store = open_data(settings, clock=clock, busy_timeout=busy_timeout)
+    changeable = SettingsOperations(store, clock)
+    usage = UsageOperations(
+        store,
+        clock,
+        changeable,
+        check_disabled=settings.disable_usage_check,
+        billed_by=_billed_by,
+    )
+    return Operations(
+        tasks=TaskOperations(store, clock),
+        runs=RunOperations(store, clock, ask_to_end=ask_to_end),
+        status=StatusOperations(
+            store,
+            Register(store, settings.folder.nodes),
+            clock,
+            max_concurrent_runs=settings.max_concurrent_runs,
+            find_agent=find_agent,
+            usage=usage,
+        ),
+        settings=changeable,
+        usage=usage,
+        notifications=NotificationOperations(store, clock),
+        facts=store,
+        changes=store,
+        close=store.close,
+    )
+
+
+def _billed_by() -> str | None:
+    from claude_tasks.wiring.usage import billed_by_now  # noqa: PLC0415 (loads the sources)
+
+    return billed_by_now()
