@@ -11,7 +11,7 @@ from typing import Any
 class Inbox:
     """Answers with ``status`` and keeps what it was sent, a GET as None.
 
-    It answers messages only while ``answers`` is set.
+    It answers messages while ``answers`` is set, and those to ``held`` paths once ``released``.
     """
 
     def __init__(self) -> None:
@@ -20,6 +20,8 @@ class Inbox:
         """Of paths that are answered otherwise."""
         self.answers = threading.Event()
         self.answers.set()
+        self.held: set[str] = set()
+        self.released = threading.Event()
         self.got: list[tuple[str, Any]] = []
         inbox = self
 
@@ -28,6 +30,8 @@ class Inbox:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 path = self.path.partition("?")[0]
                 inbox.got.append((path, json.loads(body)))
+                if path in inbox.held:
+                    inbox.released.wait()
                 inbox.answers.wait()
                 self._answer(inbox.statuses.get(path, inbox.status))
 
@@ -57,6 +61,7 @@ class Inbox:
 
     def close(self) -> None:
         self.answers.set()
+        self.released.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

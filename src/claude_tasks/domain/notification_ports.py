@@ -48,11 +48,15 @@ class NotificationStore(Protocol):
         delivery_id: int,
         state: DeliveryState,
         *,
+        attempts: int,
         next_attempt_at: int | None,
         error: str | None,
         at: int,
     ) -> None:
-        """What came of an attempt: sent, given up, or to be tried again."""
+        """What came of the ``attempts``-th attempt: sent, given up, or to be tried again.
+
+        Nothing is written once another attempt has begun.
+        """
         ...
 
     def deliveries_of(self, run_id: int) -> list[DeliveryRecord]:
@@ -68,7 +72,7 @@ class NotificationStore(Protocol):
         ...
 
     def failures_in_a_row(self, task_id: int, *, until: int) -> int:
-        """How many runs failed, up to one and since the last that completed; at most 1000."""
+        """How many runs failed that ended up to an instant, since one completed; at most 1000."""
         ...
 
     def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:

@@ -25,6 +25,7 @@ from claude_tasks.domain.notification import (
     addresses_of,
 )
 from claude_tasks.notify.delivery import FIRST_WAIT_MS, next_attempt_at
+from claude_tasks.notify.flights import Flights
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.overdue import OverdueWatch
 from claude_tasks.notify.policy import NotifyOn, event_of, is_failure
@@ -93,31 +94,55 @@ class Notifier:
         )
         self._quiet: dict[tuple[str, str], float] = {}
         """Addresses that did not answer, or asked for patience, and until when they have it."""
+        self._flights = Flights()
+        self._answered: list[tuple[DueDelivery, Delivery]] = []
+        """What came of attempts and is not recorded yet."""
         self._stopping = threading.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an attempt or a beat is under way."""
+        beats = self._heartbeat is not None and self._heartbeat.busy
+        return self._flights.busy or bool(self._answered) or beats
 
     def stop(self) -> None:
         """Begin nothing more. For any thread."""
         self._stopping.set()
+        self._flights.wake()
+
+    def wait(self, seconds: float) -> None:
+        """Until there is an answer to record, or `stop`; at most so long."""
+        self._flights.wait(seconds)
 
     def step(self) -> None:
-        """Do all that is due now."""
-        self._beat()
-        if not self._acts():
+        """Do all that is due now. Waits for nobody but the database."""
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
+        self.record_answers()
+        if self._stopping.is_set() or not self._acts():
             return
         at = self._clock.now()
         self._announce(at)
         self._overdue.look(at)
         for due in self._store.due_deliveries(at=at, limit=_BATCH):
-            if self._stopping.is_set():
-                return
             if self._may_go(due):
-                self._deliver(due)
-                self._beat()
+                self._begin(due)
+
+    def record_answers(self) -> None:
+        """Record what came of attempts. What the database refuses now is kept."""
+        self._answered += self._flights.collect()
+        while self._answered:
+            self._record(*self._answered[0])
+            self._answered.pop(0)
 
     def _announce(self, at: int) -> None:
-        while ended := self._store.unannounced(limit=_BATCH):
+        """One batch a step: after thousands of skips the next steps come soon enough."""
+        ended = self._store.unannounced(limit=_BATCH)
+        if ended:
             messages = [message for each in ended for message in self._messages(each)]
             self._store.announce([each.run_id for each in ended], messages, at=at)
+        if len(ended) == _BATCH:
+            self._flights.wake()
 
     def _messages(self, ended: Unannounced) -> list[NewDelivery]:
         event = event_of(
@@ -138,16 +163,12 @@ class Notifier:
         own = addresses_of(self._store.get_task(task_id, include_deleted=True))
         return targets(own, self._defaults.addresses)
 
-    def _beat(self) -> None:
-        """Also between messages: a channel that hangs must not make a living leader look dead."""
-        if self._heartbeat is not None:
-            self._heartbeat.beat()
-
     def _may_go(self, due: DueDelivery) -> bool:
-        return self._clock.monotonic() >= self._quiet.get((due.channel, due.target), 0.0)
+        quiet_until = self._quiet.get((due.channel, due.target), 0.0)
+        return self._flights.has_room_for(due) and self._clock.monotonic() >= quiet_until
 
-    def _deliver(self, due: DueDelivery) -> None:
-        """One attempt, between two marks in the database."""
+    def _begin(self, due: DueDelivery) -> None:
+        """One attempt: marked before it is made, recorded when it has landed."""
         if not self._store.begin_delivery(due, until=self._clock.now() + _ATTEMPT_MS):
             return
         try:
@@ -155,16 +176,18 @@ class Notifier:
         except (NotFoundError, ValueError) as error:  # it is gone, or another version's message
             self._end(due, DeliveryState.FAILED, None, f"it cannot be made: {error}")
             return
-        came = send(
-            channel,
-            due.target,
-            notice,
-            delivery_id=str(due.id),
-            secret=self._defaults.webhook_secret,
-            seconds=_SEND_SECONDS,
-            at=self._clock.now(),
+        self._flights.begin(
+            due,
+            lambda: send(
+                channel,
+                due.target,
+                notice,
+                delivery_id=str(due.id),
+                secret=self._defaults.webhook_secret,
+                seconds=_SEND_SECONDS,
+                at=self._clock.now(),
+            ),
         )
-        self._record(due, came)
 
     def _record(self, due: DueDelivery, came: Delivery) -> None:
         address = (due.channel, due.target)
@@ -187,7 +210,12 @@ class Notifier:
         self, due: DueDelivery, state: DeliveryState, again: int | None, error: str | None
     ) -> None:
         self._store.end_delivery(
-            due.id, state, next_attempt_at=again, error=error, at=self._clock.now()
+            due.id,
+            state,
+            attempts=due.attempts + 1,
+            next_attempt_at=again,
+            error=error,
+            at=self._clock.now(),
         )
 
     def _notice(self, due: DueDelivery) -> Notice:
@@ -214,8 +242,8 @@ class Notifier:
 
     def _failures_in_a_row(self, run: Run) -> int:
         return (
-            self._store.failures_in_a_row(run.task_id, until=run.id)
-            if is_failure(run.state, run.reason)
+            self._store.failures_in_a_row(run.task_id, until=run.ended_at)
+            if run.ended_at is not None and is_failure(run.state, run.reason)
             else 0
         )
 

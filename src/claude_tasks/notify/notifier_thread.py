@@ -1,9 +1,10 @@
-"""The notifier's thread: a step every second until told to stop."""
+"""The notifier's thread: a step every second, and at every answer, until told to stop."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import StorageError
@@ -21,7 +22,7 @@ _GOODBYE_SECONDS = 2.0
 
 
 class NotifierThread:
-    """Steps a `Notifier` every second until told to stop."""
+    """Steps a `Notifier` until told to stop."""
 
     def __init__(self, notifier: Notifier, *, close: Callable[[], None]) -> None:
         """``close`` lets the notifier's connection go when the thread ends."""
@@ -38,26 +39,34 @@ class NotifierThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the attempt under way if it ends soon. Repeatable."""
+        """End, after the attempts under way if they end soon. Repeatable."""
         self._stopping.set()
         self._notifier.stop()
         if self._thread.is_alive():
-            self._thread.join(timeout=_GOODBYE_SECONDS)
+            self._thread.join(timeout=_GOODBYE_SECONDS + 1)
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(_LOOK_SECONDS):
-                self._try_step()
+            while not self._stopping.is_set():
+                self._notifier.wait(_LOOK_SECONDS)
+                self._try(self._notifier.step)
+            self._hear_the_last()
         except BaseException as error:
             log.critical("the notifier failed", exc_info=error)
             self.failure = error
         finally:
             self._close()
 
-    def _try_step(self) -> None:
-        """A step that ends nothing: whatever a message is made of, ticks go on without it."""
+    def _hear_the_last(self) -> None:
+        deadline = time.monotonic() + _GOODBYE_SECONDS
+        while self._notifier.busy and time.monotonic() < deadline:
+            self._notifier.wait(_GOODBYE_SECONDS / 20)
+            self._try(self._notifier.record_answers)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Work that ends nothing: whatever a message is made of, ticks go on without it."""
         try:
-            self._notifier.step()
+            work()
         except StorageError as error:
             self._complain("messages have to wait: %s", error)
         except Exception as error:  # noqa: BLE001 (see above)

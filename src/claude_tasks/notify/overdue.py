@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_MS = 30_000
-_MOST = 50
+_MOST = 1000
 
 
 class OverdueWatch:

@@ -12,6 +12,9 @@ from claude_tasks.scheduling.lifetime import Register
 from claude_tasks.wiring.data import open_data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock
     from claude_tasks.scheduling.engine import Engine
@@ -25,10 +28,7 @@ _HEALTHY_SECONDS = 5.0
 def build_notifier(
     settings: Settings, node: Node, *, standing: Standing, clock: Clock, engine: Engine
 ) -> NotifierThread:
-    """Who sends messages while this node leads, on a thread and a connection of its own.
-
-    Or while nobody leads, where the node is not to.
-    """
+    """Who sends messages while this node leads, or nobody does: on a thread of its own."""
     store = open_data(settings, clock=clock)
     register = Register(store, settings.folder.nodes)
 
@@ -36,10 +36,7 @@ def build_notifier(
         return standing.term() is not None
 
     def acts() -> bool:
-        if node.scheduler:
-            return leads()
-        holder = store.read_lease().holder
-        return holder is None or register.is_dead(holder)
+        return leads() or nobody_leads(store.read_lease(), register.is_dead, at=clock.now())
 
     def healthy() -> bool:
         return leads() and clock.monotonic() - engine.progressed_at() < _HEALTHY_SECONDS
@@ -60,6 +57,16 @@ def build_notifier(
         version=node.version,
     )
     return NotifierThread(notifier, close=store.close)
+
+
+def nobody_leads(lease: Lease, is_dead: Callable[[str], bool], *, at: int) -> bool:
+    """Whether the lease is free, or its holder dead or silent for twice its ttl.
+
+    Two who send at once lose and double nothing, so the wall clock may decide here.
+    """
+    if lease.holder is None or lease.renewed_at is None:
+        return True
+    return at - lease.renewed_at > 2 * lease.ttl_ms or is_dead(lease.holder)
 
 
 def general_addresses(settings: Settings) -> Addresses:

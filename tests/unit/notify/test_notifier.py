@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.notification import Addresses, DeliveryState, NewDelivery
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter
-from claude_tasks.notify.delivery import Delivery
+from claude_tasks.notify.flights import MOST
 from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
 from claude_tasks.scheduling.ticker import Ticker
 from support.builders import MINUTELY, add_task, completed, lead
+from support.clock import START
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,13 +62,28 @@ class World:
             webhook_url=self.inbox.url("/hook"), **fields,
         )  # fmt: skip
 
-    def ended(self, task: Task, state: State, reason: Reason | None = None, **more: Any) -> Run:
+    def begun(self, task: Task) -> Run:
         at = self.clock.now()
-        run = self.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
+        self.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
         [claimed] = self.store.claim_runs("node-a", term=self.term, limit=99, per_node=False, at=at)
+        return claimed.run
+
+    def end(self, run: Run, state: State, reason: Reason | None = None, **more: Any) -> Run:
+        at = self.clock.now()
         outcome = completed(at=at, state=state, reason=reason, **more)
-        self.store.finish_runs([Finish(run.id, claimed.run.claim, outcome, "/log")], at=at)
+        self.store.finish_runs([Finish(run.id, run.claim, outcome, "/log")], at=at)
         return self.store.get_run(run.id)
+
+    def ended(self, task: Task, state: State, reason: Reason | None = None, **more: Any) -> Run:
+        return self.end(self.begun(task), state, reason, **more)
+
+
+def step(notifier: Notifier) -> None:
+    """Do what is due, and all that follows at once."""
+    notifier.step()
+    while notifier.busy:
+        notifier.wait(0.05)
+        notifier.step()
 
 
 @pytest.fixture
@@ -77,7 +95,7 @@ def test_a_failure_is_told_once_with_all_that_is_known(world: World) -> None:
     notifier = world.notifier()
     run = world.ended(world.task(), State.FAILED, Reason.EXIT, error="broke", exit_code=3)
     for _ in range(3):
-        notifier.step()
+        step(notifier)
         world.clock.advance(120)
     [(path, told)] = world.inbox.got
     assert path == "/hook"
@@ -90,7 +108,7 @@ def test_a_failure_is_told_once_with_all_that_is_known(world: World) -> None:
 def test_success_is_told_only_to_whoever_wants_all(world: World) -> None:
     world.ended(world.task(), State.COMPLETED)
     world.ended(world.task(notify_on="always"), State.COMPLETED)
-    world.notifier().step()
+    step(world.notifier())
     assert len(world.inbox.got) == 1
 
 
@@ -100,14 +118,14 @@ def test_change_tells_of_the_first_failure_and_of_the_recovery(world: World) -> 
     told = []
     for state in (State.COMPLETED, State.FAILED, State.FAILED, State.COMPLETED, State.COMPLETED):
         run = world.ended(task, state, Reason.EXIT if state is State.FAILED else None)
-        notifier.step()
+        step(notifier)
         told.append([record.event for record in world.store.deliveries_of(run.id)])
     assert told == [[], ["started_failing"], [], ["recovered"], []]
 
 
 def test_preflight_failures_and_skips_by_usage_are_failures(world: World) -> None:
     world.ended(world.task(), State.FAILED, Reason.PREFLIGHT, error="no credentials")
-    world.notifier().step()
+    step(world.notifier())
     assert len(world.inbox.got) == 1
 
 
@@ -117,7 +135,7 @@ def test_a_skip_by_the_overlap_rule_is_told_as_a_failure_but_is_no_change(world:
         world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
         second = world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
         assert second.reason is Reason.OVERLAP
-    world.notifier().step()
+    step(world.notifier())
     [(_, told)] = world.inbox.got
     assert told["event"] == "skipped"
     assert world.store.unannounced(limit=9) == []
@@ -130,41 +148,137 @@ def test_a_channel_in_trouble_keeps_no_message_from_another(world: World) -> Non
     for _ in range(9):
         world.ended(world.task(slack_webhook=broken), State.FAILED, Reason.EXIT)
     notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
-    notifier.step()
-    notifier.step()
+    step(notifier)
+    step(notifier)
     assert world.inbox.paths.count("/hook") >= 5
     assert world.inbox.paths.count("/broken") == 1
     world.clock.advance(11)
-    notifier.step()
+    step(notifier)
     assert world.inbox.paths.count("/broken") == 2
     world.inbox.statuses.clear()
     for _ in range(30):
         world.clock.advance(11)
-        notifier.step()
+        step(notifier)
     assert world.store.count_deliveries(since=0) == (0, 18, 0)
 
 
-def test_the_heart_beats_between_messages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A channel that hangs for long must not make a living leader look dead."""
+def test_channels_that_hang_hold_up_neither_others_nor_the_heartbeat(world: World) -> None:
+    world.inbox.held = {f"/hangs{n}" for n in range(4)}
+    hanging = [world.inbox.url(path) for path in sorted(world.inbox.held)]
+    for address in hanging:
+        task = add_task(world.store, at=START, cron_expr="@yearly", slack_webhook=address)
+        world.ended(task, State.FAILED, Reason.EXIT)
+    world.ended(world.task(), State.FAILED, Reason.EXIT)
+    notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
+    for beats in range(1, 4):
+        notifier.step()
+        wait_until(lambda n=beats: world.inbox.paths.count("/beat") == n)  # type: ignore[misc]
+        world.clock.advance(61)
+    wait_until(lambda: "/hook" in world.inbox.paths, what="the healthy channel is told")
+    assert {path for path in world.inbox.paths if "hangs" in path} == world.inbox.held
+    assert world.inbox.paths.count("/hangs0") == 1  # one at a time, however long it takes
 
-    def hangs(*_: object, **__: object) -> Delivery:
-        world.clock.advance(40)
-        return Delivery(delivered=False, permanent=False, retry_after=None, detail="too slow")
 
-    monkeypatch.setattr("claude_tasks.notify.notifier.send", hangs)
-    for path in ("/a", "/b", "/c"):
-        world.ended(world.task(slack_webhook=world.inbox.url(path)), State.FAILED, Reason.EXIT)
-    world.notifier(heartbeat_url=world.inbox.url("/beat")).step()
-    assert world.inbox.paths == ["/beat"] * 3  # in 160 s, one a minute
+def test_no_more_than_a_few_attempts_are_under_way(world: World) -> None:
+    world.inbox.held = {f"/hangs{n}" for n in range(MOST + 3)}
+    for path in world.inbox.held:
+        address = world.inbox.url(path)
+        task = add_task(world.store, at=START, cron_expr="@yearly", slack_webhook=address)
+        world.ended(task, State.FAILED, Reason.EXIT)
+    notifier = world.notifier()
+    for _ in range(3):
+        notifier.step()
+    wait_until(lambda: len(world.inbox.got) == MOST, what="as many as may")
+    world.inbox.released.set()
+    step(notifier)
+    assert len(world.inbox.got) == MOST + 3
+
+
+def test_an_answer_that_cannot_be_recorded_now_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel has the message: it must not get it again."""
+    run = world.ended(world.task(), State.FAILED, Reason.EXIT)
+    notifier = world.notifier()
+
+    def locked(*_: object, **__: object) -> None:
+        raise StorageError("database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "end_delivery", locked)
+        for _ in range(3):
+            with pytest.raises(StorageError):
+                step(notifier)
+            world.clock.advance(61)
+    step(notifier)
+    assert len(world.inbox.got) == 1
+    [record] = world.store.deliveries_of(run.id)
+    assert (record.state, record.attempts) == (DeliveryState.SENT, 1)
 
 
 def test_a_notifier_told_to_stop_begins_nothing_more(world: World) -> None:
-    world.ended(world.task(), State.FAILED, Reason.EXIT)
+    run = world.ended(world.task(), State.FAILED, Reason.EXIT)
     notifier = world.notifier()
     notifier.stop()
-    notifier.step()
+    step(notifier)
     assert world.inbox.got == []
-    assert world.store.count_deliveries(since=0).pending == 1
+    step(world.notifier())
+    assert world.store.deliveries_of(run.id)[0].state is DeliveryState.SENT
+
+
+def test_change_follows_the_ends_of_runs_and_not_their_numbers(world: World) -> None:
+    """Two at once: the one that began first may well end last."""
+    task = world.task(notify_on="change", overlap="allow")
+    notifier = world.notifier()
+    slow, quick = world.begun(task), world.begun(task)
+    for run, state in ((quick, State.COMPLETED), (slow, State.FAILED)):
+        world.clock.advance(1)
+        world.end(run, state, Reason.EXIT if state is State.FAILED else None)
+        step(notifier)
+    world.clock.advance(1)
+    world.ended(task, State.COMPLETED)
+    step(notifier)
+    assert [told["event"] for _, told in world.inbox.got] == ["started_failing", "recovered"]
+
+
+def test_another_tasks_runs_are_no_part_of_a_series(world: World) -> None:
+    task, other = world.task(notify_on="change"), world.task(notify_on="change")
+    notifier = world.notifier()
+    for each, state in ((task, State.FAILED), (other, State.COMPLETED), (task, State.FAILED)):
+        world.clock.advance(1)
+        world.ended(each, state, Reason.EXIT if state is State.FAILED else None)
+        step(notifier)
+    assert [told["event"] for _, told in world.inbox.got] == ["started_failing"]
+
+
+def test_a_message_counts_the_failures_in_a_row_and_nothing_else(world: World) -> None:
+    task, notifier = world.task(), world.notifier()
+    for state in (State.FAILED, State.COMPLETED, State.FAILED):
+        world.clock.advance(1)
+        world.ended(task, state, Reason.EXIT if state is State.FAILED else None)
+    at = world.clock.now()
+    world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
+    skipped = world.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=at)
+    assert skipped.reason is Reason.OVERLAP
+    world.store.request_cancel(skipped.id - 1, at=at)
+    world.clock.advance(1)
+    world.ended(task, State.FAILED, Reason.EXIT)
+    step(notifier)
+    assert world.inbox.got[-1][1]["failures_in_a_row"] == 2
+
+
+def test_an_attempt_put_off_by_a_clock_that_was_wrong_is_made(world: World) -> None:
+    world.inbox.status = 503
+    right = world.clock.now()
+    run = world.ended(world.task(), State.FAILED, Reason.EXIT)
+    notifier = world.notifier()
+    world.clock.set_wall(right + 400 * 86_400_000)
+    step(notifier)
+    world.clock.set_wall(right)
+    world.inbox.status = 204
+    world.clock.advance(60)
+    step(notifier)
+    assert world.store.deliveries_of(run.id)[0].state is DeliveryState.SENT
 
 
 def test_a_run_is_overdue_when_it_waits_long_after_it_might_have_started(world: World) -> None:
@@ -177,12 +291,12 @@ def test_a_run_is_overdue_when_it_waits_long_after_it_might_have_started(world: 
     [run] = world.store.list_runs(RunFilter(task_id=task.id))
     notifier = world.notifier()
     world.clock.set_wall(run.not_before + 299_000)
-    notifier.step()
+    step(notifier)
     assert world.inbox.got == []
     world.clock.set_wall(run.not_before + 331_000)
-    notifier.step()
+    step(notifier)
     world.clock.advance(60)
-    notifier.step()
+    step(notifier)
     [(_, told)] = world.inbox.got
     assert (told["event"], told["run"]) == ("overdue", None)
 
@@ -211,7 +325,7 @@ def test_a_broken_channel_is_tried_again_and_given_up_visibly(world: World) -> N
     run = world.ended(world.task(), State.FAILED, Reason.EXIT, error="broke")
     notifier = world.notifier()
     for _ in range(400):
-        notifier.step()
+        step(notifier)
         world.clock.advance(60)
     [record] = world.store.deliveries_of(run.id)
     assert record.state is DeliveryState.FAILED
@@ -225,30 +339,26 @@ def test_a_refusal_for_good_is_not_repeated(world: World) -> None:
     run = world.ended(world.task(), State.FAILED, Reason.EXIT)
     notifier = world.notifier()
     for _ in range(5):
-        notifier.step()
+        step(notifier)
         world.clock.advance(3600)
     assert len(world.inbox.got) == 1
     assert world.store.deliveries_of(run.id)[0].state is DeliveryState.FAILED
 
 
-def test_whoever_dies_in_an_attempt_is_followed_only_after_a_while(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_dies_in_an_attempt_is_followed_only_after_a_while(world: World) -> None:
+    world.inbox.answers.clear()
     run = world.ended(world.task(), State.FAILED, Reason.EXIT)
-
-    def dies(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("claude_tasks.notify.notifier.send", dies)
-        with pytest.raises(KeyboardInterrupt):
-            world.notifier().step()
+    world.notifier().step()  # its process dies before the answer
+    wait_until(lambda: world.inbox.got, what="the attempt is under way")
     successor = world.notifier()
-    successor.step()
-    assert world.inbox.got == []
-    world.clock.advance(61)
-    successor.step()
+    for seconds in (1, 58):
+        world.clock.advance(seconds)
+        step(successor)
     assert len(world.inbox.got) == 1
+    world.inbox.answers.set()
+    world.clock.advance(2)
+    step(successor)
+    assert len(world.inbox.got) == 2
     assert world.store.deliveries_of(run.id)[0].attempts == 2
 
 
@@ -260,7 +370,7 @@ def test_what_another_version_wrote_stops_no_other_message(world: World, tmp_pat
     at = world.clock.now()
     pigeon = NewDelivery(odd.task_id, odd.id, None, "pigeon", "nest", "failed")
     world.store.add_deliveries([pigeon], at=at)
-    world.notifier().step()
+    step(world.notifier())
     assert len(world.inbox.got) == 2
     [record] = [r for r in world.store.deliveries_of(odd.id) if r.channel == "pigeon"]
     assert record.state is DeliveryState.FAILED
@@ -275,7 +385,7 @@ def test_every_channel_of_task_and_settings_is_told(world: World) -> None:
         error="broke",
     )
     notifier = world.notifier(discord=world.inbox.url("/discord"), slack=world.inbox.url("/slack"))
-    notifier.step()
+    step(notifier)
     assert sorted(world.inbox.paths) == ["/hook", "/own-discord", "/slack"]
 
 
@@ -283,22 +393,22 @@ def test_a_follower_tells_nobody_and_forgets_nothing(world: World) -> None:
     world.leads = False
     world.ended(world.task(), State.FAILED, Reason.EXIT)
     notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
-    notifier.step()
+    step(notifier)
     assert world.inbox.got == []
     world.leads = True
-    notifier.step()
+    step(notifier)
     assert sorted(world.inbox.paths) == ["/beat", "/hook"]
 
 
 def test_the_heart_of_a_healthy_leader_beats_once_an_interval(world: World) -> None:
     notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
     for _ in range(120):
-        notifier.step()
+        step(notifier)
         world.clock.advance(1)
     assert world.inbox.paths == ["/beat"] * 2
     world.healthy = False
     world.clock.advance(600)
-    notifier.step()
+    step(notifier)
     assert len(world.inbox.paths) == 2
 
 
@@ -308,11 +418,11 @@ def test_an_overdue_task_is_told_once_for_each_tick(world: World) -> None:
         webhook_url=world.inbox.url("/hook"),
     )  # fmt: skip
     notifier = world.notifier()
-    notifier.step()
+    step(notifier)
     assert world.inbox.got == []
     world.clock.advance(400)
     for _ in range(4):
-        notifier.step()
+        step(notifier)
         world.clock.advance(60)
     [(_, told)] = world.inbox.got
     assert "overdue" in json.dumps(told)
@@ -323,7 +433,7 @@ def test_addresses_are_in_no_log_line(world: World, caplog: pytest.LogCaptureFix
     secret = world.inbox.url("/services/T000/B000/very-secret-part")
     world.ended(world.task(slack_webhook=secret), State.FAILED, Reason.EXIT)
     with caplog.at_level("DEBUG"):
-        world.notifier().step()
+        step(world.notifier())
     assert len(world.inbox.got) == 2
     assert caplog.records
     assert "very-secret-part" not in caplog.text

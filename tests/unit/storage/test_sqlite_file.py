@@ -49,6 +49,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (4, "delivery_ends"),
         (5, "deferrals"),
         (6, "node_address"),
+        (7, "verdicts"),
     ]
     connection.close()
 

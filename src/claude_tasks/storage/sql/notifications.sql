@@ -1,7 +1,7 @@
 -- name: unannounced
--- Runs that ended and that nobody looked at yet, oldest first; and the last run before each that
+-- Runs that ended and that nobody looked at yet, oldest first; and the last to end before each that
 -- says whether its task works. NULLs never match: skips of the owner's own making and cancelled runs
--- say nothing.
+-- say nothing. (The long condition is that of an index, word for word.)
 SELECT run.id, run.task_id, run.state, run.reason, task.notify_on,
        task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url,
        previous.state, previous.reason
@@ -9,23 +9,28 @@ FROM outbox
 JOIN task_runs AS run ON run.id = outbox.run_id
 JOIN tasks AS task ON task.id = run.task_id
 LEFT JOIN task_runs AS previous ON previous.id = (
-    SELECT id FROM task_runs AS earlier
-    WHERE earlier.task_id = run.task_id AND earlier.id < run.id
+    SELECT earlier.id FROM task_runs AS earlier
+    WHERE earlier.task_id = run.task_id
+      AND (earlier.ended_at, earlier.id) < (run.ended_at, run.id)
       AND (earlier.state IN ('completed', 'failed') OR (earlier.state = 'skipped'
            AND earlier.reason NOT IN ('overlap', 'disabled', 'deleted', 'rescheduled')))
-    ORDER BY id DESC LIMIT 1
+    ORDER BY earlier.ended_at DESC, earlier.id DESC LIMIT 1
 )
 ORDER BY outbox.run_id LIMIT :limit
 
 -- name: failures_in_a_row
--- How many runs up to one failed since the last that completed, as far as is worth counting.
+-- How many runs failed up to an instant since the last that completed, as far as is worth counting.
 SELECT COUNT(*) FROM (
     SELECT id FROM task_runs
-    WHERE task_id = :task_id AND id <= :until
-      AND id > COALESCE((SELECT MAX(id) FROM task_runs
-                         WHERE task_id = :task_id AND id <= :until AND state = 'completed'), 0)
-      AND (state = 'failed' OR (state = 'skipped' AND reason NOT IN
-           ('overlap', 'disabled', 'deleted', 'rescheduled')))
+    WHERE task_id = :task_id AND ended_at <= :until
+      AND ended_at > COALESCE((
+          SELECT ended_at FROM task_runs
+          WHERE task_id = :task_id AND ended_at <= :until AND state = 'completed'
+            AND (state IN ('completed', 'failed') OR (state = 'skipped'
+                 AND reason NOT IN ('overlap', 'disabled', 'deleted', 'rescheduled')))
+          ORDER BY ended_at DESC LIMIT 1), -1)
+      AND (state IN ('completed', 'failed') OR (state = 'skipped'
+           AND reason NOT IN ('overlap', 'disabled', 'deleted', 'rescheduled')))
     LIMIT 1000
 )
 
@@ -41,14 +46,15 @@ VALUES (:task_id, :run_id, :tick, :channel, :target, :event, 'pending', 0, :at, 
 ON CONFLICT DO NOTHING
 
 -- name: due_deliveries
--- What is to be sent now, oldest first; of each address only a few, so that one that hangs does not
--- stand before all others.
+-- What is to be sent now, what is fresh first; of each address only a few, so that one that hangs does
+-- not stand before all others.
 SELECT id, task_id, run_id, tick, channel, target, event, attempts FROM (
     SELECT id, task_id, run_id, tick, channel, target, event, attempts, next_attempt_at,
            ROW_NUMBER() OVER (PARTITION BY channel, target ORDER BY next_attempt_at, id) AS place
-    FROM deliveries WHERE state = 'pending' AND next_attempt_at <= :at
+    FROM deliveries
+    WHERE state = 'pending' AND (next_attempt_at <= :at OR next_attempt_at > :furthest)
 ) AS due
-WHERE place <= :of_one_address ORDER BY place, next_attempt_at, id LIMIT :limit
+WHERE place <= :of_one_address ORDER BY place, attempts, next_attempt_at, id LIMIT :limit
 
 -- name: begin_delivery
 -- An attempt begins: whoever dies in it is followed by another, but only after a while.
@@ -59,7 +65,7 @@ WHERE id = :id AND state = 'pending' AND attempts = :attempts
 -- It was sent, given up, or is to be tried again.
 UPDATE deliveries SET state = :state, next_attempt_at = :next_attempt_at, error = :error,
     ended_at = CASE WHEN :state = 'pending' THEN NULL ELSE :at END
-WHERE id = :id AND state = 'pending'
+WHERE id = :id AND state = 'pending' AND attempts = :attempts
 
 -- name: deliveries_of
 -- The messages about a run.
@@ -86,6 +92,7 @@ UNION ALL
 SELECT run.task_id, tasks.name, run.scheduled_for FROM task_runs AS run
 JOIN tasks ON tasks.id = run.task_id
 WHERE run.state = 'queued' AND run.scheduled_for <= :before AND run.not_before <= :before
+  AND run.queued_at <= :before
   AND NOT EXISTS (SELECT 1 FROM task_runs AS other
                   WHERE other.task_id = run.task_id AND other.state = 'running')
 ORDER BY 3 LIMIT :limit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.domain.instant import HOUR_MS
 from claude_tasks.domain.notification import (
     Addresses,
     DeliveryCounts,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from claude_tasks.domain.notification import NewDelivery
 
 _OF_ONE_ADDRESS = 5
+_FURTHEST_MS = 25 * HOUR_MS
+"""No attempt is put off for longer: one that seems to be was, before the clock was set back."""
+
 _RECORD_COLUMNS = ", ".join(
     "tasks.name" if field == "task_name" else f"deliveries.{field}"
     for field in DeliveryRecord._fields
@@ -55,7 +59,12 @@ class NotificationTable(Tables):
 
     def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
         """What is to be sent now, oldest first, and only a few to one address."""
-        parameters = {"at": at, "limit": limit, "of_one_address": _OF_ONE_ADDRESS}
+        parameters = {
+            "at": at,
+            "furthest": at + _FURTHEST_MS,
+            "limit": limit,
+            "of_one_address": _OF_ONE_ADDRESS,
+        }
         rows = self._connection.rows(load("notifications")["due_deliveries"], parameters)
         return [DueDelivery._make(row) for row in rows]
 
@@ -71,14 +80,16 @@ class NotificationTable(Tables):
         delivery_id: int,
         state: DeliveryState,
         *,
+        attempts: int,
         next_attempt_at: int | None,
         error: str | None,
         at: int,
     ) -> None:
-        """What came of an attempt."""
+        """What came of an attempt, unless another has begun."""
         parameters = {
             "id": delivery_id,
             "state": state,
+            "attempts": attempts,
             "next_attempt_at": next_attempt_at,
             "error": error,
             "at": at,
@@ -111,7 +122,7 @@ class NotificationTable(Tables):
         return [OverdueTask._make(row) for row in rows]
 
     def failures_in_a_row(self, task_id: int, *, until: int) -> int:
-        """How many runs failed, up to one and since the last that completed; at most 1000."""
+        """How many runs failed that ended up to an instant, since one completed."""
         parameters = {"task_id": task_id, "until": until}
         return int(self._connection.value(load("notifications")["failures_in_a_row"], parameters))
 
@@ -128,9 +139,17 @@ def _unannounced(row: Sequence[Any]) -> Unannounced:
         run_id,
         task_id,
         State(state),
-        None if reason is None else Reason(reason),
+        _reason(reason),
         notify_on,
         Addresses(*addresses),
         None if before is None else State(before),
-        None if before_reason is None else Reason(before_reason),
+        _reason(before_reason),
     )
+
+
+def _reason(text: str | None) -> Reason | None:
+    """One that this version does not know must not stop the messages about others."""
+    try:
+        return None if text is None else Reason(text)
+    except ValueError:
+        return None
