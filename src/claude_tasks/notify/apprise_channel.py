@@ -1,14 +1,25 @@
 """Apprise addresses: a hundred more services, through an optional package.
 
-Apprise says of a delivery only whether it worked, so nothing it refuses is taken for final. The
-text goes as plain text: as Markdown it would be made into HTML for mail, tags of an agent included,
-and Apprise itself makes mentions of what looks like one.
+Apprise bounds neither a whole attempt nor its own threads, and loading it takes a second and many
+megabytes: so each attempt is a process of its own (`apprise_process`), ended when its time is over.
+The address goes in on standard input, for it is a secret.
+
+It says of a delivery only whether it worked, so nothing it refuses is taken for final. The text is
+sent as plain text: as Markdown it would be made into HTML for mail, tags of an agent included, and
+Apprise itself makes mentions of what looks like one.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from math import ceil
+from typing import TYPE_CHECKING
 
 from claude_tasks.notify.delivery import Delivery, masked
 from claude_tasks.notify.notice import Event, summary, title
@@ -19,6 +30,10 @@ if TYPE_CHECKING:
 
 MISSING = "Apprise is not installed: pip install claude-tasks[apprise]"
 BODY = 1800  # Discord's plain messages, the shortest of the common ones, end at 2000
+_LOADING_SECONDS = 10.0
+"""Until it is ready, on a machine that has much to do; beside the time of the attempt."""
+
+_PROGRAM = ("-P", "-m", "claude_tasks.notify.apprise_process")
 _TYPES = {
     Event.FAILED: "failure",
     Event.STARTED_FAILING: "failure",
@@ -30,19 +45,24 @@ _TYPES = {
 
 
 def send_apprise(target: str, notice: Notice, *, seconds: float) -> Delivery:
-    """Hand a message to Apprise; ``seconds`` bound each connect and read, not their sum."""
-    try:
-        # Optional, and slow to load: it brings a hundred services.
-        library = importlib.import_module("apprise")
-        logging = importlib.import_module("logging")
-    except ImportError:
+    """Hand a message to Apprise, which has so many ``seconds`` once it is loaded."""
+    if find_spec("apprise") is None:
         return Delivery(delivered=False, permanent=True, retry_after=None, detail=MISSING)
-    # It logs addresses that it cannot read, and where nobody listens logs end on the screen.
-    logging.getLogger("apprise").disabled = True
+    asked = {
+        "target": target,
+        "title": defused(clean(title(notice))),
+        "body": body(notice),
+        "type": _TYPES.get(notice.event, "info"),
+        "seconds": seconds,
+        "lifetime": ceil(seconds + _LOADING_SECONDS),
+    }
     try:
-        return _through(library, target, notice, seconds)
-    except Exception as error:  # noqa: BLE001 (a hundred plugins of others, and a run must not suffer)
-        return _failed(f"Apprise failed: {type(error).__name__} ({masked(target)})")
+        said = _answer(json.dumps(asked).encode(), seconds=seconds + _LOADING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return _failed(f"Apprise gave no answer within {seconds:g} s", target)
+    except OSError as error:
+        return _failed(f"Apprise could not be started: {error.strerror}", target)
+    return _judged(said, target)
 
 
 def body(notice: Notice) -> str:
@@ -53,23 +73,39 @@ def body(notice: Notice) -> str:
     return fit(text, BODY, defused) or title(notice)
 
 
-def _through(library: Any, target: str, notice: Notice, seconds: float) -> Delivery:
-    sender = library.Apprise()
-    if not sender.add(target):
+def _answer(asked: bytes, *, seconds: float) -> str:
+    """The one word that the process says. Whatever it started ends with it."""
+    process = subprocess.Popen(
+        [sys.executable, *_PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(asked, timeout=seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+    return output.decode(errors="replace").strip()
+
+
+def _judged(said: str, target: str) -> Delivery:
+    if said == "delivered":
+        return Delivery(delivered=True, permanent=False, retry_after=None, detail="delivered")
+    if said == "unknown":
         detail = f"Apprise does not understand this address ({masked(target)})"
         return Delivery(delivered=False, permanent=True, retry_after=None, detail=detail)
-    for service in sender:
-        service.socket_connect_timeout = service.socket_read_timeout = seconds
-    delivered = sender.notify(
-        title=defused(clean(title(notice))),
-        body=body(notice),
-        body_format="text",
-        notify_type=_TYPES.get(notice.event, "info"),
-    )
-    if delivered:
-        return Delivery(delivered=True, permanent=False, retry_after=None, detail="delivered")
-    return _failed(f"Apprise could not deliver ({masked(target)})")
+    if said == "refused":
+        return _failed("Apprise could not deliver", target)
+    kind = said if said.isidentifier() else "it ended without an answer"
+    return _failed(f"Apprise failed: {kind}", target)
 
 
-def _failed(detail: str) -> Delivery:
-    return Delivery(delivered=False, permanent=False, retry_after=None, detail=detail)
+def _failed(detail: str, target: str) -> Delivery:
+    text = f"{detail} ({masked(target)})"
+    return Delivery(delivered=False, permanent=False, retry_after=None, detail=text)

@@ -171,8 +171,12 @@ def test_channels_that_hang_hold_up_neither_others_nor_the_heartbeat(world: Worl
     world.ended(world.task(), State.FAILED, Reason.EXIT)
     notifier = world.notifier(heartbeat_url=world.inbox.url("/beat"))
     for beats in range(1, 4):
-        notifier.step()
-        wait_until(lambda n=beats: world.inbox.paths.count("/beat") == n)  # type: ignore[misc]
+
+        def has_beaten(n: int = beats) -> bool:
+            notifier.step()
+            return world.inbox.paths.count("/beat") == n
+
+        wait_until(has_beaten, what=f"{beats} beats")
         world.clock.advance(61)
     wait_until(lambda: "/hook" in world.inbox.paths, what="the healthy channel is told")
     assert {path for path in world.inbox.paths if "hangs" in path} == world.inbox.held

@@ -9,16 +9,21 @@ import time
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from claude_tasks import __version__
-from claude_tasks.notify import discord, slack, webhook
+from claude_tasks.notify import apprise_channel, discord, slack, webhook
+from claude_tasks.notify.apprise_process import attempt
 from claude_tasks.notify.delivery import Delivery, masked, next_attempt_at
 from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.sending import ping, send
+from support.waiting import wait_until
 from unit.notify.notices import FAILED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from unit.notify.conftest import Receiver
 
 SECRET_PATH = "/api/webhooks/123456789/tOkEn-aBcDeF"
@@ -307,6 +312,10 @@ def test_what_is_settled_is_not_tried_again() -> None:
     assert next_attempt_at(1, MISSED._replace(permanent=True, retry_after=5.0), AT) is None
 
 
+ASKED = {"target": "tgram://tOkEn/chat", "title": "it failed", "body": "so it did",
+         "type": "failure", "seconds": 3}  # fmt: skip
+
+
 class Library(ModuleType):
     """As much of Apprise as is used."""
 
@@ -342,38 +351,79 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
 
 
 def test_apprise_gets_plain_text_and_a_time_limit(library: Library) -> None:
-    delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE, seconds=3)
-    assert delivery == Delivery(True, False, None, "delivered")
+    assert attempt(ASKED) == "delivered"
     (told,) = library.told
-    assert told["title"] == "Nightly report started failing"
-    assert told["body"].startswith("Reason: timeout\n")
-    assert (told["body_format"], told["notify_type"]) == ("text", "failure")
+    assert told == {"title": "it failed", "body": "so it did", "body_format": "text",
+                    "notify_type": "failure"}  # fmt: skip
     assert vars(library.services[0]) == {"socket_connect_timeout": 3, "socket_read_timeout": 3}
 
 
-def test_what_apprise_could_not_deliver_is_worth_another_try(library: Library) -> None:
+def test_apprise_says_one_word_and_never_the_address(library: Library) -> None:
     library.answer = False
-    delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE)
-    assert delivery == Delivery(False, False, None, "Apprise could not deliver (tgram://…)")
+    assert attempt(ASKED) == "refused"
     library.answer = ValueError("tgram://tOkEn/chat")
-    delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE)
-    assert delivery == Delivery(False, False, None, "Apprise failed: ValueError (tgram://…)")
-
-
-def test_an_address_apprise_does_not_know_is_refused_for_good(library: Library) -> None:
+    assert attempt(ASKED) == "ValueError"
     library.understands = False
-    delivery = deliver("nothing://tOkEn", Channel.APPRISE)
-    assert delivery.permanent
-    assert delivery.detail == "Apprise does not understand this address (nothing://…)"
+    assert attempt(ASKED) == "unknown"
+
+
+def a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    """What runs in the place of Apprise's process."""
+    (tmp_path / "program.py").write_text(text)
+    monkeypatch.setattr(apprise_channel, "_PROGRAM", (str(tmp_path / "program.py"),))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("delivered", Delivery(True, False, None, "delivered")),
+        ("refused", Delivery(False, False, None, "Apprise could not deliver (tgram://…)")),
+        (
+            "unknown",
+            Delivery(False, True, None, "Apprise does not understand this address (tgram://…)"),
+        ),
+        ("ValueError", Delivery(False, False, None, "Apprise failed: ValueError (tgram://…)")),
+        (
+            "tgram://tOkEn",
+            Delivery(False, False, None, "Apprise failed: it ended without an answer (tgram://…)"),
+        ),
+    ],
+)
+def test_what_apprises_process_says_is_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, expected: Delivery
+) -> None:
+    a_program(monkeypatch, tmp_path, f"import sys; sys.stdin.read(); print({word!r})")
+    assert deliver("tgram://tOkEn/chat", Channel.APPRISE) == expected
+
+
+def test_an_apprise_that_hangs_is_ended_with_all_it_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(apprise_channel, "_LOADING_SECONDS", 0.5)
+    pids = tmp_path / "pids"
+    a_program(
+        monkeypatch, tmp_path,
+        "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\ntime.sleep(60)\n",
+    )  # fmt: skip
+    delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE, seconds=0.5)
+    assert delivery.detail == "Apprise gave no answer within 0.5 s (tgram://…)"
+    assert not delivery.permanent
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: not _runs(pid), what="it was ended")  # type: ignore[misc]
 
 
 def test_without_apprise_the_message_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "apprise", None)
+    monkeypatch.setattr(apprise_channel, "find_spec", lambda _: None)
     delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE)
     assert delivery.permanent
     assert delivery.detail == "Apprise is not installed: pip install claude-tasks[apprise]"
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def _no_thread(_: object) -> None:
