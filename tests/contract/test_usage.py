@@ -280,3 +280,84 @@ def test_the_list_tells_until_when_a_task_waits(store: Store) -> None:
     store.turn_away("node-a", term=term, block=block(), at=START)
     [summary] = store.list_tasks()
     assert (summary.task.id, summary.deferred_until) == (task.id, RESET)
+
+
+def test_all_that_could_start_of_a_task_are_told_to_wait_at_once_and_keep_their_patience(
+    store: Store,
+) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY, overlap="queue")
+    runs = [manual(store, task.id) for _ in range(4)]
+    term = lead(store, at=START)
+    turned = store.turn_away("node-a", term=term, block=block(defers=True), at=START)
+    assert turned == TurnedAway(0, 4)
+    rule: dict[str, Any] = {"term": term, "text": "nobody answered", "since": RESET - 60 * MINUTE}
+    later = RESET + MINUTE
+    assert store.postpone_deferred("node-a", look_at=later, at=RESET, **rule) == 4
+    assert [store.get_run(run.id).not_before for run in runs] == [later] * 4
+    assert store.claim_runs("node-a", term=term, limit=8, per_node=False, at=RESET) == []
+
+
+def test_what_waits_behind_a_run_of_its_task_is_not_judged_yet(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY, overlap="queue")
+    for _ in range(2):
+        manual(store, task.id)
+    term = lead(store, at=START)
+    store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
+    assert store.turn_away("node-a", term=term, block=block(), at=START) == TurnedAway(0, 0)
+
+
+def test_a_leader_of_the_past_postpones_nothing(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    manual(store, task.id)
+    term = lead(store, at=START)
+    store.turn_away("node-a", term=term, block=block(defers=True), at=START)
+    lead(store, at=RESET, node_id="node-b")
+    rule: dict[str, Any] = {"text": "nobody answered", "since": 0, "look_at": RESET + 1}
+    with pytest.raises(LeadershipLostError):
+        store.postpone_deferred("node-a", term=term, at=RESET, **rule)
+
+
+def test_a_run_deferred_under_a_clock_that_was_wrong_is_looked_at(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    manual(store, task.id)
+    term = lead(store, at=START)
+    store.turn_away("node-a", term=term, block=block(defers=True), at=START)
+    rule: dict[str, Any] = {"leading": True, "limit": 8, "per_node": False}
+    assert not store.has_startable("node-a", at=START + 1, **rule)
+    assert store.has_startable("node-a", at=START - 86_400_000, **rule)  # set right since
+
+
+def test_a_run_that_waits_is_cancelled_with_words(store: Store) -> None:
+    """Also where nothing was said of its earlier attempts."""
+    task = add_task(store, at=START, cron_expr=MINUTELY, max_retries=1)
+    run = manual(store, task.id)
+    term = lead(store, at=START)
+    store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
+    silent = completed(at=START, state=State.FAILED, reason=Reason.AGENT_ERROR, error=None)
+    store.requeue_run(run.id, claim=1, attempt=2, not_before=0, spent=silent, at=START)
+    store.request_cancel(run.id, at=START)
+    assert store.get_run(run.id).error == "no further attempt: cancelled"
+
+
+@pytest.mark.parametrize("how", ["restore", "toggle"])
+def test_a_one_off_that_never_got_to_its_agent_survives_being_switched_off(
+    store: Store, clock: FakeClock, how: str
+) -> None:
+    at = clock.now()
+    task = add_task(store, at=at, scheduled_at=at)
+    term = fire(store, at=at)
+    [claimed] = store.claim_runs("node-a", term=term, limit=8, per_node=False, at=at)
+    failed = completed(at=at, state=State.FAILED, reason=Reason.PREFLIGHT, error="no word")
+    store.finish_runs([Finish(claimed.run.id, 1, failed, None, rearm_at=at + MINUTE)], at=at)
+    operations = TaskOperations(store, clock)
+    clock.advance(5)
+    if how == "restore":
+        operations.remove(task.id)
+        operations.restore(task.id)
+    else:
+        operations.disable(task.id)
+        operations.enable(task.id)
+    due = store.get_task(task.id).next_run_at
+    assert due == clock.now()
+    fire(store, at=due)
+    assert [run.state for run in store.list_runs(_of(task.id))] == [State.QUEUED, State.FAILED]

@@ -63,8 +63,8 @@ class NotificationStore(Protocol):
         """The messages about a run, oldest first."""
         ...
 
-    def list_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
-        """The newest messages, newest first."""
+    def list_deliveries(self, *, limit: int, task_id: int | None = None) -> list[DeliveryRecord]:
+        """The newest messages, of all tasks or of one, newest first."""
         ...
 
     def count_deliveries(self, *, since: int) -> DeliveryCounts:

@@ -23,6 +23,9 @@ FRESH_MS = 60 * 1000
 USABLE_MS = 15 * 60 * 1000
 """The last good reading serves this long when its sources fail."""
 
+LONGEST_LOOK_MS = 15 * 60 * 1000
+"""How long what waits for usage waits at most until it is looked at again."""
+
 FURTHEST_RESET_MS = 366 * 24 * 3600 * 1000
 """The longest window lasts a week. A reset further than a year from now means something else: runs
 would wait for it for ever, and the ends of the calendar cannot be shown in every zone."""

@@ -148,6 +148,7 @@ class Recorder:
             rule = OnUsageLimit.DEFER
         return (
             outcome.reason is Reason.USAGE_LIMIT
+            and not self._settings.disable_usage_check
             and rule == OnUsageLimit.DEFER
             and run.resumes == 0
             and outcome.session_id is not None

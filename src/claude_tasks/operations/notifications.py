@@ -24,9 +24,9 @@ class NotificationOperations:
         """The messages about a run, oldest first."""
         return self._store.deliveries_of(run_id)
 
-    def latest(self, *, limit: int) -> list[DeliveryRecord]:
-        """The newest messages, newest first."""
-        return self._store.list_deliveries(limit=limit)
+    def latest(self, *, limit: int, task_id: int | None = None) -> list[DeliveryRecord]:
+        """The newest messages, of all tasks or of one, newest first."""
+        return self._store.list_deliveries(limit=limit, task_id=task_id)
 
     def lately(self) -> DeliveryCounts:
         """How many wait, and how many were sent and given up in the last 24 hours."""

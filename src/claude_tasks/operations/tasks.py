@@ -61,7 +61,7 @@ class TaskOperations(TaskLookup):
             edit = _edit_of(task, changes, at=at)
             if edit is None:
                 return task
-            self._refuse_taken_tick(task, edit)
+            edit = self._with_free_tick(task, edit, at=at)
             if self._store.edit_task(edit, at=at):
                 return self._store.get_task(task_id)
         raise _busy(task_id)
@@ -118,7 +118,8 @@ class TaskOperations(TaskLookup):
             columns: dict[str, object] = {"deleted_at": None}
             if task.enabled and not _is_spent(revived):
                 columns.update(_armed_columns(revived, at=at))
-            if self._store.edit_task(_edit(task, columns), at=at):
+            edit = self._with_free_tick(task, _edit(task, columns), at=at)
+            if self._store.edit_task(edit, at=at):
                 return self._store.get_task(task_id)
         raise _busy(task_id)
 
@@ -136,15 +137,22 @@ class TaskOperations(TaskLookup):
     def _armed(self, specs: Sequence[TaskSpec], at: int) -> list[ArmedSpec]:
         return [self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)]
 
-    def _refuse_taken_tick(self, task: Task, edit: TaskEdit) -> None:
-        """A one-off moved onto an instant that had its run would be used up without another."""
+    def _with_free_tick(self, task: Task, edit: TaskEdit, *, at: int) -> TaskEdit:
+        """A one-off armed for an instant that had its run would be used up without another.
+
+        One that keeps its time and is not done had a run that never got as far as its agent: it is
+        due now. Errors: `ConflictError` for one moved to such an instant.
+        """
         one_off = edit.columns.get("cron_expr", task.cron_expr) == ONE_OFF
         tick = edit.columns.get("next_run_at")
-        if one_off and isinstance(tick, int) and self._store.tick_is_taken(task.id, tick):
-            raise ConflictError(
-                f"Task {task.id} had its run for that time already",
-                hint=f"choose another time, or run it now: claude-tasks run {task.id}",
-            )
+        if not (one_off and isinstance(tick, int) and self._store.tick_is_taken(task.id, tick)):
+            return edit
+        if "scheduled_at" not in edit.columns and "cron_expr" not in edit.columns:
+            return edit._replace(columns={**edit.columns, "next_run_at": max(at, tick + 1)})
+        raise ConflictError(
+            f"Task {task.id} had its run for that time already",
+            hint=f"choose another time, or run it now: claude-tasks run {task.id}",
+        )
 
     @staticmethod
     def _arm_numbered(spec: TaskSpec, place: int, total: int, at: int) -> ArmedSpec:

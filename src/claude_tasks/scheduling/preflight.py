@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.store_records import UsageBlock
-from claude_tasks.domain.usage import Judgement, judge
+from claude_tasks.domain.usage import LONGEST_LOOK_MS, Judgement, judge
 from claude_tasks.domain.usage_text import failure_text, over_text
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.usage_ports import UsageStore
 
-LOOK_AGAIN_MS = 15 * 60_000
-"""How long a deferred run waits at most until it is looked at again."""
+_SHORTEST_LOOK_MS = 30_000
+"""Who waited for hours need not be looked at every second."""
 
 PATIENCE_MS = 60 * 60_000
 """How long after the reset a deferred run waits for word of it."""
@@ -68,8 +68,8 @@ class Preflight:
         assert blocking is not None  # judged to be over
         return UsageBlock(
             text=over_text(judgement, threshold=self._threshold(), at=at),
-            until=blocking.resets_at or at + LOOK_AGAIN_MS,
-            look_at=min(blocking.resets_at or at + LOOK_AGAIN_MS, at + LOOK_AGAIN_MS),
+            until=blocking.resets_at or at + LONGEST_LOOK_MS,
+            look_at=min(blocking.resets_at or at + LONGEST_LOOK_MS, at + LONGEST_LOOK_MS),
             defers=self._defers,
         )
 
@@ -77,7 +77,7 @@ class Preflight:
     def look_again_at(judgement: Judgement, *, at: int) -> int:
         """When somebody may be asked again who has just failed to answer."""
         retry_at = at if judgement.failure is None else judgement.failure.retry_at
-        return min(max(retry_at, at + 1), at + LOOK_AGAIN_MS)
+        return min(max(retry_at, at + _SHORTEST_LOOK_MS), at + LONGEST_LOOK_MS)
 
     @staticmethod
     def refusal(judgement: Judgement, *, at: int) -> str:

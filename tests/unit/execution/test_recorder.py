@@ -103,6 +103,20 @@ def test_a_one_off_waits_for_the_reset_unless_its_owner_said_skip(world: World) 
     assert world.meets_the_limit(world.run_of(task)).state is State.QUEUED
 
 
+def test_nothing_waits_for_a_reset_where_usage_is_of_no_interest(
+    store: Store, tmp_path: Path
+) -> None:
+    world = World(store, tmp_path, on_usage_limit="defer", disable_usage_check="1")
+    run = world.meets_the_limit(world.run_of(add_task(store, at=START, scheduled_at=START)))
+    assert (run.state, run.reason) == (State.FAILED, Reason.USAGE_LIMIT)
+
+
+def test_a_run_that_somebody_cancels_does_not_wait_for_the_reset(world: World) -> None:
+    run = world.run_of(recurring(world, on_usage_limit="defer"))
+    world.store.request_cancel(run.id, at=START)
+    assert world.meets_the_limit(run).state is State.FAILED
+
+
 def test_a_run_goes_on_once_and_no_more(world: World) -> None:
     run = world.meets_the_limit(world.run_of(recurring(world, on_usage_limit="defer")))
     again = world.claim(at=RESET)

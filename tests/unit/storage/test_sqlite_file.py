@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,30 @@ def test_a_migrated_schema_equals_a_fresh_one(tmp_path: Path) -> None:
         migrate.bring_up_to_date(connection, at=START, until=version)
         connection.close()
     assert schema_of(migrated) == schema_of(fresh)
+
+
+def test_runs_deferred_before_the_upgrade_are_known_to_wait(path: str) -> None:
+    prepare_file(path)
+    connection = Connection(path, busy_timeout=1)
+    migrate.bring_up_to_date(connection, at=START, until=4)
+    connection.close()
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "INSERT INTO tasks (id, name, prompt, cron_expr, timezone, working_dir, enabled, "
+            "allowed_tools, disallowed_tools, extra_args, timeout_seconds, overlap, catchup, "
+            "catchup_window_seconds, jitter_seconds, max_retries, tags, revision, anchor_at, "
+            "cursor_at, created_at, updated_at) VALUES (1, 't', 'p', '@daily', 'UTC', '/', 1, "
+            "'[]', '[]', '[]', 60, 'allow', 'latest', 60, 0, 0, '[]', 1, 0, 0, 0, 0)"
+        )
+        for run_id, reason in enumerate(("usage_threshold", "usage_limit", None), 1):
+            old.execute(
+                "INSERT INTO task_runs (id, task_id, trigger, state, reason, attempt, claim, "
+                "not_before, queued_at) VALUES (?, 1, 'manual', 'queued', ?, 1, 0, 77, 0)",
+                (run_id, reason),
+            )
+    store = open_store(path, at=START)
+    assert [store.get_run(run_id).deferred_until for run_id in (1, 2, 3)] == [77, 77, None]
+    store.close()
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(

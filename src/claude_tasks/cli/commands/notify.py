@@ -58,7 +58,8 @@ def _show(context: Context, task: Task | None) -> Result:
     from claude_tasks.operations.notifications import delivery_view  # noqa: PLC0415 (the same)
 
     channels = context.channels(task)
-    records = context.operations.notifications.latest(limit=_SHOWN)
+    messages = context.operations.notifications
+    records = messages.latest(limit=_SHOWN, task_id=None if task is None else task.id)
     on = context.settings.notify_on if task is None or task.notify_on is None else task.notify_on
 
     def text() -> list[Block]:

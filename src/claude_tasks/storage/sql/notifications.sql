@@ -75,6 +75,7 @@ WHERE deliveries.run_id = :run_id ORDER BY deliveries.id
 -- name: list_deliveries
 -- The newest messages.
 SELECT {columns} FROM deliveries JOIN tasks ON tasks.id = deliveries.task_id
+WHERE :task_id IS NULL OR deliveries.task_id = :task_id
 ORDER BY deliveries.id DESC LIMIT :limit
 
 -- name: count_deliveries

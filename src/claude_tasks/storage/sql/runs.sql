@@ -36,14 +36,16 @@ SELECT {fact_columns} FROM task_runs WHERE id IN ({ids}) ORDER BY id
 
 -- name: startable
 -- Queued runs this node may start, of its own, of the common queue, or of both: at most as many of
--- each task as its limit leaves room for, with that room. Oldest first, whatever a run had to wait
--- for: jitter and retries must not starve behind plain ticks.
+-- each task as its limit leaves room for, with that room; or all of those tasks that have any. Oldest
+-- first, whatever a run had to wait for: jitter and retries must not starve behind plain ticks. A run
+-- that seems to wait for usage longer than any does was told so before the clock was set back.
 WITH busy AS (
     SELECT task_id, COUNT(*) AS running FROM task_runs WHERE state = 'running' GROUP BY task_id
 ), waiting AS (
     SELECT r.id, r.task_id, ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.id) AS place
     FROM task_runs r
-    WHERE r.state = 'queued' AND r.not_before <= :at
+    WHERE r.state = 'queued' AND (r.not_before <= :at
+             OR (r.reason = 'usage_threshold' AND r.not_before > :furthest))
       AND ((:own = 1 AND r.assigned_to = :node_id) OR (:common = 1 AND r.assigned_to IS NULL))
 ), placed AS (
     SELECT w.id, w.task_id, w.place,
@@ -53,7 +55,8 @@ WITH busy AS (
     FROM waiting w JOIN tasks t ON t.id = w.task_id LEFT JOIN busy b ON b.task_id = w.task_id
     WHERE t.deleted_at IS NULL
 )
-SELECT id, task_id, room FROM placed WHERE place <= room ORDER BY id LIMIT :limit
+SELECT id, task_id, room FROM placed
+WHERE place <= room OR (:all = 1 AND room > 0) ORDER BY id LIMIT :limit
 
 -- name: claim_run
 -- queued -> running, by exactly one node.
@@ -162,7 +165,7 @@ WHERE id = :run_id AND claim = :claim AND state = 'running'
 -- A run that went back into the queue of a task deleted meanwhile: nobody would ever take it.
 UPDATE task_runs SET reason = 'deleted', ended_at = :at,
     state = CASE WHEN attempt > 1 THEN 'cancelled' ELSE 'skipped' END,
-    error = CASE WHEN attempt > 1 THEN error || '; no further attempt: ' ELSE '' END
+    error = CASE WHEN attempt > 1 THEN COALESCE(error || '; ', '') || 'no further attempt: ' ELSE '' END
             || 'the task was deleted'
 WHERE id = :run_id AND state = 'queued'
   AND (SELECT deleted_at FROM tasks WHERE tasks.id = task_runs.task_id) IS NOT NULL
@@ -171,7 +174,7 @@ WHERE id = :run_id AND state = 'queued'
 -- A run that has not begun is cancelled at once.
 UPDATE task_runs SET state = 'cancelled', reason = 'cancelled', cancel_requested_at = :at,
     cancel_reason = 'cancelled', ended_at = :at,
-    error = CASE WHEN attempt > 1 THEN error || '; no further attempt: cancelled'
+    error = CASE WHEN attempt > 1 THEN COALESCE(error || '; ', '') || 'no further attempt: cancelled'
                  ELSE 'cancelled before it began' END
 WHERE id = :run_id AND state = 'queued'
 

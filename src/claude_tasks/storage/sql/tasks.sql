@@ -70,7 +70,8 @@ WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued'
 -- the task itself goes. One that waits for another attempt did begin: it is cancelled, not skipped.
 UPDATE task_runs SET reason = :reason, ended_at = :at,
     state = CASE WHEN attempt > 1 THEN 'cancelled' ELSE :state END,
-    error = CASE WHEN attempt > 1 THEN error || '; no further attempt: ' ELSE '' END || :error
+    error = CASE WHEN attempt > 1 THEN COALESCE(error || '; ', '') || 'no further attempt: ' ELSE '' END
+            || :error
 WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued'
   AND (trigger = 'schedule' OR :reason = 'deleted')
 RETURNING id

@@ -101,9 +101,9 @@ class NotificationTable(Tables):
         """The messages about a run, oldest first."""
         return self._records("deliveries_of", {"run_id": run_id})
 
-    def list_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
-        """The newest messages, newest first."""
-        return self._records("list_deliveries", {"limit": limit})
+    def list_deliveries(self, *, limit: int, task_id: int | None = None) -> list[DeliveryRecord]:
+        """The newest messages, of all tasks or of one, newest first."""
+        return self._records("list_deliveries", {"limit": limit, "task_id": task_id})
 
     def count_deliveries(self, *, since: int) -> DeliveryCounts:
         """How many wait, and how many were sent and given up since an instant."""

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.domain.usage import LONGEST_LOOK_MS
 from claude_tasks.storage.named_sql import load
 
 if TYPE_CHECKING:
     from claude_tasks.storage.sqlite.connection import Connection
+
+_EVERYTHING = 1_000_000
 
 
 class Queue:
@@ -30,6 +33,11 @@ class Queue:
     def has_startable(self) -> bool:
         """Whether any run could start, were there room for it."""
         return bool(self._startable(own=True, common=self._leading, limit=1))
+
+    def all_startable(self) -> list[int]:
+        """Every run that could start now or after another of its task, oldest first."""
+        rows = self._startable(own=True, common=self._leading, limit=_EVERYTHING, every=True)
+        return [run_id for run_id, _, _ in rows]
 
     def choose(self, *, limit: int, per_node: bool, own_limit: int | None) -> list[int]:
         """The runs to start now, oldest first. To be asked inside the transaction that starts them.
@@ -50,14 +58,16 @@ class Queue:
     def _count(self, name: str, node_id: str | None) -> int:
         return int(self._connection.value(load("runs")[name], {"node_id": node_id}))
 
-    def _startable(self, *, own: bool, common: bool, limit: int) -> list[Any]:
+    def _startable(self, *, own: bool, common: bool, limit: int, every: bool = False) -> list[Any]:
         """Rows of a run's id, its task's id and the room that is left in the task."""
         parameters = {
             "node_id": self._node_id,
             "own": int(own),
             "common": int(common),
             "at": self._at,
+            "furthest": self._at + LONGEST_LOOK_MS,
             "limit": limit,
+            "all": int(every),
         }
         return self._connection.rows(load("runs")["startable"], parameters)
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from claude_tasks.domain.store_records import UsageBlock
 
 
-_EVERYTHING = 1_000_000
 _IDS_AT_ONCE = 500
 """Parameters of one statement: well under any build's limit."""
 
@@ -154,7 +153,7 @@ class RunTable(Tables):
         with self._connection.write():
             if term is not None:
                 require_term(self._connection, term)
-            ids = queue.choose(limit=_EVERYTHING, per_node=False, own_limit=None)
+            ids = queue.all_startable()
             deferred = [self._turn_away(run_id, block, at=at) for run_id in ids]
         return TurnedAway(skipped=deferred.count(False), deferred=deferred.count(True))
 
@@ -186,7 +185,7 @@ class RunTable(Tables):
         with self._connection.write():
             if term is not None:
                 require_term(self._connection, term)
-            ids = queue.choose(limit=_EVERYTHING, per_node=False, own_limit=None)
+            ids = queue.all_startable()
             rule = {"since": since, "look_at": look_at, "text": text}
             return sum(self._postpone(run_id, rule, at=at) for run_id in ids)
 
