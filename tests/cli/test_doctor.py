@@ -110,7 +110,7 @@ def test_a_missing_binary_fails_with_what_to_set(program: Program) -> None:
     assert done.returncode == 1
     assert "FAIL  claude_binary" in done.stdout
     assert "does not exist" in done.stdout
-    assert "fix: npm install -g" in done.stdout
+    assert "fix: unset CLAUDE_TASKS_CLAUDE_BIN && npm install -g" in done.stdout
     elsewhere = program.installation.folder / "path" / "claude"
     elsewhere.write_text("#!/bin/sh\n")
     elsewhere.chmod(0o755)
@@ -132,7 +132,7 @@ def test_status_tells_what_the_quick_checks_complain_of(program: Program) -> Non
     assert [told["ready"], told["problems"]] == [False, 1]
     shown = program("status").stdout
     assert 'FAIL tasks: 1 of 1 enabled cannot run: 1 "homeless"' in shown
-    assert "how to mend it: claude-tasks doctor" in shown
+    assert "fix: claude-tasks edit 1 --dir " in shown
     assert not program.installation.starts.exists()  # nobody was asked
 
 
@@ -147,8 +147,13 @@ def test_messages_given_up_warn(program: Program, inbox: Inbox) -> None:
         return doctor(program, "notifications")["findings"]["notifications"]
 
     wait_until(lambda: finding()["verdict"] == "WARN", what="the message was given up")
-    assert finding()["detail"].startswith("1 given up in the last day, the newest to slack: ")
+    assert "1 given up in the last day, the newest to slack, of task 1: " in finding()["detail"]
     assert finding()["fix"] == "claude-tasks notify"
+    inbox.status = 204
+    program.installation.add(
+        prompt="[case:api_error status=400]", scheduled_at=0, slack_webhook=inbox.url("/hook")
+    )
+    wait_until(lambda: finding()["verdict"] == "PASS", what="the channel works again")
 
 
 def test_a_damaged_database_fails_and_stays_as_it_is(program: Program) -> None:

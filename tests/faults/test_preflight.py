@@ -232,6 +232,24 @@ def test_a_deferred_run_starts_once_the_check_is_turned_off(
     server.close()
 
 
+def test_ctrl_c_ends_a_run_in_the_foreground_that_waits_for_a_reset(
+    checked: Installation, endpoint: UsageEndpoint
+) -> None:
+    endpoint.body = windows(90, 10)
+    checked.add(name="later", prompt="hello", cron_expr=FAR, on_usage_limit="defer")
+    program = Program(checked)
+    process = program.open("run", "later", "--wait")
+    assert process.stderr is not None
+    told = ""
+    while "Run 1 waits. usage: " not in told:
+        told = process.stderr.readline()
+    assert "deferred until" in told
+    process.send_signal(signal.SIGINT)
+    assert (process.wait(timeout=20), process.communicate()[0]) == (130, "")
+    program.close()
+    assert checked.runs()[0].state is State.CANCELLED
+
+
 def test_settings_defer_where_a_task_says_nothing(
     checked: Installation, endpoint: UsageEndpoint
 ) -> None:

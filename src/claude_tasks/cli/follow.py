@@ -49,9 +49,10 @@ def follow(
         looks += 1
         if not own and looks % _LOOKS_BETWEEN_SETTLINGS == 0:
             context.settle()
-        if operations.changes.changed():
+        # The feed tells nothing of what this very process wrote, such as a cancel.
+        if operations.changes.changed() or looks % _LOOKS_BETWEEN_SETTLINGS == 0:
             run = operations.runs.get(run_id)
-        elif not warned and looks % _LOOKS_BETWEEN_CHECKS == 0:
+        if not warned and looks % _LOOKS_BETWEEN_CHECKS == 0:
             warned = _warn_if_alone(context, run)
     _show(tail.close(), show)
     return run

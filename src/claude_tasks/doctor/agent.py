@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import failed, passed, shell, warned
-from claude_tasks.domain.instant import human_duration
+from claude_tasks.domain.instant import HOUR_MS, human_duration
+from claude_tasks.domain.usage import Answer, is_local_trouble, judge
+from claude_tasks.domain.usage_text import failure_text
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import AgentFacts, CredentialFacts
     from claude_tasks.doctor.finding import Finding
+    from claude_tasks.domain.usage import Snapshot
 
 OLDEST_AGENT = (2, 0)
 """Older ones lack flags and events that runs depend on."""
@@ -17,6 +20,9 @@ OLDEST_AGENT = (2, 0)
 _INSTALL = "npm install -g @anthropic-ai/claude-code"
 _SETTING = "export CLAUDE_TASKS_CLAUDE_BIN="
 _MINUTE_MS = 60_000
+_ANY = 101.0
+"""A threshold that no window reaches: only whether anything is known counts."""
+
 _NAMES = ("claude", "code", "version")
 
 
@@ -25,9 +31,7 @@ def check_claude_binary(agent: AgentFacts) -> Finding:
     name = "claude_binary"
     if agent.path is None:
         why = "not found" if agent.missing is None else agent.missing.text
-        if agent.from_setting and agent.elsewhere is not None:
-            return failed(name, why, _SETTING + shell(agent.elsewhere))
-        return failed(name, why, _INSTALL)
+        return failed(name, why, _way_to_an_agent(agent))
     if agent.does_not_run is not None:
         return failed(name, f"{agent.path} {agent.does_not_run}", shell(agent.path, "--version"))
     version = _version_in(agent.says)
@@ -39,6 +43,15 @@ def check_claude_binary(agent: AgentFacts) -> Finding:
         text = f"{agent.path} is {version}: too old, {needed} or later is needed"
         return failed(name, text, shell(agent.path, "update"))
     return passed(name, f"{agent.path}, {version}")
+
+
+def _way_to_an_agent(agent: AgentFacts) -> str:
+    """Where a setting leads nowhere, installing another would not help."""
+    if not agent.from_setting:
+        return _INSTALL
+    if agent.elsewhere is not None:
+        return _SETTING + shell(agent.elsewhere)
+    return f"unset CLAUDE_TASKS_CLAUDE_BIN && {_INSTALL}"
 
 
 def _version_in(says: str) -> str | None:
@@ -61,8 +74,8 @@ def _numbers(word: str) -> tuple[int, ...]:
     return tuple(map(int, parts)) if plain else ()
 
 
-def check_usage_credentials(credentials: CredentialFacts) -> Finding:
-    """Present and not expired; or nothing asks for them."""
+def check_usage_credentials(credentials: CredentialFacts, usage: Snapshot) -> Finding:
+    """Present, not expired and, as far as is known, not refused; or nothing asks for them."""
     name = "usage_credentials"
     trouble = credentials.trouble
     if credentials.check_disabled:
@@ -81,4 +94,17 @@ def check_usage_credentials(credentials: CredentialFacts) -> Finding:
     if credentials.expires_at is not None:
         left = max(_MINUTE_MS, credentials.expires_at - credentials.at)
         text += f", valid for {human_duration(left // _MINUTE_MS * _MINUTE_MS)}"
-    return passed(name, text)
+    return _as_asked(usage, at=credentials.at) or passed(name, text)
+
+
+def _as_asked(usage: Snapshot, *, at: int) -> Finding | None:
+    """What came of asking for usage the last time, where that still counts."""
+    failure = usage.failure
+    if failure is None or not 0 <= at - failure.at < HOUR_MS or is_local_trouble(failure.code):
+        return None  # credentials are looked at here and now
+    judgement = judge(usage, threshold=_ANY, at=failure.at)
+    text = failure_text(judgement, at=at)
+    fix = "claude /login" if failure.code == "usage_unauthorized" else None
+    if judgement.answer is Answer.UNAVAILABLE:
+        return failed("usage_credentials", f"runs fail: {text}", fix)
+    return warned("usage_credentials", text, fix)

@@ -44,7 +44,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "usage_credentials", "present and not expired, or not needed",
-        lambda facts: check_usage_credentials(facts.credentials),
+        lambda facts: check_usage_credentials(facts.credentials, facts.usage),
     ),
     Check("data_dir", "there and writable", lambda facts: check_data_dir(facts.data, facts.inner)),
     Check(

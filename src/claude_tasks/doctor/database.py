@@ -42,6 +42,9 @@ def _left_over(database: DatabaseFacts) -> Finding | None:
     if not database.left_over:
         return None
     old = database.left_over[0]
+    if not old.endswith(_RECOVERED):
+        text = f"{database.path} holds nothing, and the damaged {old} lies beside it"
+        return warned(_NAME, f"{text}: put a backup into its place, or go on without")
     text = f"{database.path} holds nothing, and {old} lies beside it: move that into its place"
     return warned(_NAME, text, f"mv {shell(old)} {shell(database.path)}")
 
@@ -115,8 +118,17 @@ def _damaged(database: DatabaseFacts, what: str) -> tuple[str, str]:
     if database.damage and all(any(w in it for w in _OF_AN_INDEX) for it in database.damage):
         text = f"{path}: indexes are damaged, its tables are whole: {what}"
         return f"{text}; stop every node, then make them anew", _sql(path, "REINDEX")
+    rescued = next((it for it in database.left_over if it.endswith(_RECOVERED)), None)
+    if rescued is not None:
+        text = f"{path} is damaged: {what}; what was rescued is in {rescued}"
+        swap = f"{_put_aside(path)} && rm -f {shell(path)}-wal {shell(path)}-shm"
+        into = f"mv {shell(rescued)} {shell(path)}"
+        return f"{text}: stop every node, put it into its place", f"{swap} && {into}"
     text = f"{path} is damaged: {what}; stop every node, rescue what can be read into a new file"
     return f"{text}, look at it, put it into its place; or put a backup there", _recover(path)
+
+
+_RECOVERED = ".recovered"
 
 
 def _put_aside(path: str) -> str:
@@ -135,7 +147,7 @@ def _recover(path: str) -> str:
         f"{{ {{ sqlite3 {old} .recover > {script} && {holds_rows}; }}"
         f" || sqlite3 {old} .dump | sed 's/^ROLLBACK.*/COMMIT;/' > {script}; }}"
         f" && {holds_rows} && echo {marks} >> {script}"
-        f" && sqlite3 -bail {new} < {script} && chmod 600 {new}"
+        f" && sqlite3 -bail {new} < {script} && chmod 600 {new} && rm {script}"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.usage import Snapshot
+
 if TYPE_CHECKING:
     from claude_tasks.doctor.ports import Gatherers
     from claude_tasks.domain.lease import Lease
@@ -108,6 +110,7 @@ class PermissionFacts(NamedTuple):
     looked_at: int
     loose: tuple[LooseEntry, ...] = ()
     foreign: tuple[str, ...] = ()
+    as_root: bool = False
     unreadable: tuple[str, ...] = ()
     partial: bool = False
 
@@ -159,6 +162,7 @@ class Contents(NamedTuple):
     lost: tuple[tuple[int, str], ...] = ()
     failing: tuple[tuple[int, str], ...] = ()
     given_up: tuple[str, ...] = ()
+    usage: Snapshot = Snapshot(None, None)
     illegible: tuple[tuple[str, str], ...] = ()
 
     def what_is_illegible(self, *parts: str) -> list[str]:
@@ -315,6 +319,12 @@ class Facts:
     def service(self) -> ServiceFacts:
         """What would start us with the machine."""
         return self._from.service()
+
+    @property
+    def usage(self) -> Snapshot:
+        """What is known of usage."""
+        contents = self.database.contents
+        return Snapshot(None, None) if contents is None else contents.usage
 
     @cached_property
     def channels(self) -> ChannelFacts:

@@ -112,6 +112,8 @@ def check_permissions(permissions: PermissionFacts) -> Finding:
         return warned(name, text, _close(ordered))._replace(verdict=verdict)
     if permissions.foreign:
         text = f"owned by another user: {some(list(permissions.foreign))}"
+        if permissions.as_root:  # a service's folder: taking it would lock its owner out
+            return warned(name, f"{text}; run claude-tasks as that user")
         return warned(name, text, f'sudo chown "$(id -u)" {shell(permissions.foreign[0])}')
     if permissions.unreadable:
         text = f"cannot be looked into: {some(list(permissions.unreadable))}"

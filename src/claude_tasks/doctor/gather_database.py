@@ -163,6 +163,7 @@ class _Reading:
             running=tuple(self._run_facts(runs, nodes)),
             lost=tuple(self._whole("runs", lambda: seen.lost_since(since))),
             failing=tuple(self._whole("runs", lambda: seen.failing_always(last=ALWAYS))),
+            usage=seen.read_usage(),
             given_up=tuple(self._whole("messages", lambda: _given_up(seen, since=since))),
             illegible=tuple(dict.fromkeys(self._illegible)),
         )
@@ -230,11 +231,16 @@ def _task_facts(tasks: Iterable[Task]) -> tuple[TaskFact, ...]:
 
 
 def _given_up(seen: Inspected, *, since: int) -> list[str]:
-    return [
-        f"{record.channel}: {record.error}"
-        for record in seen.list_deliveries(limit=_MOST_MESSAGES)
-        if record.state is DeliveryState.FAILED and (record.ended_at or 0) >= since
-    ]
+    """Of channels that have taken no message since: what works again is no trouble."""
+    works: set[str] = set()
+    given_up = []
+    for record in seen.list_deliveries(limit=_MOST_MESSAGES):
+        if record.state is DeliveryState.SENT:
+            works.add(record.channel)
+        late = record.state is DeliveryState.FAILED and (record.ended_at or 0) >= since
+        if late and record.channel not in works:
+            given_up.append(f"{record.channel}, of task {record.task_id}: {record.error}")
+    return given_up
 
 
 def _barred(path: str) -> tuple[Barred, ...]:

@@ -32,6 +32,7 @@ def permission_facts(folder: DataFolder, *, most: int = MOST_ENTRIES) -> Permiss
         looked_at=walk.looked_at,
         loose=tuple(walk.loose),
         foreign=tuple(walk.foreign),
+        as_root=os.geteuid() == 0,
         unreadable=tuple(walk.unreadable),
         partial=walk.partial,
     )

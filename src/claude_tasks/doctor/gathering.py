@@ -242,6 +242,8 @@ class _Gathering:
             ("READ_TOKEN", folder.read_token, "--read-only "),
         ):
             if message.startswith(path):
+                if not os.access(path, os.R_OK):  # another's, and perhaps a good one
+                    return None
                 return f"claude-tasks token new {flag}--replace"
             if message.startswith(f"CLAUDE_TASKS_{setting}"):
                 is_variable = self._environment.get(f"CLAUDE_TASKS_{setting}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import RunFilter
     from claude_tasks.domain.task import Task
+    from claude_tasks.domain.usage import Snapshot
 
 _Seen = TypeVar("_Seen")
 
@@ -150,6 +151,10 @@ class Inspected(Protocol):
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:
         """Enabled tasks whose last runs all failed."""
+        ...
+
+    def read_usage(self) -> Snapshot:
+        """What is known of usage."""
         ...
 
     def list_deliveries(self, *, limit: int) -> list[DeliveryRecord]:

@@ -75,6 +75,22 @@ class Failure(NamedTuple):
     repeated: int = 1
 
 
+def is_local_trouble(code: str) -> bool:
+    """Whether a failure is trouble on this machine: nobody was asked over the network."""
+    return code in _LOCAL_TROUBLE
+
+
+_LOCAL_TROUBLE = frozenset(
+    {
+        "no_credentials",
+        "credentials_expired",
+        "credentials_unreadable",
+        "usage_bad_token",
+        "usage_no_agent",
+    }
+)
+
+
 class Snapshot(NamedTuple):
     """The one record that all processes share."""
 

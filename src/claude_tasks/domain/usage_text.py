@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _NAMES = {"five_hour": "5-hour", "seven_day": "7-day"}
 _MINUTE_MS = 60_000
+_OLD_MS = 5_000
+"""A trouble that was mended since must not look as if it were still there."""
 
 
 def window_name(name: str) -> str:
@@ -34,6 +36,8 @@ def failure_text(judgement: Judgement, *, at: int) -> str:
     """Why usage is not known."""
     failure = judgement.failure
     cause = "nobody answered" if failure is None else f"{failure.message} ({failure.code})"
+    if failure is not None and at - failure.at >= _OLD_MS:
+        cause += f", asked {human_duration((at - failure.at) // 1000 * 1000)} ago"
     last = judgement.reading
     old = "" if last is None else f"; the last answer is {human_duration(max(0, at - last.at))} old"
     return f"usage could not be checked: {cause}{old}"

@@ -125,8 +125,9 @@ class Notifier:
         self._announce(at)
         self._overdue.look(at)
         for due in self._store.due_deliveries(at=at, limit=_BATCH):
-            if self._may_go(due):
-                self._begin(due)
+            current = self._as_addressed_now(due)
+            if self._may_go(current):
+                self._begin(current)
 
     def record_answers(self) -> None:
         """Record what came of attempts. What the database refuses now is kept."""
@@ -162,6 +163,11 @@ class Notifier:
     def _targets_of(self, task_id: int) -> list[tuple[Channel, str]]:
         own = addresses_of(self._store.get_task(task_id, include_deleted=True))
         return targets(own, self._defaults.addresses)
+
+    def _as_addressed_now(self, due: DueDelivery) -> DueDelivery:
+        """A message that waits goes where its task's messages go by now."""
+        now = {str(channel): target for channel, target in self._targets_of(due.task_id)}
+        return due._replace(target=now.get(due.channel, due.target))
 
     def _may_go(self, due: DueDelivery) -> bool:
         quiet_until = self._quiet.get((due.channel, due.target), 0.0)

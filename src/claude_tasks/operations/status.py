@@ -164,6 +164,7 @@ class StatusOperations:
             self._next(task, status),
             self._leader(status),
             self._agent_finding(status),
+            self._usage_finding(status),
             *self._queue(task, status),
         ]
         last = self._store.list_runs(RunFilter(task_id=task_id, limit=_LAST_TICKS))
@@ -225,6 +226,12 @@ class StatusOperations:
         if status.leader is not None:  # it has an environment of its own
             return Finding("agent", f"not found from here, the leader may know better: {problem}")
         return Finding("agent", problem, stands_in_the_way=True)
+
+    @staticmethod
+    def _usage_finding(status: Status) -> Finding | None:
+        if status.usage_obstacle is None:
+            return None
+        return Finding("usage", status.usage_obstacle, stands_in_the_way=True)
 
     def _queue(self, task: Task, status: Status) -> list[Finding]:
         running = [run for run in status.running if run.task_id == task.id]

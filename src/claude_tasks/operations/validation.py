@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.schedule import parse_schedule
@@ -15,6 +15,9 @@ from claude_tasks.domain.task import (
     Overlap,
     TaskSpec,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NAME_LIMIT = 200
 PROMPT_LIMIT_BYTES = 10_000_000
@@ -88,6 +91,31 @@ def _check_text(spec: TaskSpec) -> None:
                 _check_characters(name, text)
     if len(spec.prompt.encode()) > PROMPT_LIMIT_BYTES:
         raise InvalidInputError("Prompt is too long: the agent takes at most 10 MB")
+
+
+def check_addresses(fields: Mapping[str, object]) -> None:
+    """Whether messages could go there. Errors: `InvalidInputError` naming the field.
+
+    Only for what somebody says now: a task that was kept with less must stay editable.
+    """
+    from urllib.parse import urlsplit  # noqa: PLC0415 (most tasks name no address)
+
+    for name in ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url"):
+        address = fields.get(name)
+        if not isinstance(address, str) or not address:
+            continue
+        try:
+            parts = urlsplit(address.strip())
+            good = bool(parts.netloc) and parts.port != 0
+        except ValueError:
+            good = False
+        if name == "apprise_url":
+            good = "://" in address
+        else:
+            good = good and parts.scheme in ("http", "https")
+        if not good:
+            wanted = "SERVICE://…, as Apprise has it" if name == "apprise_url" else "https://…"
+            raise InvalidInputError(f"{name}: this is no address", hint=f"it looks like {wanted}")
 
 
 def _check_characters(name: str, text: str) -> None:

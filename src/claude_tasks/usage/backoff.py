@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.instant import HOUR_MS, MINUTE_MS, SECOND_MS
-from claude_tasks.domain.usage import Failure
+from claude_tasks.domain.usage import Failure, is_local_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +23,6 @@ _FIRST_MS = 30 * SECOND_MS
 _LONGEST_MS = 15 * MINUTE_MS
 _LOCAL_MS = SECOND_MS
 _MOST_DOUBLINGS = 10
-_LOCAL = frozenset(
-    {
-        "no_credentials",
-        "credentials_expired",
-        "credentials_unreadable",
-        "usage_bad_token",
-        "usage_no_agent",
-    }
-)
-
-
-def is_local(code: str) -> bool:
-    """Whether a failure is trouble on this machine: no service was asked."""
-    return code in _LOCAL
 
 
 def failure_of(
@@ -63,11 +49,15 @@ def _text(errors: Sequence[tuple[str, UsageUnavailableError]]) -> str:
 
 def _failures_alike(last: Failure | None, code: str) -> int:
     """A minute without a login, which is sixty failures, says nothing of the service's troubles."""
-    return last.repeated if last is not None and is_local(last.code) == is_local(code) else 0
+    return (
+        last.repeated
+        if last is not None and is_local_trouble(last.code) == is_local_trouble(code)
+        else 0
+    )
 
 
 def _wait_ms(error: UsageUnavailableError, before: int) -> int:
-    if is_local(error.code):
+    if is_local_trouble(error.code):
         return _LOCAL_MS
     doublings = 0 if error.code == "usage_unauthorized" else min(before, _MOST_DOUBLINGS)
     own = min(_FIRST_MS << doublings, _LONGEST_MS)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from claude_tasks.domain.errors import StorageError, UsageUnavailableError
 from claude_tasks.domain.instant import SECOND_MS
-from claude_tasks.domain.usage import Answer, Failure, Reading, judge
-from claude_tasks.usage.backoff import failure_of, is_local
+from claude_tasks.domain.usage import Answer, Failure, Reading, is_local_trouble, judge
+from claude_tasks.usage.backoff import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +117,7 @@ class UsageKeeper:
 
     def _worth_asking(self, last: Failure | None) -> Sequence[UsageSource]:
         """All; in a series of looks at trouble on this machine most do without a process."""
-        if last is None or not is_local(last.code) or last.repeated % _PROCESS_EVERY == 0:
+        if last is None or not is_local_trouble(last.code) or last.repeated % _PROCESS_EVERY == 0:
             return self._sources
         if not 0 <= self._clock.now() - last.at < _SERIES_MS:
             return self._sources

@@ -39,6 +39,7 @@ from claude_tasks.doctor.machine import (
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
 from support.builders import node
 from unit.doctor.made import (
     MACHINE,
@@ -118,7 +119,31 @@ def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) ->
     ],
 )  # fmt: skip
 def test_usage_credentials(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_usage_credentials(CredentialFacts(NOW, **fields)), verdict, words, fix=fix)
+    facts = CredentialFacts(NOW, **fields)
+    says(check_usage_credentials(facts, Snapshot(None, None)), verdict, words, fix=fix)
+
+
+REFUSED = Failure("usage_unauthorized", "the token was refused", NOW - 90_000, NOW - 60_000)
+KNOWN = Reading((Window("five_hour", 99, None),), "cli", NOW - 120_000)
+
+
+@pytest.mark.parametrize(
+    ("usage", "verdict", "words", "fix"),
+    [
+        (Snapshot(KNOWN, None), "PASS", "found", ""),
+        (Snapshot(None, REFUSED), "FAIL", "runs fail: usage could not be checked", "/login"),
+        (Snapshot(None, REFUSED), "FAIL", "asked 1m 30s ago", "/login"),
+        (Snapshot(KNOWN, REFUSED), "WARN", "the token was refused", "/login"),
+        (Snapshot(None, REFUSED._replace(code="usage_http")), "FAIL", "usage_http", ""),
+        (Snapshot(None, REFUSED._replace(at=NOW - 3_600_000)), "PASS", "found", ""),
+        (Snapshot(None, REFUSED._replace(code="no_credentials")), "PASS", "found", ""),
+    ],
+)
+def test_usage_credentials_that_were_refused_are_not_in_order(
+    usage: Snapshot, verdict: str, words: str, fix: str
+) -> None:
+    facts = CredentialFacts(NOW, source="/c.json")
+    says(check_usage_credentials(facts, usage), verdict, words, fix=fix)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +217,7 @@ def test_logs_of_no_data_folder_are_none_yet() -> None:
         ),
         (
             {"exists": False, "contents": None, "left_over": ("/data/tasks.db.damaged",)},
-            "WARN", "lies beside it", "mv /data/tasks.db.damaged",
+            "WARN", "lies beside it: put a backup into its place", "",
         ),
         ({"schema": 2}, "WARN", "brings it to 5", "claude-tasks status"),
         ({"schema": 6}, "FAIL", "newer", "upgrade"),

@@ -16,6 +16,7 @@ from claude_tasks.domain.store_records import Finish, RunFilter
 from claude_tasks.notify.flights import MOST
 from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
+from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.scheduling.ticker import Ticker
 from support.builders import MINUTELY, add_task, completed, lead
 from support.clock import START
@@ -379,6 +380,24 @@ def test_what_another_version_wrote_stops_no_other_message(world: World, tmp_pat
     [record] = [r for r in world.store.deliveries_of(odd.id) if r.channel == "pigeon"]
     assert record.state is DeliveryState.FAILED
     assert "pigeon" in (record.error or "")
+
+
+def test_a_message_that_waits_goes_to_the_address_its_task_has_by_then(world: World) -> None:
+    world.inbox.statuses["/old"] = 503
+    task = add_task(
+        world.store, at=START, cron_expr="@yearly", slack_webhook=world.inbox.url("/old")
+    )
+    run = world.ended(task, State.FAILED, Reason.EXIT)
+    notifier = world.notifier()
+    step(notifier)
+    TaskOperations(world.store, world.clock).edit(
+        task.id, {"slack_webhook": world.inbox.url("/new")}
+    )
+    world.clock.advance(61)
+    step(notifier)
+    assert world.inbox.paths == ["/old", "/new"]
+    [record] = world.store.deliveries_of(run.id)
+    assert (record.state, record.attempts) == (DeliveryState.SENT, 2)
 
 
 def test_every_channel_of_task_and_settings_is_told(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from claude_tasks.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from claude_tasks.domain.run import Reason, State
-from claude_tasks.domain.store_records import RunFilter, TaskEdit
+from claude_tasks.domain.store_records import ArmedSpec, RunFilter, TaskEdit
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.exchange import export_tasks, parse_tasks
 from claude_tasks.operations.tasks import TaskOperations
@@ -263,3 +263,32 @@ def test_a_bad_document_names_task_and_field(entry: Any, message: str) -> None:
         parse_tasks({"tasks": [entry]})
     with pytest.raises(InvalidInputError, match="no list of tasks"):
         parse_tasks(["x"])
+
+
+@pytest.mark.parametrize(
+    ("field", "address"),
+    [
+        ("discord_webhook", "foo"),
+        ("slack_webhook", "ftp://hooks.example/x"),
+        ("webhook_url", "https://"),
+        ("webhook_url", "http://host:port/x"),
+        ("apprise_url", "tgram"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_when_it_is_said(
+    store: Store, clock: FakeClock, field: str, address: str
+) -> None:
+    operations = TaskOperations(store, clock)
+    with pytest.raises(InvalidInputError, match=field):
+        operations.add(spec(cron_expr="@daily", **{field: address}))
+    task = operations.add(spec(cron_expr="@daily"))
+    with pytest.raises(InvalidInputError, match=field):
+        operations.edit(task.id, {field: address})
+
+
+def test_a_task_kept_with_a_bad_address_stays_editable(store: Store, clock: FakeClock) -> None:
+    [task_id] = store.add_tasks(
+        [ArmedSpec(spec(cron_expr="@daily", slack_webhook="foo"), clock.now(), None)],
+        at=clock.now(),
+    )
+    assert TaskOperations(store, clock).edit(task_id, {"name": "new"}).name == "new"

@@ -30,6 +30,7 @@ Cron: TypeAlias = Annotated[
 ]
 Zone: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "time-zone"})]
 Text: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "text"})]
+WebAddress: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "web-address"})]
 AgentFlag: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "agent-flag"})]
 When: TypeAlias = Annotated[
     str, Meta(description="RFC 3339; absent or empty = now", extra_json_schema=_TIME)

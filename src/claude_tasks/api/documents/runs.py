@@ -138,7 +138,7 @@ class TaskRunsQuery(Struct):
     limit: Annotated[int, Meta(ge=1, le=200)] = 20
 
 
-class DeliveriesQuery(Struct):
+class DeliveriesQuery(Struct, forbid_unknown_fields=True):
     """How many."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 50

@@ -16,6 +16,7 @@ from claude_tasks.api.documents.fields import (
     Text,
     Time,
     V1Status,
+    WebAddress,
     When,
     Zone,
     between,
@@ -44,8 +45,8 @@ class _Changes(Struct, kw_only=True, forbid_unknown_fields=True):
     on_usage_limit: OnUsageLimit | UnsetType | None = UNSET
     notify_on: NotifyOn | UnsetType | None = UNSET
     tags: list[Text] | UnsetType = UNSET
-    webhook_url: Text | UnsetType | None = UNSET
-    apprise_url: Text | UnsetType | None = UNSET
+    webhook_url: WebAddress | UnsetType | None = UNSET
+    apprise_url: WebAddress | UnsetType | None = UNSET
 
 
 class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
@@ -56,8 +57,8 @@ class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
     cron_expr: Cron | None = ""
     scheduled_at: When | Literal[""] | UnsetType | None = UNSET
     working_dir: Text | None = "."
-    discord_webhook: Text | None = None
-    slack_webhook: Text | None = None
+    discord_webhook: WebAddress | None = None
+    slack_webhook: WebAddress | None = None
     model: Text | None = None
     permission_mode: PermissionMode | Literal[""] | None = None
     enabled: bool | UnsetType | None = UNSET
@@ -71,8 +72,8 @@ class TaskPatch(_Changes, kw_only=True, forbid_unknown_fields=True):
     cron_expr: Cron | UnsetType = UNSET
     scheduled_at: When | Literal[""] | UnsetType | None = UNSET
     working_dir: Text | UnsetType = UNSET
-    discord_webhook: Text | UnsetType | None = UNSET
-    slack_webhook: Text | UnsetType | None = UNSET
+    discord_webhook: WebAddress | UnsetType | None = UNSET
+    slack_webhook: WebAddress | UnsetType | None = UNSET
     model: Text | UnsetType | None = UNSET
     permission_mode: PermissionMode | Literal[""] | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET

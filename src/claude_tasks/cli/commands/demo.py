@@ -95,7 +95,9 @@ def _prepare(context: Context, agent: str) -> str:
         environment.pop("CLAUDE_TASKS_CLAUDE_BIN", None)
         environment["CLAUDE_TASKS_DISABLE_USAGE_CHECK"] = "1"  # it has no subscription
         binary = install(Path(root, "bin"))
-        Path(data, "config.toml").write_text(f"claude_bin = '{binary}'\n", "utf-8")
+        config = Path(data, "config.toml")
+        config.touch(0o600)
+        config.write_text(f"claude_bin = '{binary}'\ndisable_usage_check = true\n", "utf-8")
     context.use_settings(load_settings(environment, {"data": str(data)}))
     return root
 

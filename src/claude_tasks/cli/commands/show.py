@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
+    from claude_tasks.faces.messages import Addressed
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -45,10 +46,15 @@ def run(context: Context, arguments: Namespace) -> Result:
         view["runs"] = [run_view(run) for run in runs]
         return view
 
-    return Result(data=data, text=lambda: _text(operations.runs.summary(task), runs, now=now))
+    return Result(
+        data=data,
+        text=lambda: _text(operations.runs.summary(task), runs, context.channels(task), now=now),
+    )
 
 
-def _text(summary: TaskSummary, runs: list[Run], *, now: int) -> list[Block]:
+def _text(
+    summary: TaskSummary, runs: list[Run], channels: list[Addressed], *, now: int
+) -> list[Block]:
     from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
     from claude_tasks.cli.task_text import (  # noqa: PLC0415 (the same)
         ECHOED_TICKS,
@@ -69,6 +75,7 @@ def _text(summary: TaskSummary, runs: list[Run], *, now: int) -> list[Block]:
         ("next", next_ticks_text(preview, task, now=now)),
         ("works in", task.working_dir),
         *settings_of(task),
+        ("tells", ", ".join(f"{each.channel} {each.address}" for each in channels)),
         ("added", changed_times(task, now=now)),
         ("prompt", task.prompt.strip()),
     ]

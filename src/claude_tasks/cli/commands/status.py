@@ -94,14 +94,13 @@ def _doctor(report: Report) -> Toned:
     """What the quick checks complain of; nothing where all is well."""
     from claude_tasks.doctor.finding import Verdict  # noqa: PLC0415 (loaded by now)
 
-    lines = [
-        f"{finding.verdict.value} {finding.id}: {finding.detail}"
-        for finding in report.findings
-        if finding.verdict is not Verdict.PASS
-    ]
+    lines = []
+    for finding in report.findings:
+        if finding.verdict is not Verdict.PASS:
+            lines.append(f"{finding.verdict.value} {finding.id}: {finding.detail}")
+            lines += [f"  fix: {finding.fix}"] if finding.fix else []
     if not lines:
         return Toned("")
-    lines.append("how to mend it: claude-tasks doctor")
     return Toned("\n".join(lines), "bad" if report.problems else "warn")
 
 

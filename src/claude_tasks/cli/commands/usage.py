@@ -39,8 +39,11 @@ def _text(status: UsageStatus, at: int) -> list[Block]:
     from claude_tasks.domain.instant import human_duration  # noqa: PLC0415 (only text)
     from claude_tasks.domain.usage import BUCKETS  # noqa: PLC0415 (only text)
     from claude_tasks.domain.usage_text import window_name, window_text  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.usage import NOT_CHECKED  # noqa: PLC0415 (the same)
 
     names = [*BUCKETS, *(w.name for w in status.reading.windows if w.name not in BUCKETS)]
+    if status.reading.source == NOT_CHECKED:
+        return ["Usage is not checked: CLAUDE_TASKS_DISABLE_USAGE_CHECK is set."]
     pairs = []
     for name in names:
         label, said = window_name(name), window_text(status.reading.window(name), at=at)
