@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import uuid
 from typing import TYPE_CHECKING, cast
 
 from claude_tasks import __version__
+from claude_tasks.api.answers import Answers
+from claude_tasks.api.application import build_application
+from claude_tasks.api.backend import Backend
+from claude_tasks.api.change_counter import ChangeCounter
+from claude_tasks.api.desk import Desk
+from claude_tasks.api.guard import Guard, build_policy
+from claude_tasks.api.server import ApiServer
+from claude_tasks.api.shared_call import SharedCall
+from claude_tasks.api.task_list import TaskListEncoder
+from claude_tasks.api.watcher import Watcher
 from claude_tasks.clock import SystemClock
+from claude_tasks.execution.run_log import events_path
+from claude_tasks.faces.doctor import examine
+from claude_tasks.operations.facts import RunLedger
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
 from claude_tasks.wiring.operations import open_operations
 from claude_tasks.wiring.usage import refresh_usage
 
 if TYPE_CHECKING:
-    import socket
-
     from claude_tasks.api.asgi import Application
-    from claude_tasks.api.server import ApiServer
     from claude_tasks.domain.ports import Clock
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
@@ -36,26 +49,8 @@ def build_api(
 
     Two connections: the event loop's, for the change feed alone, and the database thread's.
     """
-    import asyncio  # noqa: PLC0415 (a server only)
-    import socket as sockets  # noqa: PLC0415
-    import uuid  # noqa: PLC0415
-
-    from claude_tasks.api.answers import Answers  # noqa: PLC0415
-    from claude_tasks.api.application import build_application  # noqa: PLC0415
-    from claude_tasks.api.backend import Backend  # noqa: PLC0415
-    from claude_tasks.api.change_counter import ChangeCounter  # noqa: PLC0415
-    from claude_tasks.api.desk import Desk  # noqa: PLC0415
-    from claude_tasks.api.guard import Guard, build_policy  # noqa: PLC0415
-    from claude_tasks.api.server import ApiServer  # noqa: PLC0415
-    from claude_tasks.api.shared_call import SharedCall  # noqa: PLC0415
-    from claude_tasks.api.task_list import TaskListEncoder  # noqa: PLC0415
-    from claude_tasks.api.watcher import Watcher  # noqa: PLC0415
-    from claude_tasks.execution.run_log import events_path  # noqa: PLC0415
-    from claude_tasks.faces.doctor import examine  # noqa: PLC0415
-    from claude_tasks.operations.facts import RunLedger  # noqa: PLC0415
-
     clock = clock or SystemClock()
-    policy = build_policy(settings, tokens, hostname=sockets.gethostname())
+    policy = build_policy(settings, tokens, hostname=socket.gethostname())
     feed = open_data(settings, clock=clock, busy_timeout=_LOOP_BUSY_TIMEOUT)
     desk = Desk(lambda: open_operations(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT))
     counter = ChangeCounter(feed)

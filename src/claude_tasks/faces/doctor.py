@@ -40,28 +40,6 @@ def doctor_facts(
     from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415
     from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
 
-    def find_agent(setting: str | None, search_path: str | None) -> str:
-        from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
-
-        return find_agent_binary(setting, search_path=search_path)
-
-    def credentials(environment: Mapping[str, str], at: int) -> Credentials:
-        from claude_tasks.usage.credentials import find_credentials  # noqa: PLC0415
-
-        return find_credentials(environment, at=at)
-
-    def billing(environment: Mapping[str, str]) -> str | None:
-        from claude_tasks.usage.credentials import other_billing  # noqa: PLC0415
-
-        return other_billing(environment)
-
-    def is_loopback(host: str) -> bool:
-        if host == "127.0.0.1":  # as it is unless somebody said otherwise
-            return True
-        from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
-
-        return is_loopback(host)
-
     def is_dead(registered: Collection[str], node_id: str) -> bool | None:
         sign = probe(settings.folder.nodes, node_id)
         if sign is Sign.NONE:
@@ -71,14 +49,14 @@ def doctor_facts(
     return gather(
         settings,
         Sources(
-            find_agent=find_agent,
+            find_agent=_find_agent,
             agent_environment=agent_environment(environment),
-            find_credentials=credentials,
-            other_billing=billing,
+            find_credentials=_credentials,
+            other_billing=_billing,
             inspect=cast("Inspect", inspect),
             is_dead=is_dead,
             is_process=_is_process,
-            is_loopback=is_loopback,
+            is_loopback=_is_loopback,
             host=os.uname().nodename,
         ),
         environment=environment,
@@ -101,6 +79,35 @@ def examine(settings: Settings) -> dict[str, Any]:
     from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (the same)
 
     return report_view(run_checks(doctor_facts(settings, os.environ)))
+
+
+# What a check needs alone is loaded by it alone: many look at a few things only.
+
+
+def _find_agent(setting: str | None, search_path: str | None) -> str:
+    from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
+
+    return find_agent_binary(setting, search_path=search_path)
+
+
+def _credentials(environment: Mapping[str, str], at: int) -> Credentials:
+    from claude_tasks.usage.credentials import find_credentials  # noqa: PLC0415
+
+    return find_credentials(environment, at=at)
+
+
+def _billing(environment: Mapping[str, str]) -> str | None:
+    from claude_tasks.usage.credentials import other_billing  # noqa: PLC0415
+
+    return other_billing(environment)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "127.0.0.1":  # as it is unless somebody said otherwise
+        return True
+    from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
+
+    return is_loopback(host)
 
 
 def _is_process(node: Node) -> bool:
