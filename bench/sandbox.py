@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import shutil
@@ -156,6 +157,17 @@ class Sandbox:
     def epoch(self) -> int:
         """The epoch of a lease that is held, 0 while it is free."""
         return self.value("SELECT epoch FROM scheduler_leases WHERE holder IS NOT NULL") or 0
+
+    def is_locked(self) -> bool:
+        """Whether somebody keeps the database from being written, for half a second at least."""
+        with contextlib.closing(sqlite3.connect(self.data / "tasks.db", timeout=0.5)) as other:
+            other.isolation_level = None
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            other.execute("ROLLBACK")
+        return False
 
     def active_runs(self) -> int:
         """Runs that have not ended."""
