@@ -11,6 +11,8 @@ from claude_tasks.domain.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from claude_tasks.domain.notification import Addresses
+
 _PREFIX = "CLAUDE_TASKS_"
 DATA_VARIABLE = "CLAUDE_TASKS_DATA"
 DEFAULT_DATA = "~/.claude-tasks"
@@ -56,6 +58,15 @@ class Settings(NamedTuple):
     def folder(self) -> DataFolder:
         """The paths below ``data``."""
         return DataFolder(self.data)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where messages about tasks go that say nothing of it."""
+        from claude_tasks.domain.notification import Addresses  # noqa: PLC0415 (rarely needed)
+
+        return Addresses(
+            self.discord_webhook, self.slack_webhook, self.webhook_url, self.apprise_url
+        )
 
 
 def _switch(value: object) -> bool:

@@ -200,17 +200,11 @@ class _Gathering:
         return facts._replace(agent_here=self._agent_here(self._settings.claude_bin))
 
     def channels(self, tasks: Sequence[TaskFact]) -> ChannelFacts:
-        settings = self._settings
-        general = {
-            "discord": settings.discord_webhook,
-            "slack": settings.slack_webhook,
-            "webhook": settings.webhook_url,
-            "apprise": settings.apprise_url,
-        }
+        general = self._settings.addresses
         own = [addresses_of(fact.task) for fact in tasks]
-        wanted = bool(settings.apprise_url) or any(addresses.apprise for addresses in own)
+        wanted = bool(general.apprise) or any(addresses.apprise for addresses in own)
         return ChannelFacts(
-            tuple(name for name, address in general.items() if address),
+            tuple(name for name, address in general._asdict().items() if address),
             sum(any(addresses) for addresses in own),
             apprise=_is_installed("apprise") if wanted else None,
         )

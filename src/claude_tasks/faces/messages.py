@@ -13,7 +13,6 @@ from claude_tasks.notify.delivery import masked
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.routing import targets
 from claude_tasks.notify.sending import send
-from claude_tasks.wiring.messages import general_addresses
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock
@@ -61,4 +60,4 @@ def send_test_messages(
 
 
 def _targets(settings: Settings, task: Task | None) -> list[tuple[Channel, str]]:
-    return targets(None if task is None else addresses_of(task), general_addresses(settings))
+    return targets(None if task is None else addresses_of(task), settings.addresses)

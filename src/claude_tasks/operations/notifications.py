@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.domain.instant import DAY_MS, to_rfc3339
+from claude_tasks.domain.instant import to_rfc3339
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord
+    from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.domain.notification_ports import NotificationStore
-    from claude_tasks.domain.ports import Clock
 
 
 class NotificationOperations:
     """Looks, and changes nothing."""
 
-    def __init__(self, store: NotificationStore, clock: Clock) -> None:
+    def __init__(self, store: NotificationStore) -> None:
         """Look at this store."""
         self._store = store
-        self._clock = clock
 
     def of_run(self, run_id: int) -> list[DeliveryRecord]:
         """The messages about a run, oldest first."""
@@ -27,10 +25,6 @@ class NotificationOperations:
     def latest(self, *, limit: int, task_id: int | None = None) -> list[DeliveryRecord]:
         """The newest messages, of all tasks or of one, newest first."""
         return self._store.list_deliveries(limit=limit, task_id=task_id)
-
-    def lately(self) -> DeliveryCounts:
-        """How many wait, and how many were sent and given up in the last 24 hours."""
-        return self._store.count_deliveries(since=self._clock.now() - DAY_MS)
 
 
 def delivery_view(record: DeliveryRecord) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.notification import Addresses
 from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
 from claude_tasks.notify.notifier_thread import NotifierThread
@@ -47,7 +46,7 @@ def build_notifier(
         clock=clock,
         defaults=Defaults(
             notify_on=settings.notify_on,
-            addresses=general_addresses(settings),
+            addresses=settings.addresses,
             webhook_secret=settings.webhook_secret,
             overdue_after_ms=round(settings.overdue_after * 1000),
         ),
@@ -67,13 +66,3 @@ def nobody_leads(lease: Lease, is_dead: Callable[[str], bool], *, at: int) -> bo
     if lease.holder is None or lease.renewed_at is None:
         return True
     return at - lease.renewed_at > 2 * lease.ttl_ms or is_dead(lease.holder)
-
-
-def general_addresses(settings: Settings) -> Addresses:
-    """Where messages about tasks go that say nothing of it."""
-    return Addresses(
-        settings.discord_webhook,
-        settings.slack_webhook,
-        settings.webhook_url,
-        settings.apprise_url,
-    )

@@ -6,6 +6,7 @@ import os
 import socket
 import uuid
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from claude_tasks import __version__
@@ -73,15 +74,10 @@ def build_node(
             yields=yields,
         )
     front = open_data(settings, clock=clock)
-
-    def leave() -> None:
-        with closing(open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT)) as store:
-            store.remove_node(node.id)
-
     return RunningNode(
         node=node,
         store=front,
-        leave=leave,
+        leave=partial(_leave, settings, node.id, clock),
         lock=LifetimeLock(settings.folder.nodes, node.id),
         engine=thread,
         keeper=keeper,
@@ -89,6 +85,12 @@ def build_node(
         standing=standing,
         close=front.close,
     )
+
+
+def _leave(settings: Settings, node_id: str, clock: Clock) -> None:
+    """Strike a node from the register, without waiting long for whoever writes."""
+    with closing(open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT)) as store:
+        store.remove_node(node_id)
 
 
 def new_node(

@@ -63,7 +63,7 @@ def open_operations(
         ),
         settings=changeable,
         usage=usage,
-        notifications=NotificationOperations(store, clock),
+        notifications=NotificationOperations(store),
         facts=store,
         changes=store,
         close=store.close,
