@@ -85,7 +85,9 @@ class Run(NamedTuple):
     when the usage window begins anew for which a queued run waits.
     ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
     leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
-    collapsed skip.
+    collapsed skip. ``resume_of`` is the session that the next attempt goes on in, None for one
+    that begins anew. ``unreachable_since`` is when the run first met a network that was away.
+    ``covers`` is the tick that a row without one of its own makes good.
     """
 
     id: int
@@ -123,6 +125,9 @@ class Run(NamedTuple):
     log_path: str | None
     resumes: int
     deferred_until: int | None
+    resume_of: str | None = None
+    unreachable_since: int | None = None
+    covers: int | None = None
 
     @property
     def duration_ms(self) -> int | None:

@@ -23,6 +23,15 @@ from support.builders import add_task
 from support.clock import START
 
 
+_OLD_TASK = (
+    "INSERT INTO tasks (id, name, prompt, cron_expr, timezone, working_dir, enabled, "
+    "allowed_tools, disallowed_tools, extra_args, timeout_seconds, overlap, catchup, "
+    "catchup_window_seconds, jitter_seconds, max_retries, tags, revision, anchor_at, "
+    "cursor_at, created_at, updated_at) VALUES (1, 't', 'p', '@daily', 'UTC', '/', 1, "
+    "'[]', '[]', '[]', 60, 'allow', 'latest', 60, 0, 0, '[]', 1, 0, 0, 0, 0)"
+)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "tasks.db")
@@ -51,6 +60,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (5, "deferrals"),
         (6, "node_address"),
         (7, "verdicts"),
+        (8, "liveness"),
     ]
     connection.close()
 
@@ -102,13 +112,7 @@ def test_runs_deferred_before_the_upgrade_are_known_to_wait(path: str) -> None:
     migrate.bring_up_to_date(connection, at=START, until=4)
     connection.close()
     with closing(sqlite3.connect(path)) as old, old:
-        old.execute(
-            "INSERT INTO tasks (id, name, prompt, cron_expr, timezone, working_dir, enabled, "
-            "allowed_tools, disallowed_tools, extra_args, timeout_seconds, overlap, catchup, "
-            "catchup_window_seconds, jitter_seconds, max_retries, tags, revision, anchor_at, "
-            "cursor_at, created_at, updated_at) VALUES (1, 't', 'p', '@daily', 'UTC', '/', 1, "
-            "'[]', '[]', '[]', 60, 'allow', 'latest', 60, 0, 0, '[]', 1, 0, 0, 0, 0)"
-        )
+        old.execute(_OLD_TASK)
         for run_id, reason in enumerate(("usage_threshold", "usage_limit", None), 1):
             old.execute(
                 "INSERT INTO task_runs (id, task_id, trigger, state, reason, attempt, claim, "
@@ -118,6 +122,68 @@ def test_runs_deferred_before_the_upgrade_are_known_to_wait(path: str) -> None:
     store = open_store(path, at=START)
     assert [store.get_run(run_id).deferred_until for run_id in (1, 2, 3)] == [77, 77, None]
     store.close()
+
+
+def old_database(path: str) -> None:
+    """A database of schema 7 with runs, a message on its way, and one that waits to be looked at."""
+    prepare_file(path)
+    connection = Connection(path, busy_timeout=1)
+    migrate.bring_up_to_date(connection, at=START, until=7)
+    connection.close()
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(_OLD_TASK)
+        for run_id, state, resumes in ((7, "failed", 0), (8, "queued", 1), (9, "running", 0)):
+            old.execute(
+                "INSERT INTO task_runs (id, task_id, trigger, scheduled_for, state, attempt, claim, "
+                "not_before, queued_at, session_id, resumes) "
+                "VALUES (?, 1, 'schedule', ?, ?, 1, 1, 0, 0, 'its-session', ?)",
+                (run_id, run_id, state, resumes),
+            )
+        old.execute(
+            "INSERT INTO deliveries (task_id, run_id, channel, target, event, state, attempts, "
+            "created_at) VALUES (1, 7, 'webhook', 'http://127.0.0.1', 'failed', 'sent', 1, 0)"
+        )
+
+
+def rows_of(path: str, table: str, columns: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {columns} FROM {table} ORDER BY id").fetchall()
+
+
+def test_a_table_made_anew_keeps_every_row_and_what_refers_to_it(path: str) -> None:
+    old_database(path)
+    columns = "id, task_id, trigger, scheduled_for, state, claim, session_id, resumes"
+    before = rows_of(path, "task_runs", columns)
+    store = open_store(path, at=START)
+    assert rows_of(path, "task_runs", columns) == before
+    assert [store.get_run(run_id).resume_of for run_id in (7, 8, 9)] == [None, "its-session", None]
+    store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        connection.execute("UPDATE task_runs SET state = 'failed' WHERE id = 9")
+        assert connection.execute("SELECT run_id FROM outbox").fetchall() == [(7,), (9,)]
+        with pytest.raises(sqlite3.IntegrityError, match="never rewritten"):
+            connection.execute("UPDATE task_runs SET output = 'x' WHERE id = 7")
+
+
+def test_a_migration_keeps_a_copy_of_what_was_there(path: str) -> None:
+    old_database(path)
+    before = rows_of(path, "task_runs", "id, state")
+    open_store(path, at=START).close()
+    copy = f"{path}.schema-7"
+    assert stat.S_IMODE(os.stat(copy).st_mode) == 0o600
+    assert rows_of(copy, "task_runs", "id, state") == before
+    assert rows_of(copy, "deliveries", "run_id, state") == [(7, "sent")]
+    assert not os.path.exists(f"{path}.schema-0"), "an empty file needs no copy"
+
+
+def test_without_room_for_the_copy_nothing_is_migrated(path: str) -> None:
+    old_database(path)
+    os.mkdir(f"{path}.schema-7")  # in the place of the copy
+    with pytest.raises(StorageError, match="could not be kept"):
+        open_store(path, at=START)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT MAX(version) FROM schema_migrations").fetchall() == [(7,)]
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(

@@ -1,19 +1,25 @@
 -- name: register_node
 -- A node says hello.
 INSERT INTO nodes (id, role, host, pid, version, scheduler, started_at, max_concurrent_runs,
-    listens, open)
+    listens, open, ttl_ms, beat, beat_at)
 VALUES (:id, :role, :host, :pid, :version, :scheduler, :started_at, :max_concurrent_runs,
-    :listens, :open)
+    :listens, :open, :ttl_ms, :beat, :beat_at)
 ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid,
     version = excluded.version, scheduler = excluded.scheduler,
     started_at = excluded.started_at, max_concurrent_runs = excluded.max_concurrent_runs,
-    listens = excluded.listens, open = excluded.open
+    listens = excluded.listens, open = excluded.open, ttl_ms = excluded.ttl_ms,
+    beat = excluded.beat, beat_at = excluded.beat_at
 
 -- name: list_nodes
 -- Nodes that have not said goodbye. Whether they live, their lifetime locks say.
-SELECT id, role, host, pid, version, scheduler, started_at, max_concurrent_runs, listens, open
+SELECT id, role, host, pid, version, scheduler, started_at, max_concurrent_runs, listens, open,
+    ttl_ms, beat, beat_at
 FROM nodes
 ORDER BY started_at, id
+
+-- name: move_beat
+-- A node says that it makes progress.
+UPDATE nodes SET beat = beat + 1, beat_at = :at WHERE id = :node_id
 
 -- name: remove_node
 -- A node says goodbye, or is found dead.

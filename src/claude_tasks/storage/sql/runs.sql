@@ -5,7 +5,7 @@ r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started
 r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
 r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,
 r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path,
-r.resumes, r.deferred_until
+r.resumes, r.deferred_until, r.resume_of, r.unreachable_since, r.covers
 
 -- name: get_run
 -- One run.

@@ -87,6 +87,34 @@ class Connection:
             raise
 
     @contextmanager
+    def schema_change(self) -> Iterator[None]:
+        """One unit of writing that may make a table anew, under the name that others refer to.
+
+        With foreign keys on, dropping a table deletes its rows first; so they are held against
+        the finished schema instead. Errors: `StorageError` when a row refers to nothing.
+        """
+        self.execute("PRAGMA foreign_keys = OFF")  # no effect within a transaction
+        try:
+            with self.write():
+                yield
+                if self.rows("PRAGMA foreign_key_check"):
+                    raise StorageError(f"{self.path}: a row refers to one that is not there")
+        finally:
+            self.execute("PRAGMA foreign_keys = ON")
+
+    def copy_to(self, path: str) -> None:
+        """Copy the whole database into a new file, 0600, while others go on writing.
+
+        Errors: `StorageError`, `OSError`.
+        """
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as target:
+                self._raw.backup(target)
+        except sqlite3.Error as error:
+            raise translate(error, path) from error
+
+    @contextmanager
     def read(self) -> Iterator[None]:
         """One consistent view over several statements."""
         self.execute("BEGIN")

@@ -1,7 +1,12 @@
-"""Bring a database to the current schema: numbered steps, forward only, each in one transaction."""
+"""Bring a database to the current schema: numbered steps, forward only, each in one transaction.
+
+A database that holds anything is copied first, to ``tasks.db.schema-<N>``: going back to the
+version before an upgrade is then a matter of moving a file.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -44,7 +49,7 @@ def migrations() -> list[Migration]:
     ]
 
 
-NEWEST = 7
+NEWEST = 8
 """The schema this code works with; a test holds it against the folder."""
 
 
@@ -57,6 +62,8 @@ def bring_up_to_date(connection: Connection, *, at: int, until: int | None = Non
         if _version(connection) == 0:
             # The switch to WAL is permanent and cannot be part of a transaction.
             connection.execute("PRAGMA journal_mode = WAL")
+        elif _version(connection) < wanted:
+            _keep_copy(connection)
         for migration in migrations():
             if _version(connection) < migration.version <= wanted:
                 _apply(connection, migration, at=at)
@@ -82,10 +89,31 @@ def _version(connection: Connection) -> int:
     return 0
 
 
+def _keep_copy(connection: Connection) -> None:
+    """An online copy of the whole database as it stands, whatever its log holds.
+
+    One that is there already was made before an attempt that failed; it is made anew. Errors:
+    `StorageError`, and then nothing has changed.
+    """
+    copy = f"{connection.path}.schema-{_version(connection)}"
+    draft = f"{copy}.new"
+    try:
+        connection.copy_to(draft)
+        os.replace(draft, copy)
+    except OSError as error:
+        raise StorageError(
+            f"{copy}: the copy before the upgrade could not be kept: {error.strerror}",
+            hint="the database is as it was; make room or the folder writable, and start again",
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
+
+
 def _apply(connection: Connection, migration: Migration, *, at: int) -> None:
     with open(migration.path, encoding="utf-8") as file:
         script = file.read()
-    with connection.write():
+    with connection.schema_change():
         if _version(connection) >= migration.version:
             return  # another process was faster
         if migration.version == 1:
