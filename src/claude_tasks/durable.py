@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 
 
 def write_atomically(path: str, data: bytes, *, sync: bool = True) -> None:
@@ -20,6 +21,25 @@ def write_atomically(path: str, data: bytes, *, sync: bool = True) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft)
         raise
+
+
+def read_whole(path: str, *, limit: int) -> bytes:
+    """What a regular file holds, if that is at most ``limit`` bytes.
+
+    A pipe or a device in its place is neither waited for nor read to no end. Errors: `OSError`;
+    `ValueError` for what is no file of that size.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+            raise ValueError(f"{path}: no regular file of at most {limit} bytes")
+        data = bytearray()
+        while chunk := os.read(descriptor, 1 << 20):
+            data += chunk
+        return bytes(data)
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: str, data: bytes, *, sync: bool = False) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.clock import SystemClock
 from claude_tasks.domain.run import Run, State, Trigger
 from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.execution.contract import RunSpec
 from claude_tasks.execution.execution import SupervisedExecution
 from claude_tasks.execution.run_folder import RunFolder
+from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.settings import load_settings
 from claude_tasks.standin import install
 from claude_tasks.storage.sqlite.store import open_store
@@ -82,6 +84,18 @@ class Workshop:
         pid = wait_until(folder.supervisor_pid, what="the supervisor has started")
         assert pid is not None
         return pid
+
+    def spec_of(self, run: Run) -> RunSpec:
+        """What a supervisor would be told to start the agent with."""
+        return RunSpec(
+            argv=[str(self.folder / "claude")],
+            cwd=str(self.folder),
+            marker=RunFolder.of(self.settings.folder.runs, run.id, run.claim).path,
+            events=str(self.folder / "events"),
+            timeout_seconds=5,
+            kill_grace_seconds=1,
+            task=snapshot_of(self.store.get_task(run.task_id)),
+        )
 
     def wait_for_start(self, run: Run) -> None:
         mark = f"{run.id}.{run.claim}"

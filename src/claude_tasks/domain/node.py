@@ -18,10 +18,9 @@ class Node(NamedTuple):
     """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all.
 
     ``max_concurrent_runs`` is the limit it works with: settings differ from process to process.
-    ``ttl_ms`` is how long its ``beat`` may stand still before it counts as hung; ``beat_at`` (ms) is
-    when it last moved, for people.
-    ``listens`` is the address of its API, None without one; ``open`` is whether that asks for no
-    token.
+    ``ttl_ms`` is how long its ``beat`` may stand still before it counts as hung; ``beat_at`` (ms)
+    is when it last moved, for people. ``listens`` is the address of its API, None without one;
+    ``open`` is whether that asks for no token.
     """
 
     id: str

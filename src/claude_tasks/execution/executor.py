@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.agent_binary import find_agent_binary
 from claude_tasks.execution.command import agent_argv
+from claude_tasks.execution.contract import EndedBy, ExitFacts, RunSpec, TaskSnapshot
 from claude_tasks.execution.process_tree import end_strays
 from claude_tasks.execution.run_folder import Condition, RunFolder
 from claude_tasks.execution.run_log import events_path, snapshot_of
@@ -29,8 +30,8 @@ class Ended(NamedTuple):
     """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run."""
 
     run: Run
-    facts: dict[str, Any]
-    snapshot: dict[str, Any]
+    facts: ExitFacts
+    snapshot: TaskSnapshot
     folder: RunFolder
 
 
@@ -41,9 +42,7 @@ class _Watched:
     the request may still be on its way. Otherwise nobody will say, and its folder is looked at.
     """
 
-    def __init__(
-        self, run: Run, folder: RunFolder, snapshot: dict[str, Any], *, told: bool
-    ) -> None:
+    def __init__(self, run: Run, folder: RunFolder, snapshot: TaskSnapshot, *, told: bool) -> None:
         self.run = run
         self.folder = folder
         self.snapshot = snapshot
@@ -105,14 +104,14 @@ class Executor:
         """Let a run just claimed fail its preflight: collected as ended, without an agent."""
         run, task = claimed
         folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
-        facts = {"ended_by": "preflight", "error": why, "started_at": at, "ended_at": at}
+        facts = ExitFacts(EndedBy.PREFLIGHT, error=why, started_at=at, ended_at=at)
         self._failed.append(Ended(run, facts, snapshot_of(task), folder))
 
     def adopt(self, run: Run, task: Task) -> None:
         """Watch a run whose node died. The task serves where the folder has no snapshot."""
         folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
         spec = folder.task()
-        snapshot = spec["task"] if spec else snapshot_of(task)
+        snapshot = snapshot_of(task) if spec is None else spec.task
         self._watched[folder.path] = _Watched(run, folder, snapshot, told=False)
 
     def tidy(self, is_open: Callable[[int, int], bool]) -> None:
@@ -190,22 +189,20 @@ class Executor:
         assert facts is not None  # every other condition leaves an exit.json
         return Ended(watched.run, facts, watched.snapshot, watched.folder)
 
-    def _spec(
-        self, claimed: Claimed, folder: RunFolder, snapshot: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _spec(self, claimed: Claimed, folder: RunFolder, snapshot: TaskSnapshot) -> RunSpec:
         run, task = claimed
         cwd = _working_folder(task)
         _refuse_bypass_as_root(task)
         binary = find_agent_binary(self._settings.claude_bin)
-        return {
-            "argv": agent_argv(binary, task, resume_session=_session(run)),
-            "cwd": cwd,
-            "marker": folder.path,  # run ids repeat from one data folder to the next
-            "events": events_path(self._settings.folder.logs, task.id, run.id),
-            "timeout_seconds": task.timeout_seconds,
-            "kill_grace_seconds": self._settings.kill_grace,
-            "task": snapshot,
-        }
+        return RunSpec(
+            argv=agent_argv(binary, task, resume_session=_session(run)),
+            cwd=cwd,
+            marker=folder.path,  # run ids repeat from one data folder to the next
+            events=events_path(self._settings.folder.logs, task.id, run.id),
+            timeout_seconds=task.timeout_seconds,
+            kill_grace_seconds=self._settings.kill_grace,
+            task=snapshot,
+        )
 
 
 RESUME_PROMPT = (
@@ -218,9 +215,9 @@ def _session(run: Run) -> str | None:
     return run.session_id if run.resumes else None
 
 
-def _spawn_failure(error: SpawnError) -> dict[str, Any]:
+def _spawn_failure(error: SpawnError) -> ExitFacts:
     text = f"{error.message}; {error.hint}" if error.hint else error.message
-    return {"ended_by": "spawn", "error": text}
+    return ExitFacts(EndedBy.SPAWN, error=text)
 
 
 def _working_folder(task: Task) -> str:

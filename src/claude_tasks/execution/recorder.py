@@ -14,6 +14,7 @@ from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish
 from claude_tasks.domain.task import OnUsageLimit
 from claude_tasks.domain.usage import learnt_from_run
+from claude_tasks.execution.contract import EndedBy
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
 
@@ -83,9 +84,8 @@ class Recorder:
     def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
         """What runs were told of the usage windows comes free of charge."""
         for end in ended:
-            said = end.facts.get("transcript") or {}
-            info, told_at = said.get("rate_limit"), said.get("rate_limit_at")
-            if not isinstance(info, dict) or not isinstance(told_at, int) or told_at > at:
+            info, told_at = end.facts.transcript.rate_limit, end.facts.transcript.rate_limit_at
+            if info is None or told_at is None or told_at > at:
                 continue  # from the future: the clock was set back since
             learnt = learnt_from_run(self._store.read_usage().reading, info, at=told_at)
             if learnt is not None:
@@ -107,7 +107,7 @@ class Recorder:
         run = self._store.get_run(end.run.id)
         if run.state is not State.RUNNING or run.claim != end.run.claim:
             return None  # settled before a crash, or by another node
-        if end.facts["ended_by"] == "unstarted":
+        if end.facts.ended_by is EndedBy.UNSTARTED:
             self._store.requeue_run(
                 run.id, claim=run.claim, attempt=run.attempt, not_before=AT_ONCE, spent=None, at=at
             )
@@ -115,7 +115,7 @@ class Recorder:
         outcome = judge(
             end.facts,
             at=at,
-            timeout_seconds=end.snapshot["timeout_seconds"],
+            timeout_seconds=end.snapshot.timeout_seconds,
             cancel_reason=run.cancel_reason,
         )
         outcome = _with_earlier_attempts(run, outcome)
@@ -142,9 +142,9 @@ class Recorder:
 
     def _may_resume(self, run: Run, outcome: Outcome, end: Ended) -> bool:
         """Whether a run that met the usage limit goes on after the reset: once, in its session."""
-        rule = end.snapshot.get("on_usage_limit") or self._settings.on_usage_limit
-        one_off = bool(end.snapshot.get("is_one_off")) and run.trigger is Trigger.SCHEDULE
-        if one_off and end.snapshot.get("on_usage_limit") is None:
+        rule = end.snapshot.on_usage_limit or self._settings.on_usage_limit
+        one_off = end.snapshot.is_one_off and run.trigger is Trigger.SCHEDULE
+        if one_off and end.snapshot.on_usage_limit is None:
             rule = OnUsageLimit.DEFER
         return (
             outcome.reason is Reason.USAGE_LIMIT
@@ -175,7 +175,7 @@ class Recorder:
         return (
             outcome.transient
             and run.cancel_requested_at is None
-            and run.attempt <= end.snapshot["max_retries"]
+            and run.attempt <= end.snapshot.max_retries
         )
 
     def _retry(self, run: Run, outcome: Outcome, *, at: int) -> None:

@@ -7,15 +7,31 @@ the last descriptor closes, whatever happened to the process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
 import signal
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.durable import write_atomically, write_private
+from claude_tasks.durable import read_whole, write_atomically, write_private
+from claude_tasks.execution.contract import (
+    EndedBy,
+    ExitFacts,
+    RunSpec,
+    StartedFacts,
+    TornError,
+    UnreadableError,
+    decode,
+    encode,
+)
 from claude_tasks.execution.process_tree import end_strays
+
+if TYPE_CHECKING:
+    from claude_tasks.execution.contract import Record
+
+_LARGEST_FILE = 64 * 1024 * 1024
+"""Nothing of ours comes near: what is larger is something else's."""
 
 
 class Condition(Enum):
@@ -63,11 +79,11 @@ class RunFolder(NamedTuple):
         """How it ended."""
         return os.path.join(self.path, "exit.json")
 
-    def create(self, spec: dict[str, Any], prompt: str) -> None:
+    def create(self, spec: RunSpec, prompt: str) -> None:
         """Make the folder with its task. Errors: `OSError`."""
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         write_private(self.prompt, prompt.encode())
-        write_private(self.spec, json.dumps(spec).encode())
+        write_private(self.spec, encode(spec))
 
     def remove(self) -> None:
         """Forget the claim once its end is recorded.
@@ -92,34 +108,52 @@ class RunFolder(NamedTuple):
 
         Written in place: as long as it is not whole, nothing was started.
         """
-        facts = {"supervisor_pid": supervisor_pid, "started_at": at}
-        write_private(self.started, json.dumps(facts).encode(), sync=True)
+        write_private(self.started, encode(StartedFacts(supervisor_pid, at)), sync=True)
 
-    def close(self, facts: dict[str, Any]) -> None:
+    def close(self, facts: ExitFacts) -> None:
         """Say, for good, how the claim ended. Errors: `OSError`, and then it is still open."""
-        data = json.dumps(facts).encode()
+        data = encode(facts)
         try:
             write_atomically(self.exit, data)
         except FileNotFoundError:  # somebody removed the folder
             os.makedirs(self.path, mode=0o700, exist_ok=True)
             write_atomically(self.exit, data)
 
-    def task(self) -> dict[str, Any] | None:
-        """What ``spec.json`` says, None when there is none."""
-        return _read(self.spec)
+    def task(self) -> RunSpec | None:
+        """What ``spec.json`` says, None when there is none that can be made out."""
+        with contextlib.suppress(FileNotFoundError, UnreadableError):
+            return _read(RunSpec, self.spec)
+        return None
 
-    def ended(self) -> dict[str, Any] | None:
-        """What ``exit.json`` says, None while there is none. Unreadable, it is no end we know."""
-        if not os.path.exists(self.exit):
+    def ended(self) -> ExitFacts | None:
+        """What ``exit.json`` says, None while there is none.
+
+        One that cannot be made out is no end we know: it is kept beside the folder, for a person.
+        Errors: `OSError`.
+        """
+        try:
+            return _read(ExitFacts, self.exit)
+        except FileNotFoundError:
             return None
-        return _read(self.exit) or {"ended_by": "lost"}
+        except UnreadableError as error:
+            kept = f"{self.path}.exit.json.unreadable"
+            os.replace(self.exit, kept)
+            facts = ExitFacts(
+                EndedBy.LOST, error=f"how it ended cannot be made out: {error}; {kept}"
+            )
+            self.close(facts)
+            return facts
 
     def supervisor_pid(self) -> int | None:
         """The supervisor's pid, as long as it is sure to be the supervisor's."""
-        facts = _read(self.started)
-        if facts is None or not is_locked(self.spec):
-            return None
-        return int(facts["supervisor_pid"])
+        facts = self._started()
+        return None if facts is None or not is_locked(self.spec) else facts.supervisor_pid
+
+    def _started(self) -> StartedFacts | None:
+        """What ``started.json`` says; None without one that can be made out."""
+        with contextlib.suppress(FileNotFoundError, UnreadableError):
+            return _read(StartedFacts, self.started)
+        return None
 
     def ask_to_end(self) -> bool:
         """Have the supervisor end the agent; False when none could be told (yet, or any more)."""
@@ -150,14 +184,28 @@ class RunFolder(NamedTuple):
     def _close_if_dead(self) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
-        started = _read(self.started)
+        was_started = self._was_started()
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
-        if is_locked(self.prompt) or (started and end_strays(self.path, self.prompt)):
+        if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED
-        condition = Condition.LOST if started else Condition.UNSTARTED
-        facts = {"ended_by": condition.name.lower(), **(started or {})}
-        self.close(facts)
-        return condition
+        started = self._started()
+        self.close(
+            ExitFacts(
+                EndedBy.LOST if was_started else EndedBy.UNSTARTED,
+                started_at=None if started is None else started.started_at,
+            )
+        )
+        return Condition.LOST if was_started else Condition.UNSTARTED
+
+    def _was_started(self) -> bool:
+        """Whether the agent may have been started: not before ``started.json`` was whole."""
+        try:
+            _read(StartedFacts, self.started)
+        except (FileNotFoundError, TornError):
+            return False
+        except UnreadableError:  # whole, but not as we know it: nothing is started twice
+            return True
+        return True
 
 
 def try_lock(path: str, *, create: bool = True) -> int | None:
@@ -192,11 +240,14 @@ def is_locked(path: str) -> bool:
         os.close(descriptor)
 
 
-def _read(path: str) -> dict[str, Any] | None:
-    """A JSON file; None when it is missing, or was cut short by a crash."""
+def _read(kind: type[Record], path: str) -> Record:
+    """A file's record. Errors: `FileNotFoundError`, `UnreadableError`, `OSError`."""
     try:
-        with open(path, "rb") as file:
-            value: dict[str, Any] = json.load(file)
-    except (FileNotFoundError, ValueError):
-        return None
-    return value
+        data = read_whole(path, limit=_LARGEST_FILE)
+    except ValueError as error:
+        raise UnreadableError(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UnreadableError("a symbolic link") from None
+    return decode(kind, data)

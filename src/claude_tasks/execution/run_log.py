@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.run import V1_STATUS
 from claude_tasks.durable import write_atomically
+from claude_tasks.execution.contract import TaskSnapshot
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from claude_tasks.domain.run import Outcome, Run
     from claude_tasks.domain.task import Task
 
@@ -27,7 +30,7 @@ def log_path(logs: str, task_id: int, run_id: int, outcome: Outcome) -> str:
     return os.path.join(logs, str(task_id), name)
 
 
-def write_run_log(path: str, snapshot: dict[str, Any], run: Run, outcome: Outcome) -> None:
+def write_run_log(path: str, snapshot: TaskSnapshot, run: Run, outcome: Outcome) -> None:
     """Write the log of one ended run. Errors: `OSError`.
 
     Not flushed to the disk: the database row is, and holds the same facts.
@@ -37,37 +40,22 @@ def write_run_log(path: str, snapshot: dict[str, Any], run: Run, outcome: Outcom
     write_atomically(path, f"{text}\n".encode(), sync=False)
 
 
-def snapshot_of(task: Task) -> dict[str, Any]:
-    """What the log says of the task, as it was when the run was claimed: edits come later."""
-    return {name: getattr(task, name) for name in _SNAPSHOT}
+def snapshot_of(task: Task) -> TaskSnapshot:
+    """The task as it stands now."""
+    return TaskSnapshot(**{name: getattr(task, name) for name in TaskSnapshot._fields})
 
 
-_SNAPSHOT = (
-    "name",
-    "prompt",
-    "working_dir",
-    "cron_expr",
-    "timezone",
-    "model",
-    "permission_mode",
-    "timeout_seconds",
-    "max_retries",
-    "on_usage_limit",
-    "is_one_off",
-)
-
-
-def run_record(snapshot: dict[str, Any], run: Run, outcome: Outcome) -> dict[str, Any]:
+def run_record(snapshot: TaskSnapshot, run: Run, outcome: Outcome) -> dict[str, Any]:
     """What the log says, under the API's names."""
     started_at = outcome.started_at or run.started_at or outcome.ended_at
     return {
         "run_id": run.id,
         "task_id": run.task_id,
-        "task_name": snapshot["name"],
-        "prompt": snapshot["prompt"],
-        "working_dir": snapshot["working_dir"],
-        "cron_expr": snapshot["cron_expr"],
-        "timezone": snapshot["timezone"],
+        "task_name": snapshot.name,
+        "prompt": snapshot.prompt,
+        "working_dir": snapshot.working_dir,
+        "cron_expr": snapshot.cron_expr,
+        "timezone": snapshot.timezone,
         "trigger": run.trigger,
         "attempt": run.attempt,
         "scheduled_for": _time(run.scheduled_for),
@@ -79,8 +67,8 @@ def run_record(snapshot: dict[str, Any], run: Run, outcome: Outcome) -> dict[str
         "reason": outcome.reason,
         "output": outcome.output,
         "error": outcome.error,
-        "model": outcome.model or snapshot["model"],
-        "permission_mode": snapshot["permission_mode"],
+        "model": outcome.model or snapshot.model,
+        "permission_mode": snapshot.permission_mode,
         "session_id": outcome.session_id,
         "exit_code": outcome.exit_code,
         "cost_usd": outcome.cost_usd,

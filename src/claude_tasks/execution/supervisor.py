@@ -14,7 +14,6 @@ room) and a deleted log folder.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.execution.agent_environment import agent_environment
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
+from claude_tasks.execution.contract import EndedBy, ExitFacts
 from claude_tasks.execution.event_stream import EventStreamFile
 from claude_tasks.execution.process_tree import (
     MARKER,
@@ -39,6 +39,7 @@ from claude_tasks.execution.transcript import Transcript
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from claude_tasks.execution.contract import RunSpec
     from claude_tasks.execution.run_folder import RunFolder
 
 _CHUNK = 256 * 1024
@@ -57,15 +58,18 @@ def supervise(folder: RunFolder) -> None:
     os.setpgid(0, 0)
     become_subreaper()
     wakeup = _signal_pipe()  # before anyone can learn our pid and send a cancel
-    with open(folder.spec, "rb") as file:
-        spec: dict[str, Any] = json.load(file)
+    spec = folder.task()
+    if spec is None:
+        facts = ExitFacts(EndedBy.INTERNAL, error=f"{folder.spec}: it cannot be made out")
+        _persist(folder, lambda: folder.close(facts))
+        return
     if not _persist(folder, lambda: folder.mark_started(os.getpid(), at=_now())):
         return  # nothing would tell a successor that the agent was started: so it is not
     facts = _carry_out(folder, spec, wakeup)
     _persist(folder, lambda: folder.close(facts))
 
 
-def _carry_out(folder: RunFolder, spec: dict[str, Any], wakeup: int) -> dict[str, Any]:
+def _carry_out(folder: RunFolder, spec: RunSpec, wakeup: int) -> ExitFacts:
     """The facts for ``exit.json``, also when the supervisor itself fails: a run never vanishes."""
     started_at = _now()
     try:
@@ -73,40 +77,40 @@ def _carry_out(folder: RunFolder, spec: dict[str, Any], wakeup: int) -> dict[str
     except Exception:  # noqa: BLE001 (the failure is the result, and is shown as such)
         import traceback  # noqa: PLC0415 (a supervisor shares what the spawner loaded: keep it small)
 
-        end_leftovers(spec["marker"])
-        return {
-            "ended_by": "internal",
-            "error": traceback.format_exc(),
-            "started_at": started_at,
-            "ended_at": _now(),
-        }
+        end_leftovers(spec.marker)
+        return ExitFacts(
+            EndedBy.INTERNAL,
+            error=traceback.format_exc(),
+            started_at=started_at,
+            ended_at=_now(),
+        )
 
 
 class _Supervision:
     """One agent from start to end."""
 
-    def __init__(self, folder: RunFolder, spec: dict[str, Any], wakeup: int) -> None:
+    def __init__(self, folder: RunFolder, spec: RunSpec, wakeup: int) -> None:
         self._folder = folder
         self._spec = spec
         self._transcript = Transcript(now=_now)
         self._stderr = HeadAndTail(_STDERR_HEAD, _STDERR_TAIL)
-        self._deadline = time.monotonic() + spec["timeout_seconds"]
-        self._ended_by = "exit"
+        self._deadline = time.monotonic() + spec.timeout_seconds
+        self._ended_by = EndedBy.EXIT
         self._wakeup = wakeup
 
-    def carry_out(self) -> dict[str, Any]:
+    def carry_out(self) -> ExitFacts:
         """Run the agent; the facts for ``exit.json``."""
         started_at = _now()
         try:
             agent, output, error = self._start()
         except OSError as failure:
-            return {
-                "ended_by": "spawn",
-                "error": f"{failure.strerror}: {failure.filename}",
-                "started_at": started_at,
-                "ended_at": _now(),
-            }
-        events = EventStreamFile(self._spec["events"])
+            return ExitFacts(
+                EndedBy.SPAWN,
+                error=f"{failure.strerror}: {failure.filename}",
+                started_at=started_at,
+                ended_at=_now(),
+            )
+        events = EventStreamFile(self._spec.events)
         self._follow(
             agent, {output: (events.write, self._transcript.feed), error: (self._stderr.write,)}
         )
@@ -115,16 +119,16 @@ class _Supervision:
         self._transcript.close()
         events.close()
         if reap_and_ask():
-            end_leftovers(self._spec["marker"])
-        return {
-            "ended_by": self._ended_by,
-            "started_at": started_at,
-            "ended_at": ended_at,
-            "exit_code": agent.returncode,
-            "stderr": self._stderr.text(),
-            "events_failure": events.failure,
-            "transcript": self._transcript.summary(),
-        }
+            end_leftovers(self._spec.marker)
+        return ExitFacts(
+            self._ended_by,
+            started_at=started_at,
+            ended_at=ended_at,
+            exit_code=agent.returncode,
+            stderr=self._stderr.text(),
+            events_failure=events.failure,
+            transcript=self._transcript.summary(),
+        )
 
     def _start(self) -> tuple[AgentProcess, int, int]:
         """The agent, and the descriptors of its output and its standard error."""
@@ -134,9 +138,9 @@ class _Supervision:
         error, error_writing = os.pipe()
         try:
             agent = AgentProcess.start(
-                self._spec["argv"],
-                cwd=self._spec["cwd"],
-                environment=_AGENT_ENVIRONMENT | {MARKER: self._spec["marker"]},
+                self._spec.argv,
+                cwd=self._spec.cwd,
+                environment=_AGENT_ENVIRONMENT | {MARKER: self._spec.marker},
                 standard=(prompt, output_writing, error_writing),
                 inherited=prompt,
             )
@@ -163,17 +167,17 @@ class _Supervision:
             _drain_rest(descriptor, sinks)
 
     def _end_when_due(self, agent: AgentProcess) -> None:
-        if self._ended_by == "exit" and time.monotonic() >= self._deadline:
-            self._ended_by = "timeout"
-        if self._ended_by != "exit" and agent.poll() is None:
-            agent.end(grace=self._spec["kill_grace_seconds"])
+        if self._ended_by is EndedBy.EXIT and time.monotonic() >= self._deadline:
+            self._ended_by = EndedBy.TIMEOUT
+        if self._ended_by is not EndedBy.EXIT and agent.poll() is None:
+            agent.end(grace=self._spec.kill_grace_seconds)
 
     def _patience_ms(self) -> int:
         return max(0, int((self._deadline - time.monotonic()) * 1000) + 1)
 
     def _read_signals(self) -> None:
         if signal.SIGTERM in os.read(self._wakeup, 64):
-            self._ended_by = "cancel"
+            self._ended_by = EndedBy.CANCEL
 
 
 def _drain_once(descriptor: int, sinks: tuple[Any, ...]) -> bool:

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.execution.bounded import HeadAndTail, shorten
+from claude_tasks.execution.contract import Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,33 +55,28 @@ class Transcript:
         if self._line or self._skipping:
             self._end_line()
 
-    def summary(self) -> dict[str, Any]:
-        """All that was learnt, as JSON values. None and absent mean unknown.
-
-        Keys: ``output``, ``has_result``, ``is_error``, ``subtype``, ``api_error_status``,
-        ``session_id``, ``model``, ``cost_usd``, the four token counts, ``num_turns``,
-        ``permission_denials``, ``rate_limit`` and ``rate_limit_at`` (ms), when it came.
-        """
+    def summary(self) -> Said:
+        """All that was learnt."""
         result = self._result or {}
         usage = _mapping(result.get("usage"))
-        return {
-            "output": shorten(self._output(), head=OUTPUT_HEAD, tail=OUTPUT_TAIL),
-            "has_result": self._result is not None,
-            "is_error": bool(result.get("is_error")),
-            "subtype": _text(result.get("subtype")),
-            "api_error_status": _integer(result.get("api_error_status")),
-            "session_id": _text(result.get("session_id")) or _text(self._init.get("session_id")),
-            "model": _text(self._init.get("model")) or _first_model(result),
-            "cost_usd": _number(result.get("total_cost_usd")),
-            "input_tokens": _integer(usage.get("input_tokens")),
-            "output_tokens": _integer(usage.get("output_tokens")),
-            "cache_read_tokens": _integer(usage.get("cache_read_input_tokens")),
-            "cache_creation_tokens": _integer(usage.get("cache_creation_input_tokens")),
-            "num_turns": _integer(result.get("num_turns")),
-            "permission_denials": _denials(result.get("permission_denials")),
-            "rate_limit": self._rate_limit,
-            "rate_limit_at": self._rate_limit_at,
-        }
+        return Said(
+            output=shorten(self._output(), head=OUTPUT_HEAD, tail=OUTPUT_TAIL),
+            has_result=self._result is not None,
+            is_error=bool(result.get("is_error")),
+            subtype=_text(result.get("subtype")),
+            api_error_status=_integer(result.get("api_error_status")),
+            session_id=_text(result.get("session_id")) or _text(self._init.get("session_id")),
+            model=_text(self._init.get("model")) or _first_model(result),
+            cost_usd=_number(result.get("total_cost_usd")),
+            input_tokens=_integer(usage.get("input_tokens")),
+            output_tokens=_integer(usage.get("output_tokens")),
+            cache_read_tokens=_integer(usage.get("cache_read_input_tokens")),
+            cache_creation_tokens=_integer(usage.get("cache_creation_input_tokens")),
+            num_turns=_integer(result.get("num_turns")),
+            permission_denials=_denials(result.get("permission_denials")),
+            rate_limit=self._rate_limit,
+            rate_limit_at=self._rate_limit_at,
+        )
 
     def _extend(self, part: bytes) -> None:
         if self._skipping:

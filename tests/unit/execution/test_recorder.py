@@ -9,6 +9,7 @@ import pytest
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.usage import Failure, Reading, Window
+from claude_tasks.execution.contract import EndedBy, ExitFacts, Said
 from claude_tasks.execution.executor import Ended
 from claude_tasks.execution.recorder import Recorder
 from claude_tasks.execution.run_folder import RunFolder
@@ -59,13 +60,15 @@ class World:
         """It ended, as ``exit.json`` would say."""
         task = self.store.get_task(run.task_id)
         folder = RunFolder.of(self.settings.folder.runs, run.id, run.claim)
-        told = {"ended_by": "exit", "exit_code": 0, "started_at": at, "ended_at": at, **facts}
+        told = ExitFacts(
+            **{"ended_by": EndedBy.EXIT, "exit_code": 0, "started_at": at, "ended_at": at, **facts}
+        )
         self.recorder.record([Ended(run, told, snapshot_of(task), folder)], at=at)
         return self.store.get_run(run.id)
 
     def meets_the_limit(self, run: Run, *, at: int = START) -> Run:
-        said = {"is_error": True, "has_result": True, "output": "limit reached",
-                "session_id": "session-1", "rate_limit": LIMIT, "rate_limit_at": at}  # fmt: skip
+        said = Said(is_error=True, has_result=True, output="limit reached",
+                    session_id="session-1", rate_limit=LIMIT, rate_limit_at=at)  # fmt: skip
         return self.end(run, at=at, exit_code=1, transcript=said)
 
 
@@ -127,15 +130,17 @@ def test_a_run_goes_on_once_and_no_more(world: World) -> None:
 
 def test_a_reset_that_nobody_could_wait_for_is_no_reset(world: World) -> None:
     run = world.run_of(recurring(world, on_usage_limit="defer"))
-    said = {"is_error": True, "session_id": "session-1",
-            "rate_limit": {"status": "rejected", "resetsAt": 2**33}}  # fmt: skip
+    said = Said(is_error=True, session_id="session-1",
+                rate_limit={"status": "rejected", "resetsAt": 2**33})  # fmt: skip
     run = world.end(run, exit_code=1, transcript=said)
     assert run.not_before == START + 60 * MINUTE
 
 
 def test_a_failed_preflight_keeps_the_session_of_what_came_before(world: World) -> None:
     world.meets_the_limit(world.run_of(recurring(world, on_usage_limit="defer")))
-    run = world.end(world.claim(at=RESET), at=RESET, ended_by="preflight", error="nobody answered")
+    run = world.end(
+        world.claim(at=RESET), at=RESET, ended_by=EndedBy.PREFLIGHT, error="nobody answered"
+    )
     assert (run.state, run.reason) == (State.FAILED, Reason.PREFLIGHT)
     assert run.session_id == "session-1"
 
@@ -146,7 +151,9 @@ def test_a_one_off_that_failed_its_preflight_is_tried_again_the_rarer_the_longer
 ) -> None:
     task = add_task(world.store, at=START, scheduled_at=START)
     at = START + late * MINUTE
-    run = world.end(world.run_of(task, at=at), at=at, ended_by="preflight", error="nobody answered")
+    run = world.end(
+        world.run_of(task, at=at), at=at, ended_by=EndedBy.PREFLIGHT, error="nobody answered"
+    )
     assert run.state is State.FAILED
     task = world.store.get_task(task.id)
     assert (task.enabled, task.next_run_at) == (True, at + wait * MINUTE)
@@ -160,7 +167,7 @@ def known(world: World, *, at: int) -> Reading:
 
 def tells(share: float, *, at: int | None) -> dict[str, Any]:
     info = {"status": "allowed", "rateLimitType": "five_hour", "utilization": share}
-    return {"transcript": {"rate_limit": info, "rate_limit_at": at}}
+    return {"transcript": Said(rate_limit=info, rate_limit_at=at)}
 
 
 def test_what_a_run_was_told_corrects_what_is_known(world: World) -> None:

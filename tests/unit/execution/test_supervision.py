@@ -9,7 +9,7 @@ import signal
 import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -20,6 +20,9 @@ from claude_tasks.execution.spawner import Spawner
 from claude_tasks.execution.verdict import judge
 from support.waiting import wait_until
 from support.workshop import Workshop
+
+if TYPE_CHECKING:
+    from claude_tasks.execution.contract import ExitFacts, RunSpec
 
 
 def gone(pid: int) -> bool:
@@ -443,7 +446,7 @@ def test_a_full_disk_at_launch_queues_the_run_again(
     create = RunFolder.create
     fails = [True]
 
-    def fail_once(self: RunFolder, spec: dict[str, object], prompt: str) -> None:
+    def fail_once(self: RunFolder, spec: RunSpec, prompt: str) -> None:
         if fails and fails.pop():
             raise OSError(28, "No space left on device")
         create(self, spec, prompt)
@@ -462,7 +465,7 @@ def test_what_claims_that_are_over_left_behind_is_removed(workshop: Workshop) ->
     open_run = workshop.launch("[case:slow seconds=1]")
     runs = Path(workshop.settings.folder.runs)
     leftover = RunFolder.of(str(runs), over.id, over.claim)
-    leftover.create({"argv": []}, "a prompt that should not lie about")
+    leftover.create(workshop.spec_of(over), "a prompt that should not lie about")
     workshop.execution.tidy()
     assert [path.name for path in runs.iterdir()] == [f"{open_run.id}.1"]
     assert workshop.finish(open_run).state is State.COMPLETED
@@ -471,7 +474,7 @@ def test_what_claims_that_are_over_left_behind_is_removed(workshop: Workshop) ->
 def test_an_end_that_cannot_be_stored_ends_the_run_all_the_same(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absurd(facts: dict[str, Any], **more: Any) -> Outcome:
+    def absurd(facts: ExitFacts, **more: Any) -> Outcome:
         return judge(facts, **more)._replace(num_turns=10**30)
 
     monkeypatch.setattr("claude_tasks.execution.recorder.judge", absurd)
@@ -525,16 +528,7 @@ def test_a_supervisor_that_comes_after_the_verdict_starts_nothing(workshop: Work
     """The spawner may read a request after its daemon died and a rescuer closed the claim."""
     first = workshop.run("first")
     folder = RunFolder.of(workshop.settings.folder.runs, 77, 1)
-    spec = {
-        "argv": [str(workshop.folder / "claude")],
-        "cwd": str(workshop.folder),
-        "marker": "77.1",
-        "events": str(workshop.folder / "events"),
-        "timeout_seconds": 5,
-        "kill_grace_seconds": 1,
-        "task": {},
-    }
-    folder.create(spec, "late")
+    folder.create(workshop.spec_of(first)._replace(marker=folder.path), "late")
     assert folder.look() is Condition.UNSTARTED
     spawner = Spawner()
     spawner.request(folder.path)

@@ -46,7 +46,7 @@ def read(*chunks: bytes) -> dict[str, Any]:
     for chunk in chunks:
         transcript.feed(chunk)
     transcript.close()
-    return transcript.summary()
+    return transcript.summary()._asdict()
 
 
 def said(text: str) -> bytes:

@@ -22,7 +22,6 @@ from claude_tasks.storage.sqlite.store import open_store
 from support.builders import add_task
 from support.clock import START
 
-
 _OLD_TASK = (
     "INSERT INTO tasks (id, name, prompt, cron_expr, timezone, working_dir, enabled, "
     "allowed_tools, disallowed_tools, extra_args, timeout_seconds, overlap, catchup, "
@@ -125,7 +124,7 @@ def test_runs_deferred_before_the_upgrade_are_known_to_wait(path: str) -> None:
 
 
 def old_database(path: str) -> None:
-    """A database of schema 7 with runs, a message on its way, and one that waits to be looked at."""
+    """A database of schema 7 with runs and a message that was sent."""
     prepare_file(path)
     connection = Connection(path, busy_timeout=1)
     migrate.bring_up_to_date(connection, at=START, until=7)
@@ -134,8 +133,8 @@ def old_database(path: str) -> None:
         old.execute(_OLD_TASK)
         for run_id, state, resumes in ((7, "failed", 0), (8, "queued", 1), (9, "running", 0)):
             old.execute(
-                "INSERT INTO task_runs (id, task_id, trigger, scheduled_for, state, attempt, claim, "
-                "not_before, queued_at, session_id, resumes) "
+                "INSERT INTO task_runs (id, task_id, trigger, scheduled_for, state, attempt, "
+                "claim, not_before, queued_at, session_id, resumes) "
                 "VALUES (?, 1, 'schedule', ?, ?, 1, 1, 0, 0, 'its-session', ?)",
                 (run_id, run_id, state, resumes),
             )

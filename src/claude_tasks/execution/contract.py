@@ -1,0 +1,218 @@
+"""What stands in the files of a run's folder: written by one process, read by another.
+
+    spec.json     RunSpec       executor   ─▶ supervisor; executor that adopts
+    started.json  StartedFacts  supervisor ─▶ whoever cancels, or finds the claim
+    exit.json     ExitFacts     supervisor, rescuer ─▶ recorder
+
+Whatever stands there is held against its record before it is believed: a disk, another version or
+an agent may have put anything in its place. A file without a ``version`` is of the first one. The
+supervisors share this module, so it stays small: records of plain types, and one function that
+holds a value against an annotation.
+
+No ``annotations`` import from the future: the types are read as they stand.
+"""
+
+import json
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+
+VERSION = 1
+_LARGEST = 2**53
+"""Numbers beyond this are no count of ours, and not every reader keeps them exact."""
+_LAST_INSTANT = 253_402_300_800_000
+"""The end of the year 9999, ms: calendars end there."""
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+
+class EndedBy(StrEnum):
+    """What ended a claim."""
+
+    EXIT = "exit"
+    """The agent itself."""
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    SPAWN = "spawn"
+    """It could not be started, for a reason of the task's own."""
+    INTERNAL = "internal"
+    """The supervisor failed."""
+    LOST = "lost"
+    """The supervisor died, and nobody saw the end."""
+    UNSTARTED = "unstarted"
+    """The claim was closed before its agent was started: it goes back into the queue."""
+    PREFLIGHT = "preflight"
+
+
+class TaskSnapshot(NamedTuple):
+    """The task as it was when its run was claimed: edits come later."""
+
+    id: int
+    name: str
+    prompt: str
+    working_dir: str
+    cron_expr: str
+    timezone: str
+    model: str | None
+    permission_mode: str | None
+    timeout_seconds: int
+    max_retries: int
+    on_usage_limit: str | None
+    is_one_off: bool
+
+
+class RunSpec(NamedTuple):
+    """What a supervisor is to do.
+
+    ``cwd`` is absolute and was not looked at yet: the supervisor enters it. ``marker`` names the
+    claim in the environment of every process below the agent. Durations are in seconds.
+    """
+
+    argv: list[str]
+    cwd: str
+    marker: str
+    events: str
+    timeout_seconds: float
+    kill_grace_seconds: float
+    task: TaskSnapshot
+
+
+class StartedFacts(NamedTuple):
+    """That the agent is about to be started, by which process.
+
+    ``started_at`` is ms by the wall clock; ``monotonic`` is the machine's own, in seconds since its
+    boot. ``process_started`` is when the kernel says that the supervisor's process began, so that
+    another one that got its number is not taken for it; "" where that cannot be told.
+    """
+
+    supervisor_pid: int
+    started_at: int
+    monotonic: float | None = None
+    process_started: str = ""
+
+
+class Said(NamedTuple):
+    """What the agent's stream told. None means unknown; instants are ms."""
+
+    output: str = ""
+    has_result: bool = False
+    is_error: bool = False
+    subtype: str | None = None
+    api_error_status: int | None = None
+    session_id: str | None = None
+    model: str | None = None
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    num_turns: int | None = None
+    permission_denials: list[str] = []  # noqa: RUF012 (read, never changed)
+    rate_limit: dict[str, Any] | None = None
+    rate_limit_at: int | None = None
+
+
+class ExitFacts(NamedTuple):
+    """How a claim ended. ``error`` is for what is not the agent's own doing."""
+
+    ended_by: EndedBy
+    started_at: int | None = None
+    ended_at: int | None = None
+    exit_code: int | None = None
+    stderr: str = ""
+    error: str | None = None
+    events_failure: str | None = None
+    transcript: Said = Said()
+
+
+class UnreadableError(ValueError):
+    """A file's content is not what its record declares."""
+
+
+class TornError(UnreadableError):
+    """It is no JSON at all: nothing, or the beginning of what was to be written."""
+
+
+def encode(record: tuple[Any, ...]) -> bytes:
+    """A record as the file that holds it."""
+    return json.dumps({"version": VERSION, **_plain(record)}).encode()
+
+
+def decode(kind: type[Record], data: bytes) -> Record:
+    """The record that a file holds. Errors: `UnreadableError`, whatever the file holds."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise TornError(f"no JSON: {error}") from None
+    version: Any = value.get("version", 1) if isinstance(value, dict) else None
+    if not _fits_plain(version, int) or not 1 <= version <= VERSION:
+        raise UnreadableError(f"not of a version up to {VERSION}")
+    return _record(kind, value)
+
+
+def _plain(record: tuple[Any, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = record._asdict()  # type: ignore[attr-defined]
+    return {
+        name: _plain(value) if hasattr(value, "_asdict") else value
+        for name, value in values.items()
+    }
+
+
+def _record(kind: type[Record], value: Any) -> Record:
+    if not isinstance(value, dict):
+        raise UnreadableError(f"no {kind.__name__}")
+    given = {}
+    for name, wanted in kind.__annotations__.items():
+        if name in value:
+            given[name] = _value(name, wanted, value[name])
+        elif name not in kind._field_defaults:  # type: ignore[attr-defined]
+            raise UnreadableError(f"{name} is missing")
+    return kind(**given)
+
+
+def _value(name: str, wanted: Any, value: Any) -> Any:
+    if isinstance(wanted, type) and hasattr(wanted, "_field_defaults"):
+        return _record(wanted, value)
+    if wanted is EndedBy and value in EndedBy.__members__.values():
+        return EndedBy(value)
+    if not _fits(value, wanted) or not _is_sound(name, value):
+        raise UnreadableError(f"{name} is not what it should be")
+    return value
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    """Instants have a date, and a signal to process 0, 1 or -1 would go to others than meant."""
+    if name.endswith("_at"):
+        return value is None or 0 <= value < _LAST_INSTANT
+    return name != "supervisor_pid" or value > 1
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a JSON value is of an annotation's type."""
+    origin, options = get_origin(wanted), get_args(wanted)
+    if wanted is Any:
+        return True
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, options[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict)
+    if options:  # a union
+        return any(_fits(value, option) for option in options)
+    return _fits_plain(value, wanted)
+
+
+def _fits_plain(value: Any, wanted: type) -> bool:
+    if isinstance(value, bool) or wanted is bool:  # to Python a bool is a number
+        return wanted is bool and isinstance(value, bool)
+    if wanted in (int, float):
+        number = isinstance(value, (int, wanted))
+        return number and abs(value) <= _LARGEST
+    return isinstance(value, wanted) and (not isinstance(value, str) or _is_text(value))
+
+
+def _is_text(value: str) -> bool:
+    """Whether it is whole characters: JSON may spell half a pair, which no database takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
