@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import sys
 from typing import NamedTuple
 
@@ -67,6 +69,24 @@ class DataFolder(NamedTuple):
                     code="storage_readonly",
                 ) from error
         self.refuse_network_file_system()
+
+    def holds_history(self) -> bool:
+        """Whether anything of runs is left here, which only a database makes sense of."""
+        for path in (self.logs, self.runs):
+            with contextlib.suppress(OSError), os.scandir(path) as entries:
+                if next(entries, None) is not None:
+                    return True
+        return False
+
+    def require_database(self) -> None:
+        """Errors: `StorageError` when the database is not there and must not be made anew."""
+        if not os.path.exists(self.database):
+            raise StorageError(
+                f"{self.database} is gone, but runs or logs of it are still there",
+                hint=f"put it back from a copy; or, to begin anew, move them away: "
+                f"mv {shlex.quote(self.root)} {shlex.quote(self.root)}.old",
+                code="storage_gone",
+            )
 
     def refuse_network_file_system(self) -> None:
         """Locks on network file systems lie, and two leaders would be the result."""

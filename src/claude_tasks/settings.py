@@ -124,7 +124,8 @@ def load_settings(
     """The settings in force. Errors: `ConfigurationError` that names the source of a bad value."""
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     data = str(given.pop("data", None) or environment.get(DATA_VARIABLE) or DEFAULT_DATA)
-    data = os.path.abspath(os.path.expanduser(data))
+    # One folder by all its names: markers, locks and strays are told apart by the path.
+    data = os.path.realpath(os.path.expanduser(data))
     if "\n" in data:
         raise ConfigurationError(f"{DATA_VARIABLE}: a folder's path cannot hold a line break")
     values = _from_file(DataFolder(data).config)

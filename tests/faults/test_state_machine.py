@@ -33,6 +33,7 @@ from claude_tasks.domain.task import Catchup, Overlap, Task
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.runs import RunOperations
 from claude_tasks.operations.tasks import TaskOperations
+from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine
 from claude_tasks.scheduling.leadership import LeaseKeeper, Standing
@@ -46,6 +47,8 @@ from support.clock import FakeClock
 from support.invariants import check_invariants
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.planned import TickPlan
     from claude_tasks.domain.ports import Store
@@ -76,6 +79,8 @@ class ModelExecution:
         self._agents = agents
         self._watched: dict[Claim, Run] = {}
 
+    pending = stuck = False
+
     @property
     def busy(self) -> bool:
         return bool(self._watched)
@@ -92,8 +97,9 @@ class ModelExecution:
     def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
         raise AssertionError(f"without a preflight nothing is refused: {claimed}, {why}, {at}")
 
-    def adopt(self, run: Run, task: Task) -> None:
+    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
         assert task.id == run.task_id
+        assert hung is None
         self._watched[run.id, run.claim] = run
 
     def watches(self, run: Run) -> bool:
@@ -104,7 +110,7 @@ class ModelExecution:
             self._agents.living.discard(claim)
             self._agents.cancelled.add(claim)
 
-    def tidy(self) -> None: ...
+    def tidy(self, is_dead: Callable[[str], bool]) -> None: ...
 
     def settle(self, *, at: int) -> int:
         over = [claim for claim in self._watched if claim not in self._agents.living]
@@ -153,6 +159,7 @@ class ModelNode:
             standing=self.standing,
             changes=self.store,
         )
+        watch = BeatWatch()
         self.keeper = LeaseKeeper(
             store=self.store,
             register=register,
@@ -160,7 +167,14 @@ class ModelNode:
             standing=self.standing,
             clock=clock,
             settings=settings,
-            progress=self.engine.progressed_at,
+            beats=BeatKeeper(
+                store=self.store,
+                node=self.record,
+                clock=clock,
+                progress=self.engine.progressed_at,
+                watch=watch,
+            ),
+            watch=watch,
         )
         self.held_plan: tuple[Term, list[TickPlan]] | None = None
 

@@ -6,6 +6,8 @@ Extra variables:
 * ``TEST_CLOCK_OFFSET``: a file with milliseconds to add to the wall clock, read at every look.
 * ``TEST_STOP_IN_TICK``: a file; while it exists, the node stops itself (SIGSTOP) inside the tick
   transaction, after its rows are written and before they are committed, and removes the file.
+* ``TEST_STOP_BEFORE_LAUNCH``, ``TEST_STOP_BEFORE_REQUEST``: likewise, between the claim of a run
+  and its folder, and between the folder and the request for a supervisor.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Role
+from claude_tasks.execution.executor import Executor
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite import tick_table
 from claude_tasks.wiring.node import build_node
@@ -41,17 +44,34 @@ class OffsetClock(SystemClock):
         return super().now() + offset
 
 
+def stop_here(path: str) -> None:
+    """Stop the process at this very instruction: a signal to it may go to another thread."""
+    os.unlink(path)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
 def stop_inside_the_tick(path: str) -> None:
     advance = tick_table.TickTable._advance
 
     def advance_and_stop(self: tick_table.TickTable, plan: TickPlan) -> bool:
         written = advance(self, plan)
         if os.path.exists(path):
-            os.unlink(path)
-            os.kill(os.getpid(), signal.SIGSTOP)
+            stop_here(path)
         return written
 
     tick_table.TickTable._advance = advance_and_stop  # type: ignore[method-assign]
+
+
+def stop_before(owner: type, name: str, path: str) -> None:
+    """Have a method stop this process, once, before it does anything."""
+    method = getattr(owner, name)
+
+    def stop_first(*arguments: object, **more: object) -> object:
+        if os.path.exists(path):
+            stop_here(path)
+        return method(*arguments, **more)
+
+    setattr(owner, name, stop_first)
 
 
 def main() -> None:
@@ -59,6 +79,10 @@ def main() -> None:
     clock = OffsetClock(os.environ.get("TEST_CLOCK_OFFSET", os.devnull))
     if "TEST_STOP_IN_TICK" in os.environ:
         stop_inside_the_tick(os.environ["TEST_STOP_IN_TICK"])
+    if "TEST_STOP_BEFORE_LAUNCH" in os.environ:
+        stop_before(Executor, "launch", os.environ["TEST_STOP_BEFORE_LAUNCH"])
+    if "TEST_STOP_BEFORE_REQUEST" in os.environ:
+        stop_before(Executor, "_request", os.environ["TEST_STOP_BEFORE_REQUEST"])
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     node = build_node(load_settings(os.environ), role=Role.DAEMON, schedules=True, clock=clock)

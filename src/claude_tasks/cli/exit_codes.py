@@ -6,6 +6,7 @@ from claude_tasks.domain.errors import (
     ClaudeTasksError,
     ConfigurationError,
     ConflictError,
+    DatabaseGoneError,
     InvalidInputError,
     NotFoundError,
     StorageError,
@@ -17,6 +18,7 @@ INVALID = 2
 NOT_FOUND = 3
 CONFLICT = 4
 STORAGE = 5
+DATABASE_GONE = 6
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
@@ -28,6 +30,7 @@ MEANINGS = {
     NOT_FOUND: "no such task or run",
     CONFLICT: "not possible as things stand: ended, changed meanwhile, ambiguous name",
     STORAGE: "the database cannot be used",
+    DATABASE_GONE: "the database was removed or exchanged while it was in use; it starts no more",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "nobody read the output any more",
     TERMINATED: "told to end (SIGTERM) while it waited for a run; the run goes on",
@@ -39,6 +42,7 @@ _BY_CLASS: tuple[tuple[type[ClaudeTasksError], int], ...] = (
     (NotFoundError, NOT_FOUND),
     (ConflictError, CONFLICT),
     (StorageError, STORAGE),
+    (DatabaseGoneError, DATABASE_GONE),
 )
 
 

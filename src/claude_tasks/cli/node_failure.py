@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.errors import ClaudeTasksError, DatabaseGoneError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 def raise_failure(node: RunningNode, beside: BaseException | None = None) -> None:
     """Raise what ended one of the node's threads, or one ``beside`` them, if anything did."""
     failure = node.failure or beside
+    if isinstance(failure, DatabaseGoneError):
+        raise failure
     if failure is not None:
         part = "its scheduler" if node.failure is not None else "its API"
         raise ClaudeTasksError(

@@ -56,6 +56,15 @@ class StorageValueError(StorageError):
     code = "storage_value"
 
 
+class DatabaseGoneError(ClaudeTasksError):
+    """The database was removed or exchanged under a living node, which then must start nothing.
+
+    No `StorageError`: those pass, and are tried again.
+    """
+
+    code = "database_gone"
+
+
 class LeadershipLostError(ClaudeTasksError):
     """The lease moved to another epoch: this node must write nothing more as leader."""
 

@@ -15,7 +15,7 @@ from claude_tasks.domain.notification_ports import NotificationStore
 from claude_tasks.domain.usage_ports import UsageStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
@@ -244,6 +244,16 @@ class Execution(Protocol):
         """Whether any run is under watch."""
         ...
 
+    @property
+    def pending(self) -> bool:
+        """Whether `settle` has something to do at once, whatever `descriptor` says."""
+        ...
+
+    @property
+    def stuck(self) -> bool:
+        """Whether no run could be started now, through no fault of a run."""
+        ...
+
     def start(self) -> None:
         """Get ready. Errors: `OSError`."""
         ...
@@ -260,8 +270,8 @@ class Execution(Protocol):
         """Let a run just claimed fail its preflight: it ends without an agent."""
         ...
 
-    def adopt(self, run: Run, task: Task) -> None:
-        """Watch a run whose node died."""
+    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
+        """Watch a run whose node died, or hangs and may yet wake up: ``hung`` is that node."""
         ...
 
     def watches(self, run: Run) -> bool:
@@ -272,8 +282,11 @@ class Execution(Protocol):
         """End a run. May be repeated until it has ended."""
         ...
 
-    def tidy(self) -> None:
-        """Remove what claims that are over left behind."""
+    def tidy(self, is_dead: Callable[[str], bool]) -> None:
+        """Remove what claims that are over left behind.
+
+        What a node that is not dead may yet launch stays closed.
+        """
         ...
 
     def settle(self, *, at: int) -> int:
@@ -317,7 +330,7 @@ class LeaseStore(Protocol):
         ...
 
     def renew_lease(self, term: Term, *, ttl_ms: int, at: int) -> bool:
-        """Prolong the term; False when it is over."""
+        """Prolong the term, and move its holder's beat; False when it is over."""
         ...
 
     def release_lease(self, term: Term, *, at: int) -> bool:
@@ -326,7 +339,7 @@ class LeaseStore(Protocol):
 
 
 class NodeStore(Protocol):
-    """The register of nodes, for people. Liveness is the lifetime lock's business."""
+    """The register of nodes. A lifetime lock says whether one lives, its beat whether it works."""
 
     def register_node(self, node: Node) -> None:
         """Insert the node, or replace it."""
@@ -334,6 +347,14 @@ class NodeStore(Protocol):
 
     def list_nodes(self) -> list[Node]:
         """Nodes that have not said goodbye, oldest first."""
+        ...
+
+    def move_beat(self, node_id: str, *, at: int) -> bool:
+        """Say that a node makes progress; False when it is not registered."""
+        ...
+
+    def writer(self) -> int | None:
+        """The process on this machine that keeps others from writing now, if one is known."""
         ...
 
     def remove_node(self, node_id: str) -> None:

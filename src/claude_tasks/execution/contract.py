@@ -112,7 +112,10 @@ class Said(NamedTuple):
 
 
 class ExitFacts(NamedTuple):
-    """How a claim ended. ``error`` is for what is not the agent's own doing."""
+    """How a claim ended. ``error`` is for what is not the agent's own doing.
+
+    ``claimed_by`` names the node that hung with a claim which another closed unstarted.
+    """
 
     ended_by: EndedBy
     started_at: int | None = None
@@ -122,6 +125,7 @@ class ExitFacts(NamedTuple):
     error: str | None = None
     events_failure: str | None = None
     transcript: Said = Said()
+    claimed_by: str | None = None
 
 
 class UnreadableError(ValueError):

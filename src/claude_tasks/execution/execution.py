@@ -9,6 +9,8 @@ from claude_tasks.execution.executor import Executor
 from claude_tasks.execution.recorder import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
@@ -35,6 +37,16 @@ class SupervisedExecution:
         """Whether any run is under watch, or its end still to be written."""
         return self._executor.busy or self._recorder.waiting
 
+    @property
+    def pending(self) -> bool:
+        """Whether `settle` has something to do at once."""
+        return self._executor.pending
+
+    @property
+    def stuck(self) -> bool:
+        """Whether no run could be started now."""
+        return self._executor.stuck
+
     def start(self) -> None:
         """Have the spawner ready. Errors: `OSError`."""
         self._executor.start()
@@ -51,9 +63,9 @@ class SupervisedExecution:
         """Let a run just claimed fail its preflight."""
         self._executor.refuse(claimed, why, at=at)
 
-    def adopt(self, run: Run, task: Task) -> None:
-        """Watch a run whose node died."""
-        self._executor.adopt(run, task)
+    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
+        """Watch a run whose node died, or hangs."""
+        self._executor.adopt(run, task, hung=hung)
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is in hand here."""
@@ -63,9 +75,9 @@ class SupervisedExecution:
         """End a run."""
         self._executor.cancel(run_id)
 
-    def tidy(self) -> None:
+    def tidy(self, is_dead: Callable[[str], bool]) -> None:
         """Remove what claims that are over left behind."""
-        self._executor.tidy(self._is_open)
+        self._executor.tidy(self._is_open, is_dead)
 
     def _is_open(self, run_id: int, claim: int) -> bool:
         try:

@@ -1,19 +1,26 @@
-"""The executor: turns claimed runs into supervised agents and notices how each ends."""
+"""The executor: turns claimed runs into supervised agents and notices how each ends.
+
+It never looks at a path that a task names: a folder on a dead mount would hold the engine, and with
+it every other task. Such paths are text here; the run's own supervisor enters them. What goes wrong
+with one run ends that run or queues it again, and the pass goes on with the next.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
-from claude_tasks.execution.agent_binary import find_agent_binary
-from claude_tasks.execution.command import agent_argv
-from claude_tasks.execution.contract import EndedBy, ExitFacts, RunSpec, TaskSnapshot
+from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
+from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan, session_of
 from claude_tasks.execution.process_tree import end_strays
 from claude_tasks.execution.run_folder import Condition, RunFolder
-from claude_tasks.execution.run_log import events_path, snapshot_of
+from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.execution.spawner import Spawner
+from claude_tasks.execution.watched import SILENT_SECONDS, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,40 +32,38 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SILENCE_SECONDS = 1.0
+"""A spawner that owes an answer for longer is no progress."""
+_AGAIN_SECONDS = 1.0
+"""How often a supervisor that the kernel does not end is killed again."""
+
 
 class Ended(NamedTuple):
-    """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run."""
+    """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run.
+
+    With ``keeps_folder`` its tombstone has to stand: the node that claimed it hangs, and may yet
+    launch it.
+    """
 
     run: Run
     facts: ExitFacts
     snapshot: TaskSnapshot
     folder: RunFolder
-
-
-class _Watched:
-    """One run under watch.
-
-    While ``told`` the spawner will say when it ends, and until then no lock is no sign of death:
-    the request may still be on its way. Otherwise nobody will say, and its folder is looked at.
-    """
-
-    def __init__(self, run: Run, folder: RunFolder, snapshot: TaskSnapshot, *, told: bool) -> None:
-        self.run = run
-        self.folder = folder
-        self.snapshot = snapshot
-        self.told = told
-        self.cancel_sent = False
-        self.orphaned = False
+    keeps_folder: bool = False
 
 
 class Executor:
     """Launch, adopt, cancel, collect. Used by one thread; keeps no state that a restart misses."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         """Nothing runs before `start`."""
         self._settings = settings
-        self._spawner = Spawner()
-        self._watched: dict[str, _Watched] = {}
+        self._monotonic = monotonic
+        self._plan = LaunchPlan(settings)
+        self._spawner = Spawner(monotonic=monotonic)
+        self._watched: dict[str, Watched] = {}
         self._failed: list[Ended] = []
 
     def start(self) -> None:
@@ -80,61 +85,93 @@ class Executor:
         """Whether any run is under watch."""
         return bool(self._watched or self._failed)
 
+    @property
+    def pending(self) -> bool:
+        """Whether an end is known already and waits to be collected."""
+        return bool(self._failed)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing could be started now: the spawner hangs, and was not replaced yet."""
+        return self._spawner.silent_for > _SILENCE_SECONDS
+
     def launch(self, claimed: Claimed) -> None:
         """Start the agent of a run just claimed. What cannot start is collected as failed."""
         run, task = claimed
-        folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
-        snapshot = snapshot_of(task)
+        folder = self._folder(run)
+        watched = Watched(
+            run,
+            folder,
+            snapshot_of(task),
+            told=True,
+            deadline=self._silent_at(task.timeout_seconds),
+        )
+        self._watched[folder.path] = watched
         try:
-            spec = self._spec(claimed, folder, snapshot)
-        except SpawnError as error:
-            self._failed.append(Ended(run, _spawn_failure(error), snapshot, folder))
-            return
-        watched = self._watched[folder.path] = _Watched(run, folder, snapshot, told=True)
-        try:
-            folder.create(spec, RESUME_PROMPT if _session(run) else task.prompt)
+            spec = self._plan.spec(claimed, folder, watched.snapshot)
+            folder.create(spec, RESUME_PROMPT if session_of(run) else task.prompt)
             self._request(folder)
-        except (
-            OSError
-        ) as error:  # the disk is full, there is no process left, …: no fault of the run
+        except OSError as error:  # the disk is full, there is no process left, …: the machine's
             log.warning("run %d could not be launched, it is queued again: %s", run.id, error)
             watched.told = False
+        except SpawnError as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            self._give_up(watched, error.message + hint)
+        except Exception as error:
+            log.exception("run %d cannot be launched", run.id)
+            self._give_up(watched, f"no command can be made of its task: {error!r}")
 
     def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
         """Let a run just claimed fail its preflight: collected as ended, without an agent."""
         run, task = claimed
-        folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
         facts = ExitFacts(EndedBy.PREFLIGHT, error=why, started_at=at, ended_at=at)
-        self._failed.append(Ended(run, facts, snapshot_of(task), folder))
+        self._failed.append(Ended(run, facts, snapshot_of(task), self._folder(run)))
 
-    def adopt(self, run: Run, task: Task) -> None:
-        """Watch a run whose node died. The task serves where the folder has no snapshot."""
-        folder = RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
+        """Watch a run whose node died, or hangs: then ``hung`` is its id.
+
+        The task serves where the folder has no snapshot.
+        """
+        folder = self._folder(run)
         spec = folder.task()
         snapshot = snapshot_of(task) if spec is None else spec.task
-        self._watched[folder.path] = _Watched(run, folder, snapshot, told=False)
+        self._watched[folder.path] = Watched(
+            run,
+            folder,
+            snapshot,
+            told=False,
+            deadline=self._silent_at(snapshot.timeout_seconds, since=_began(folder)),
+            hung=hung,
+        )
 
-    def tidy(self, is_open: Callable[[int, int], bool]) -> None:
+    def tidy(self, is_open: Callable[[int, int], bool], is_dead: Callable[[str], bool]) -> None:
         """Remove the folders of claims that are over: a crash may have come before their removal.
 
-        ``is_open`` says whether a claim of a run, by their numbers, is still under way.
+        ``is_open`` says whether a claim of a run, by their numbers, is still under way; ``is_dead``
+        whether a node is: one that hangs may yet launch what was closed in its absence.
         """
         for name in os.listdir(self._settings.folder.runs):
             run_id, _, claim = name.partition(".")
-            if run_id.isdecimal() and claim.isdecimal() and not is_open(int(run_id), int(claim)):
-                RunFolder.of(self._settings.folder.runs, int(run_id), int(claim)).remove()
+            if not (run_id.isdecimal() and claim.isdecimal()) or is_open(int(run_id), int(claim)):
+                continue
+            folder = RunFolder.of(self._settings.folder.runs, int(run_id), int(claim))
+            facts = folder.ended()
+            if facts is None or facts.claimed_by is None or is_dead(facts.claimed_by):
+                folder.remove()
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is under watch here, or its end not yet collected."""
         if any(end.run.id == run.id for end in self._failed):
             return True
-        return RunFolder.of(self._settings.folder.runs, run.id, run.claim).path in self._watched
+        return self._folder(run).path in self._watched
 
     def cancel(self, run_id: int) -> None:
         """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
         for watched in self._watched.values():
             if watched.run.id == run_id and not watched.cancel_sent:
                 watched.cancel_sent = watched.folder.ask_to_end()
+                if watched.cancel_sent:
+                    watched.deadline = min(watched.deadline, self._silent_at(0))
 
     def collect(self) -> list[Ended]:
         """The claims that ended since the last call. One that cannot be looked at stays watched."""
@@ -148,7 +185,40 @@ class Executor:
             if found is not None:
                 ended.append(found)
                 del self._watched[watched.folder.path]
+        self._end_the_silent()
         return ended
+
+    def _folder(self, run: Run) -> RunFolder:
+        return RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+
+    def _give_up(self, watched: Watched, why: str) -> None:
+        """It cannot be started, for a reason of its task's own."""
+        self._watched.pop(watched.folder.path, None)
+        facts = ExitFacts(EndedBy.SPAWN, error=why)
+        self._failed.append(Ended(watched.run, facts, watched.snapshot, watched.folder))
+
+    def _silent_at(self, timeout_seconds: float, *, since: float | None = None) -> float:
+        """When a supervisor that has not ended by then is silent for good, monotonic seconds.
+
+        ``since`` is when it began; the machine's monotonic clock is the same in every process.
+        """
+        now = self._monotonic()
+        began = now if since is None else min(since, now)
+        return began + timeout_seconds + self._settings.kill_grace + SILENT_SECONDS
+
+    def _end_the_silent(self) -> None:
+        """KILL the supervisors that are long past their time: they hang, or are frozen."""
+        monotonic = self._monotonic()
+        for watched in self._watched.values():
+            if monotonic < watched.deadline:
+                continue
+            watched.deadline = monotonic + _AGAIN_SECONDS
+            watched.silent = True
+            try:
+                if watched.folder.kill_supervisor():
+                    log.warning("run %d: its supervisor is silent, it was killed", watched.run.id)
+            except OSError as error:
+                log.warning("run %d: its supervisor cannot be killed: %s", watched.run.id, error)
 
     def _request(self, folder: RunFolder) -> None:
         """Ask the spawner; a new one when it has died unnoticed. Errors: `OSError`."""
@@ -161,11 +231,19 @@ class Executor:
             self._spawner.request(folder.path)
             self._watched[folder.path].told = True
 
+    def _replace_spawner(self) -> None:
+        """Its supervisors go on; what it was asked for and did not begin goes back in line."""
+        log.warning("the spawner does not answer; starting another")
+        self._spawner.stop()
+        self._nobody_will_say()
+        with contextlib.suppress(OSError):  # the next request tries again, and says so
+            self._spawner.start()
+
     def _nobody_will_say(self) -> None:
         for watched in self._watched.values():
             watched.told = False
 
-    def _candidates(self) -> list[_Watched]:
+    def _candidates(self) -> list[Watched]:
         """Those the spawner spoke of, and those about whom nobody will."""
         released, alive = self._spawner.released()
         for path in released:
@@ -173,10 +251,12 @@ class Executor:
                 self._watched[path].told = False
         if not alive:
             self._nobody_will_say()
+        elif not self._spawner.is_there():
+            self._replace_spawner()
         return [watched for watched in self._watched.values() if not watched.told]
 
-    def _look(self, watched: _Watched) -> Ended | None:
-        condition = watched.folder.look()
+    def _look(self, watched: Watched) -> Ended | None:
+        condition = watched.folder.look(watched.verdict(), claimed_by=watched.hung)
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:
@@ -186,59 +266,18 @@ class Executor:
             watched.orphaned = True
             return None
         facts = watched.folder.ended()
-        assert facts is not None  # every other condition leaves an exit.json
-        return Ended(watched.run, facts, watched.snapshot, watched.folder)
-
-    def _spec(self, claimed: Claimed, folder: RunFolder, snapshot: TaskSnapshot) -> RunSpec:
-        run, task = claimed
-        cwd = _working_folder(task)
-        _refuse_bypass_as_root(task)
-        binary = find_agent_binary(self._settings.claude_bin)
-        return RunSpec(
-            argv=agent_argv(binary, task, resume_session=_session(run)),
-            cwd=cwd,
-            marker=folder.path,  # run ids repeat from one data folder to the next
-            events=events_path(self._settings.folder.logs, task.id, run.id),
-            timeout_seconds=task.timeout_seconds,
-            kill_grace_seconds=self._settings.kill_grace,
-            task=snapshot,
+        if facts is None:  # removed this moment, by the other node that watches since this one hung
+            return None
+        return Ended(
+            watched.run,
+            facts,
+            watched.snapshot,
+            watched.folder,
+            keeps_folder=facts.claimed_by is not None and watched.hung is not None,
         )
 
 
-RESUME_PROMPT = (
-    "The usage limit interrupted you; it has been reset. Go on where you stopped, and finish."
-)
-
-
-def _session(run: Run) -> str | None:
-    """The session to go on in, None for a run that begins anew."""
-    return run.session_id if run.resumes else None
-
-
-def _spawn_failure(error: SpawnError) -> ExitFacts:
-    text = f"{error.message}; {error.hint}" if error.hint else error.message
-    return ExitFacts(EndedBy.SPAWN, error=text)
-
-
-def _working_folder(task: Task) -> str:
-    path = os.path.abspath(os.path.expanduser(task.working_dir or "."))
-    if not os.path.isdir(path):
-        raise SpawnError(
-            f"the working directory {path} does not exist",
-            hint=f"create it, or claude-tasks edit {task.id} --dir FOLDER",
-        )
-    return path
-
-
-def _refuse_bypass_as_root(task: Task) -> None:
-    """The CLI refuses this itself, but only after it has started, and less clearly."""
-    words = ("--dangerously-skip-permissions", "bypassPermissions")
-    asked = task.permission_mode == "bypassPermissions" or any(
-        argument.endswith(words) for argument in task.extra_args
-    )
-    if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
-        raise SpawnError(
-            "claude refuses to bypass permissions as root",
-            hint="run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, "
-            f"or claude-tasks edit {task.id} --permission-mode acceptEdits",
-        )
+def _began(folder: RunFolder) -> float | None:
+    """When the supervisor of a claim began, monotonic seconds, as far as it is known."""
+    facts = folder.began()
+    return None if facts is None else facts.monotonic

@@ -65,6 +65,11 @@ def end_strays(marker: str, held: str) -> int:
     return len(strays)
 
 
+def holders_of(path: str) -> list[int]:
+    """The other processes that keep a file open, by proc(5); none are known without it."""
+    return _holders(path)
+
+
 def reap_and_ask() -> bool:
     """Reap what has ended below this process; whether anything is left, the agent being reaped.
 

@@ -37,6 +37,7 @@ _COUNTS = (
     "num_turns",
 )
 _LONGEST_BACKOFF_MS = 15 * 60 * 1000
+_NO_ROOM_MS = 1000
 _UNKNOWN_RESET_MS = 60 * 60 * 1000
 _REARM_MS = (60 * 1000, 60 * 60 * 1000)
 """How soon, and how late, a one-off that failed its preflight is tried again."""
@@ -72,13 +73,14 @@ class Recorder:
         if not self._waiting:
             return 0
         self._learn_usage(ended, at=at)
-        settled = [self._settle(end, at=at) for end in self._waiting]
+        settled = [self._settle_alone(end, at=at) for end in self._waiting]
         finishes = [finish for finish in settled if finish is not None]
         if finishes:
             self._store_ends(finishes, at=at)
         done, self._waiting = self._waiting, []
         for end in done:
-            end.folder.remove()
+            if not end.keeps_folder:
+                end.folder.remove()
         return len(done)
 
     def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
@@ -102,6 +104,23 @@ class Recorder:
                     log.exception("run %d: its end cannot be stored as it is", finish.run_id)
                     self._store.finish_runs([_unstorable(finish, error)], at=at)
 
+    def _settle_alone(self, end: Ended, *, at: int) -> Finish | None:
+        """The same, whatever is wrong with one: the ends of the others are recorded."""
+        try:
+            return self._settle(end, at=at)
+        except StorageError:
+            raise
+        except Exception as error:
+            log.exception("run %d: what its end means cannot be made out", end.run.id)
+            outcome = Outcome(
+                state=State.FAILED,
+                reason=Reason.LOST,
+                started_at=None,
+                ended_at=at,
+                error=f"what its end means cannot be made out: {error!r}",
+            )
+            return Finish(end.run.id, end.run.claim, outcome, None)
+
     def _settle(self, end: Ended, *, at: int) -> Finish | None:
         """The end of one claim; None when the run went back into the queue."""
         run = self._store.get_run(end.run.id)
@@ -109,7 +128,13 @@ class Recorder:
             return None  # settled before a crash, or by another node
         if end.facts.ended_by is EndedBy.UNSTARTED:
             self._store.requeue_run(
-                run.id, claim=run.claim, attempt=run.attempt, not_before=AT_ONCE, spent=None, at=at
+                run.id,
+                claim=run.claim,
+                attempt=run.attempt,
+                # The machine had no room for it a moment ago, where there is an error.
+                not_before=AT_ONCE if end.facts.error is None else at + _NO_ROOM_MS,
+                spent=None,
+                at=at,
             )
             return None
         outcome = judge(

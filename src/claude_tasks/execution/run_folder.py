@@ -25,10 +25,16 @@ from claude_tasks.execution.contract import (
     decode,
     encode,
 )
-from claude_tasks.execution.process_tree import end_strays
+from claude_tasks.execution.process_tree import end_strays, holders_of
+from claude_tasks.process_state import process_started
 
 if TYPE_CHECKING:
     from claude_tasks.execution.contract import Record
+
+MACHINE_REASONS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+)
+"""Errors that say nothing of the task: the machine has no room now."""
 
 _LARGEST_FILE = 64 * 1024 * 1024
 """Nothing of ours comes near: what is larger is something else's."""
@@ -81,9 +87,14 @@ class RunFolder(NamedTuple):
 
     def create(self, spec: RunSpec, prompt: str) -> None:
         """Make the folder with its task. Errors: `OSError`."""
-        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        self._make_folder()
         write_private(self.prompt, prompt.encode())
         write_private(self.spec, encode(spec))
+
+    def _make_folder(self) -> None:
+        """The folder alone: where the data folder is gone, nothing makes it again."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self.path, mode=0o700)
 
     def remove(self) -> None:
         """Forget the claim once its end is recorded.
@@ -103,12 +114,13 @@ class RunFolder(NamedTuple):
 
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def mark_started(self, supervisor_pid: int, *, at: int) -> None:
+    def mark_started(self, supervisor_pid: int, *, at: int, monotonic: float) -> None:
         """Say, durably, that the agent is about to be started. Errors: `OSError`.
 
         Written in place: as long as it is not whole, nothing was started.
         """
-        write_private(self.started, encode(StartedFacts(supervisor_pid, at)), sync=True)
+        facts = StartedFacts(supervisor_pid, at, monotonic, process_started(supervisor_pid))
+        write_private(self.started, encode(facts), sync=True)
 
     def close(self, facts: ExitFacts) -> None:
         """Say, for good, how the claim ended. Errors: `OSError`, and then it is still open."""
@@ -116,7 +128,7 @@ class RunFolder(NamedTuple):
         try:
             write_atomically(self.exit, data)
         except FileNotFoundError:  # somebody removed the folder
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
+            self._make_folder()
             write_atomically(self.exit, data)
 
     def task(self) -> RunSpec | None:
@@ -146,10 +158,28 @@ class RunFolder(NamedTuple):
 
     def supervisor_pid(self) -> int | None:
         """The supervisor's pid, as long as it is sure to be the supervisor's."""
-        facts = self._started()
+        facts = self.began()
         return None if facts is None or not is_locked(self.spec) else facts.supervisor_pid
 
-    def _started(self) -> StartedFacts | None:
+    def kill_supervisor(self) -> bool:
+        """KILL a supervisor that answers to nothing else; False when there was none to be found.
+
+        Its number counts only while the process of that number began when it did. One that never
+        got as far as to say its number is known by the file that it keeps open. Errors: `OSError`
+        when the kernel refuses.
+        """
+        facts = self.began()
+        if not is_locked(self.spec):
+            return False
+        pids = holders_of(self.spec)
+        if facts is not None and process_started(facts.supervisor_pid) == facts.process_started:
+            pids = [facts.supervisor_pid]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # it ended this very moment
+                os.kill(pid, signal.SIGKILL)
+        return bool(pids)
+
+    def began(self) -> StartedFacts | None:
         """What ``started.json`` says; None without one that can be made out."""
         with contextlib.suppress(FileNotFoundError, UnreadableError):
             return _read(StartedFacts, self.started)
@@ -164,38 +194,38 @@ class RunFolder(NamedTuple):
             os.kill(pid, signal.SIGTERM)
         return True
 
-    def look(self) -> Condition:
+    def look(self, verdict: ExitFacts | None = None, *, claimed_by: str | None = None) -> Condition:
         """How the claim stands; a claim without any life left is closed for good.
 
         For a dead claim this writes the tombstone ``exit.json`` while holding the supervisor's
-        lock: a supervisor that comes late finds it and does not start the agent.
+        lock: a supervisor that comes late finds it and does not start the agent. ``verdict`` is
+        what it says of an agent whose supervisor was killed, instead of lost. ``claimed_by`` is a
+        node that hangs: as long as it may wake up and launch, the tombstone has to stand.
         """
         if os.path.exists(self.exit):
             return Condition.ENDED
-        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        self._make_folder()
         lock = try_lock(self.spec)
         if lock is None:
             return Condition.SUPERVISED
         try:
-            return self._close_if_dead()
+            return self._close_if_dead(verdict or ExitFacts(EndedBy.LOST), claimed_by)
         finally:
             os.close(lock)
 
-    def _close_if_dead(self) -> Condition:
+    def _close_if_dead(self, verdict: ExitFacts, claimed_by: str | None) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
         was_started = self._was_started()
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
         if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED
-        started = self._started()
-        self.close(
-            ExitFacts(
-                EndedBy.LOST if was_started else EndedBy.UNSTARTED,
-                started_at=None if started is None else started.started_at,
-            )
-        )
-        return Condition.LOST if was_started else Condition.UNSTARTED
+        if not was_started:
+            self.close(ExitFacts(EndedBy.UNSTARTED, claimed_by=claimed_by))
+            return Condition.UNSTARTED
+        began = self.began()
+        self.close(verdict._replace(started_at=None if began is None else began.started_at))
+        return Condition.LOST
 
     def _was_started(self) -> bool:
         """Whether the agent may have been started: not before ``started.json`` was whole."""

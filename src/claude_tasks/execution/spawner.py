@@ -1,19 +1,41 @@
-"""The daemon's end of the spawner: starts it, asks for supervisors, hears when they end."""
+"""The daemon's end of the spawner: starts it, asks for supervisors, hears when they end.
+
+A spawner that hangs would keep every run from starting. While runs are under way it is asked every
+second whether it is there; one that is stopped and says nothing is killed, and the next takes its
+place. Its supervisors do not notice: they live on, and their folders tell how they end.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
+from typing import TYPE_CHECKING
+
+from claude_tasks.process_state import is_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ASK_SECONDS = 1.0
+_STOPPED_SECONDS = 2.0
+"""A spawner that is stopped is given up after this."""
+_SILENT_SECONDS = 15.0
+"""One that is not stopped may be busy: with many forks, or on a machine that swaps."""
+_STOP_SECONDS = 1.0
 
 
 class Spawner:
     """A child process that forks supervisors. Its death loses nothing: the folders tell all."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Nothing runs before `start`."""
+        self._monotonic = monotonic
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
+        self._asked_at: float | None = None
+        self._heard_at = 0.0
 
     @property
     def descriptor(self) -> int | None:
@@ -21,6 +43,11 @@ class Spawner:
         if self._process is None or self._process.stdout is None:
             return None
         return self._process.stdout.fileno()
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since it was asked for a sign of life that did not come; 0 while all is well."""
+        return 0.0 if self._asked_at is None else self._monotonic() - self._asked_at
 
     def start(self) -> None:
         """Start the process unless it runs. Errors: `OSError`."""
@@ -33,16 +60,17 @@ class Spawner:
             bufsize=0,
             start_new_session=True,  # away from the terminal, with all supervisors
         )
-        assert self._process.stdout is not None  # asked for above
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
         os.set_blocking(self._process.stdout.fileno(), False)
+        self._asked_at, self._heard_at = None, self._monotonic()
 
     def request(self, folder: str) -> None:
-        """Ask for a supervisor. Errors: `OSError` when the spawner cannot be reached."""
+        """Ask for a supervisor. Errors: `OSError` when the spawner cannot be reached now."""
         self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
         self._read()  # or both could wait for the other to empty a full pipe
-        self._process.stdin.write(f"{folder}\n".encode())
+        self._write(os.fsencode(folder) + b"\n")
 
     def released(self) -> tuple[list[str], bool]:
         """The folders it has no supervisor for (any more), and whether it still runs."""
@@ -52,19 +80,50 @@ class Spawner:
         *lines, self._pending = self._pending.split(b"\n")
         if not alive:
             self.stop()
-        return [line.decode() for line in lines], alive
+        return [os.fsdecode(line) for line in lines if line], alive
+
+    def is_there(self) -> bool:
+        """Ask for a sign of life now and then; False when none came for too long."""
+        if self._process is None:
+            return True
+        silence = self.silent_for
+        if silence > _SILENT_SECONDS:
+            return False
+        if silence > _STOPPED_SECONDS and is_stopped(self._process.pid):
+            return False
+        if self._asked_at is None and self._monotonic() - self._heard_at >= _ASK_SECONDS:
+            self._ask()
+        return True
 
     def stop(self) -> None:
-        """End the spawner, not its supervisors. Safe to repeat."""
+        """End the spawner, not its supervisors, whatever state it is in. Safe to repeat."""
         process, self._process = self._process, None
-        self._pending = b""
+        self._pending, self._asked_at = b"", None
         if process is None:
             return
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.close()  # it exits at the end of its input
         process.stdout.close()
-        process.wait()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _ask(self) -> None:
+        self._asked_at = self._monotonic()
+        try:
+            self._write(b"\n")
+        except OSError:  # full or broken: that nothing comes back will show
+            return
+
+    def _write(self, data: bytes) -> None:
+        """Write all of a line, or nothing: a pipe takes up to PIPE_BUF (4096) whole (pipe(7))."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        if os.write(self._process.stdin.fileno(), data) != len(data):
+            raise OSError("the spawner's pipe took half a line")
 
     def _read(self) -> bool:
         """Take in what it said; whether it still runs."""
@@ -74,4 +133,5 @@ class Spawner:
             if chunk == b"":
                 return False
             self._pending += chunk
+            self._asked_at, self._heard_at = None, self._monotonic()
         return True

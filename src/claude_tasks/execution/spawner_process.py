@@ -2,8 +2,8 @@
 
 It is single-threaded and has everything a supervisor needs imported already; a fork then shares
 all of that. Requests come in on standard input, one folder a line; answers go out on standard
-output: the folder again, once it has no supervisor (any more). At the end of input it exits; the
-supervisors stay.
+output: the folder again, once it has no supervisor (any more). An empty line asks for an empty
+line: are you there? At the end of input it exits; the supervisors stay.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class Spawner:
         data = os.read(_REQUESTS, 65536)
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            self._start(line.decode())
+            if line:
+                self._start(os.fsdecode(line))
+            else:
+                self._release("")
         return bool(data)
 
     def _start(self, path: str) -> None:
@@ -70,7 +73,12 @@ class Spawner:
         if lock is None:
             self._release(path)
             return
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no process or memory left: never started, and so it will be found
+            os.close(lock)
+            self._release(path)
+            return
         if pid == 0:
             self._become_supervisor(folder)
         os.close(lock)  # the child's copy keeps it held
@@ -104,7 +112,7 @@ class Spawner:
     @staticmethod
     def _release(path: str) -> None:
         try:
-            os.write(_ANSWERS, f"{path}\n".encode())
+            os.write(_ANSWERS, os.fsencode(path) + b"\n")
         except BrokenPipeError:
             sys.exit(0)  # the daemon is gone; its successor reads the folders
 

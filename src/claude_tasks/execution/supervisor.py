@@ -33,7 +33,7 @@ from claude_tasks.execution.process_tree import (
     end_leftovers,
     reap_and_ask,
 )
-from claude_tasks.execution.run_folder import try_lock
+from claude_tasks.execution.run_folder import MACHINE_REASONS, try_lock
 from claude_tasks.execution.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def supervise(folder: RunFolder) -> None:
         facts = ExitFacts(EndedBy.INTERNAL, error=f"{folder.spec}: it cannot be made out")
         _persist(folder, lambda: folder.close(facts))
         return
-    if not _persist(folder, lambda: folder.mark_started(os.getpid(), at=_now())):
+    if not _persist(folder, lambda: _mark_started(folder)):
         return  # nothing would tell a successor that the agent was started: so it is not
     facts = _carry_out(folder, spec, wakeup)
     _persist(folder, lambda: folder.close(facts))
+
+
+def _mark_started(folder: RunFolder) -> None:
+    folder.mark_started(os.getpid(), at=_now(), monotonic=time.monotonic())
 
 
 def _carry_out(folder: RunFolder, spec: RunSpec, wakeup: int) -> ExitFacts:
@@ -103,13 +107,8 @@ class _Supervision:
         started_at = _now()
         try:
             agent, output, error = self._start()
-        except OSError as failure:
-            return ExitFacts(
-                EndedBy.SPAWN,
-                error=f"{failure.strerror}: {failure.filename}",
-                started_at=started_at,
-                ended_at=_now(),
-            )
+        except (OSError, ValueError) as failure:
+            return self._not_started(failure)
         events = EventStreamFile(self._spec.events)
         self._follow(
             agent, {output: (events.write, self._transcript.feed), error: (self._stderr.write,)}
@@ -128,6 +127,27 @@ class _Supervision:
             stderr=self._stderr.text(),
             events_failure=events.failure,
             transcript=self._transcript.summary(),
+        )
+
+    def _not_started(self, failure: OSError | ValueError) -> ExitFacts:
+        """No agent was started: for the machine's reasons the run goes back into the queue."""
+        now = _now()
+        if isinstance(failure, OSError) and failure.errno in MACHINE_REASONS:
+            return ExitFacts(EndedBy.UNSTARTED, error=str(failure))
+        why = self._why_not(failure)
+        return ExitFacts(EndedBy.SPAWN, error=why, started_at=now, ended_at=now)
+
+    def _why_not(self, failure: OSError | ValueError) -> str:
+        """What kept the agent from starting, with the path at fault and the command that helps."""
+        if not isinstance(failure, OSError):
+            return f"{failure}: {self._spec.argv}, {self._spec.cwd}"
+        if failure.filename != self._spec.cwd:
+            return f"{failure.strerror}: {failure.filename}"
+        gone = isinstance(failure, FileNotFoundError)
+        wrong = "does not exist" if gone else f"cannot be entered: {failure.strerror}"
+        return (
+            f"the working directory {self._spec.cwd} {wrong}; "
+            f"create it, or claude-tasks edit {self._spec.task.id} --dir FOLDER"
         )
 
     def _start(self) -> tuple[AgentProcess, int, int]:

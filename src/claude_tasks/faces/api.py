@@ -51,8 +51,12 @@ def build_api(
     """
     clock = clock or SystemClock()
     policy = build_policy(settings, tokens, hostname=socket.gethostname())
-    feed = open_data(settings, clock=clock, busy_timeout=_LOOP_BUSY_TIMEOUT)
-    desk = Desk(lambda: open_operations(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT))
+    feed = open_data(settings, clock=clock, busy_timeout=_LOOP_BUSY_TIMEOUT, existing=True)
+    desk = Desk(
+        lambda: open_operations(
+            settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True
+        )
+    )
     counter = ChangeCounter(feed)
     backend = Backend(
         version=__version__,
@@ -66,7 +70,7 @@ def build_api(
         wake=node.wake,
         run_concurrency=settings.api_run_concurrency,
         events_path=lambda task, run: events_path(settings.folder.logs, task, run),
-        refresh_usage=SharedCall(lambda: refresh_usage(settings, clock=clock)),
+        refresh_usage=SharedCall(lambda: refresh_usage(settings, clock=clock, existing=True)),
         examine=SharedCall(lambda: examine(settings)),
         closing=asyncio.Event(),
     )

@@ -62,8 +62,13 @@ class Engine:
         standing: Standing,
         changes: ChangeFeed,
         rescues: bool = False,
+        require_database: Callable[[], None] = lambda: None,
     ) -> None:
-        """``standing`` says in which term to act; with ``rescues`` a node without one rescues."""
+        """``standing`` says in which term to act; with ``rescues`` a node without one rescues.
+
+        ``require_database`` raises `DatabaseGoneError` when the store is not the one it was.
+        """
+        self._require_database = require_database
         self._clock = clock
         self._ticker = ticker
         self._dispatcher = dispatcher
@@ -84,20 +89,32 @@ class Engine:
         return self._progressed_at
 
     def run_pass(self) -> float:
-        """Do all there is to do now; the seconds until there may be more."""
+        """Do all there is to do now; the seconds until there may be more.
+
+        Errors: those of the store; `DatabaseGoneError`, and then nothing was done.
+        """
+        self._require_database()
         at = self._clock.now()
         term = self._standing.term()
         self._watch_clock(at)
         if self._nothing_new(term, at):
-            self._progressed_at = self._clock.monotonic()
+            self._note_progress()
             return LOOK_SECONDS
-        more = self._take_ticks(term, at=at)
+        # Before ticks: what has ended meanwhile, here or with a node that is gone, must not make
+        # them overlap, and makes room for them.
         self._rescue(term, at=at)
+        self._execution.settle(at=at)
+        more = self._take_ticks(term, at=at)
         self._dispatcher.start_queued(term, at=at)
         self._dispatcher.cancel_requested()
-        more = self._execution.settle(at=at) > 0 or more  # an end makes room for a start
-        self._progressed_at = self._clock.monotonic()
+        self._note_progress()
+        more = more or self._execution.pending
         return 0.0 if more else self._sleep_for(term, at=at)
+
+    def _note_progress(self) -> None:
+        """A pass is done; but with nobody to start an agent it was no progress."""
+        if not self._execution.stuck:
+            self._progressed_at = self._clock.monotonic()
 
     def _nothing_new(self, term: Term | None, at: int) -> bool:
         """Whether a pass would find what the last one found: the cheap answer of an idle node."""
@@ -138,7 +155,7 @@ class Engine:
         if term == self._rescued_in and monotonic < self._rescue_after:
             return
         if term != self._rescued_in and term is not None:
-            self._execution.tidy()
+            self._rescuer.tidy()
         self._rescuer.resume_own()
         if term is not None or self._rescues:
             self._rescuer.take_over(term, at=at)

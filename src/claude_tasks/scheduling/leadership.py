@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import StorageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock, LeaseStore
+    from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
     from claude_tasks.scheduling.lifetime import Register
     from claude_tasks.settings import Settings
 
@@ -65,9 +67,9 @@ class Standing:
 class LeaseKeeper:
     """The candidate's and the leader's side of the lease, one `step` at a time.
 
-    ``store`` and ``register`` are for this actor alone. ``progress`` returns the monotonic time at
-    which the scheduling loop last completed a pass: a leader whose loop is stuck stops renewing.
-    ``notify`` is called after each change of leadership.
+    ``store`` and ``register`` are for this actor alone. ``beats``, on the same thread, says whether
+    the scheduling loop is stuck: such a leader stops renewing. ``watch`` learns of a holder whose
+    lease ran out. ``notify`` is called after each change of leadership.
     """
 
     def __init__(
@@ -79,7 +81,8 @@ class LeaseKeeper:
         standing: Standing,
         clock: Clock,
         settings: Settings,
-        progress: Callable[[], float],
+        beats: BeatKeeper,
+        watch: BeatWatch,
         notify: Callable[[], None] = lambda: None,
         yields: bool = False,
     ) -> None:
@@ -94,7 +97,8 @@ class LeaseKeeper:
         self._standing = standing
         self._clock = clock
         self._settings = settings
-        self._progress = progress
+        self._beats = beats
+        self._watch = watch
         self._notify = notify
         self._seen: Observation | None = None
         self._complaint = Complaint(log)
@@ -117,7 +121,7 @@ class LeaseKeeper:
             log.warning("the lease of epoch %d could not be released: %s", term.epoch, error)
 
     def _follow(self) -> float:
-        if self._is_stuck():
+        if self._beats.is_stuck():
             return self._short_wait  # a node that cannot schedule must not keep others from it
         try:
             lease = self._store.read_lease()
@@ -151,6 +155,8 @@ class LeaseKeeper:
         term = self._store.take_lease(lease, self._node, ttl_ms=self._ttl_ms, at=self._clock.now())
         if term is None:
             return False  # another follower was faster
+        if ground is Takeover.EXPIRED and lease.holder is not None:
+            self._watch.condemn(lease.holder)
         self._trust(term, since=asked)
         log.info("leadership gained: epoch %d (%s)", term.epoch, ground)
         self._notify()
@@ -161,7 +167,7 @@ class LeaseKeeper:
         if asked >= trusted_until:
             self._step_down(term, "it could not be renewed in time")
             return 0.0
-        if self._is_stuck():
+        if self._beats.is_stuck():
             self._complain("the scheduling loop makes no progress: the lease is not renewed")
             wait = self._short_wait
         else:
@@ -179,15 +185,12 @@ class LeaseKeeper:
         if not stands:
             self._step_down(term, "another node holds it")
             return 0.0
+        self._beats.moved()
         self._trust(term, since=asked)
         return self._settings.lease_renew
 
     def _complain(self, text: str) -> None:
         self._complaint.state(text, monotonic=self._clock.monotonic())
-
-    def _is_stuck(self) -> bool:
-        """Whether the scheduling loop has not completed a pass for as long as trust lasts."""
-        return self._clock.monotonic() - self._progress() > self._trust_span
 
     def _trust(self, term: Term, *, since: float) -> None:
         self._standing.grant(term, until=since + self._trust_span)
@@ -213,11 +216,14 @@ class LeaseKeeper:
 
 
 class KeeperThread:
-    """Steps a `LeaseKeeper` until told to stop, then resigns."""
+    """Steps a `BeatKeeper`, and the `LeaseKeeper` of a node that stands for the lease."""
 
-    def __init__(self, keeper: LeaseKeeper, *, close: Callable[[], None]) -> None:
-        """``close`` lets the keeper's connection go when the thread ends."""
-        self._keeper = keeper
+    def __init__(
+        self, beats: BeatKeeper, lease: LeaseKeeper | None, *, close: Callable[[], None]
+    ) -> None:
+        """``close`` lets the keepers' connection go when the thread ends."""
+        self._steps = [beats.step] if lease is None else [lease.step, beats.step]
+        self._lease = lease
         self._close = close
         self._stop = threading.Event()
         self.failure: BaseException | None = None
@@ -225,7 +231,7 @@ class KeeperThread:
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin to stand for the lease."""
+        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -235,13 +241,16 @@ class KeeperThread:
             self._thread.join()
 
     def _run(self) -> None:
-        wait = 0.0
+        due = [time.monotonic()] * len(self._steps)
         try:
-            while not self._stop.wait(wait):
-                wait = self._keeper.step()
+            while not self._stop.wait(max(0.0, min(due) - time.monotonic())):
+                for place, step in enumerate(self._steps):
+                    if time.monotonic() >= due[place]:
+                        due[place] = time.monotonic() + step()
         except BaseException as error:
             log.critical("the lease keeper failed", exc_info=error)
             self.failure = error
         finally:
-            self._keeper.resign()
+            if self._lease is not None:
+                self._lease.resign()
             self._close()

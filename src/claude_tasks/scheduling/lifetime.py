@@ -18,6 +18,7 @@ from claude_tasks.domain.errors import StorageError
 if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import NodeStore
+    from claude_tasks.scheduling.beats import BeatWatch
 
 
 class LifetimeLock:
@@ -88,10 +89,11 @@ def probe(folder: str, node_id: str) -> Sign:
 class Register:
     """Who lives: the lifetime locks, with the list of nodes where a lock tells nothing."""
 
-    def __init__(self, store: NodeStore, folder: str) -> None:
-        """``folder`` is where the locks stand."""
+    def __init__(self, store: NodeStore, folder: str, beats: BeatWatch | None = None) -> None:
+        """``folder`` is where the locks stand; ``beats`` knows who stands still, None: nobody."""
         self._store = store
         self._folder = folder
+        self._beats = beats
 
     def is_dead(self, node_id: str) -> bool:
         """Dead by its lock, or neither locked nor registered: a node that left in good order.
@@ -102,6 +104,10 @@ class Register:
         if sign is Sign.NONE:
             return all(node.id != node_id for node in self._store.list_nodes())
         return sign is Sign.DEAD
+
+    def is_hung(self, node_id: str) -> bool:
+        """Whether a node makes no progress, though it may live."""
+        return self._beats is not None and self._beats.is_hung(node_id)
 
     def living(self) -> list[Node]:
         """The registered nodes that are alive."""

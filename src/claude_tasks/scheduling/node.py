@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import DatabaseGoneError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.lifetime import LifetimeLock
 
 log = logging.getLogger(__name__)
+
+_RESIGN_SECONDS = 1.5
+_STOP_SECONDS = 2.5
+"""Together less than the five seconds within which a node that is told to end is gone."""
 
 
 class SideThread(Protocol):
@@ -45,15 +51,16 @@ class RunningNode:
         leave: Callable[[], None],
         lock: LifetimeLock,
         engine: EngineThread,
-        keeper: KeeperThread | None,
+        keeper: KeeperThread,
         side_threads: Sequence[SideThread],
         standing: Standing,
+        require_database: Callable[[], None],
         close: Callable[[], None],
     ) -> None:
-        """It stands for the lease with a ``keeper``; ``side_threads`` go beside the engine.
+        """``keeper`` keeps beat and lease; ``side_threads`` go beside the engine.
 
-        ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
-        ``store`` at the end.
+        ``leave`` strikes the node from the register without waiting long; ``require_database``
+        raises `DatabaseGoneError` when that register is gone; ``close`` lets go of ``store``.
         """
         self.node = node
         self._store = store
@@ -63,6 +70,7 @@ class RunningNode:
         self._keeper = keeper
         self._side_threads = side_threads
         self._standing = standing
+        self._require_database = require_database
         self._close = close
         self._started = False
 
@@ -74,9 +82,21 @@ class RunningNode:
     @property
     def failure(self) -> BaseException | None:
         """What ended one of the node's threads; whoever runs the node must end it then."""
-        keeper = None if self._keeper is None else self._keeper.failure
         failures = (side.failure for side in self._side_threads)
-        return self._engine.failure or keeper or next(filter(None, failures), None)
+        return (
+            self._gone()
+            or self._engine.failure
+            or self._keeper.failure
+            or next(filter(None, failures), None)
+        )
+
+    def _gone(self) -> DatabaseGoneError | None:
+        """Also while the engine waits for something: a node without its database is none."""
+        try:
+            self._require_database()
+        except DatabaseGoneError as error:
+            return error
+        return None
 
     def start(self) -> None:
         """Be alive, then known, then at work. Errors: `StorageError`, `OSError`."""
@@ -87,8 +107,7 @@ class RunningNode:
         for side in self._side_threads:
             side.start()
         self._engine.start()
-        if self._keeper is not None:
-            self._keeper.start()
+        self._keeper.start()
         self._started = True
 
     def wake(self) -> None:
@@ -100,19 +119,38 @@ class RunningNode:
         if not self._started:
             return
         self._started = False
-        if self._keeper is not None:
-            self._keeper.stop()
-        self._engine.stop()
-        for side in self._side_threads:
-            side.stop()
+        left = _stop(self._keeper, within=_RESIGN_SECONDS)
+        left += _stop(self._engine, *self._side_threads, within=_STOP_SECONDS)
+        if left:
+            log.warning("ending without waiting for %s", ", ".join(left))
         self._lock.release(tidy=self._leave_register())
         self._close()
 
     def _leave_register(self) -> bool:
         """Say goodbye; when the database is busy, the free lock says it for us."""
+        if self._gone() is not None:
+            return False
         try:
             self._leave()
         except StorageError as error:
             log.warning("could not leave the register: %s", error)
             return False
         return True
+
+
+def _stop(*services: SideThread, within: float) -> list[str]:
+    """Stop services side by side; those that had not ended in time, by name.
+
+    A thread may be held by a system call that nothing ends (a dead mount, a stuck disk): it is left
+    behind, and ends with the process.
+    """
+    stopping = [
+        threading.Thread(target=service.stop, name=type(service).__name__, daemon=True)
+        for service in services
+    ]
+    for thread in stopping:
+        thread.start()
+    deadline = time.monotonic() + within
+    for thread in stopping:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in stopping if thread.is_alive()]

@@ -1,7 +1,9 @@
-"""The rescuer: what a dead node left behind goes on under this one.
+"""The rescuer: what a node left behind goes on under this one, whether it died or hangs.
 
-Death is the kernel's word (the lifetime lock), never a matter of time: a long run is not dead. An
-adopted run may still be running under its supervisor; whoever watches its folder finds out.
+Death is the kernel's word (the lifetime lock), never a matter of time: a long run is not dead. That
+a node hangs, its beat says; only the leader acts on that, and the node may wake up at any time. The
+claim's compare-and-swap keeps it from recording what was recorded, and the claim's tombstone from
+starting what was put back. A run in progress goes on under its supervisor either way.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.lifetime import Register
 
 log = logging.getLogger(__name__)
+
+_DEAD, _HUNG = "dead", "hung"
 
 
 class Rescuer:
@@ -40,24 +44,38 @@ class Rescuer:
         return len(forgotten)
 
     def take_over(self, term: Term | None, *, at: int) -> int:
-        """Rescue all that dead nodes left; how many runs."""
+        """Rescue all that other nodes left behind; how many runs."""
         rescued = 0
         for run in self._store.running_elsewhere(self._node_id):
-            if run.claimed_by is not None and self._register.is_dead(run.claimed_by):
-                rescued += self._adopt(run, term, at=at)
+            fate = self._fate(run.claimed_by, term)
+            if fate is not None:
+                rescued += self._adopt(run, term, fate, at=at)
         for node_id in self._store.assigned_nodes():
-            if self._register.is_dead(node_id):
+            if self._fate(node_id, term) is not None:
                 rescued += self._store.release_assigned(node_id, at=at)
         self._register.forget_the_dead()
         return rescued
 
-    def _adopt(self, run: Run, term: Term | None, *, at: int) -> int:
+    def tidy(self) -> None:
+        """Remove the folders of claims that are over."""
+        self._execution.tidy(self._register.is_dead)
+
+    def _fate(self, node_id: str | None, term: Term | None) -> str | None:
+        """What became of a node whose claims are to be settled, None while they are its own."""
+        if node_id is None:
+            return None
+        if self._register.is_dead(node_id):
+            return _DEAD
+        return _HUNG if term is not None and self._register.is_hung(node_id) else None
+
+    def _adopt(self, run: Run, term: Term | None, fate: str, *, at: int) -> int:
         epoch = run.lease_epoch if term is None else term.epoch
         if not self._store.adopt_run(run, node_id=self._node_id, epoch=epoch, at=at):
             return 0  # another node was faster, or it ended
-        log.info("adopted run %d of dead node %s", run.id, run.claimed_by)
-        self._watch(run)
+        log.info("adopted run %d of %s node %s", run.id, fate, run.claimed_by)
+        self._watch(run, hung=run.claimed_by if fate is _HUNG else None)
         return 1
 
-    def _watch(self, run: Run) -> None:
-        self._execution.adopt(run, self._store.get_task(run.task_id, include_deleted=True))
+    def _watch(self, run: Run, *, hung: str | None = None) -> None:
+        task = self._store.get_task(run.task_id, include_deleted=True)
+        self._execution.adopt(run, task, hung=hung)

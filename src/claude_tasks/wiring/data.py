@@ -17,9 +17,21 @@ goodbye, the request of a client (503: try again)."""
 
 
 def open_data(
-    settings: Settings, *, clock: Clock | None = None, busy_timeout: float = DEFAULT_BUSY_TIMEOUT
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+    existing: bool = False,
 ) -> Store:
-    """The store of the data folder, both created when missing."""
-    settings.folder.create()
+    """The store of the data folder, both created when missing.
+
+    With ``existing`` nothing is created: a node that lives had its database, and one that is gone
+    must not come back empty. Errors: `StorageError`, also where runs or logs are without theirs.
+    """
+    folder = settings.folder
+    if not existing:
+        folder.create()
+    if existing or folder.holds_history():
+        folder.require_database()
     at = (clock or SystemClock()).now()
-    return open_store(settings.folder.database, at=at, busy_timeout=busy_timeout)
+    return open_store(folder.database, at=at, busy_timeout=busy_timeout)

@@ -28,7 +28,7 @@ def build_notifier(
     settings: Settings, node: Node, *, standing: Standing, clock: Clock, engine: Engine
 ) -> NotifierThread:
     """Who sends messages while this node leads, or nobody does: on a thread of its own."""
-    store = open_data(settings, clock=clock)
+    store = open_data(settings, clock=clock, existing=True)
     register = Register(store, settings.folder.nodes)
 
     def leads() -> bool:

@@ -13,6 +13,7 @@ from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.execution.execution import SupervisedExecution
+from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine, EngineThread
 from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
@@ -20,6 +21,7 @@ from claude_tasks.scheduling.lifetime import LifetimeLock, Register
 from claude_tasks.scheduling.node import RunningNode
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
+from claude_tasks.storage.sqlite.identity import DatabaseFile
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
 from claude_tasks.wiring.messages import build_notifier
 from claude_tasks.wiring.usage import build_preflight, build_usage
@@ -53,27 +55,36 @@ def build_node(
     node = new_node(settings, role, schedules=schedules, at=clock.now(), api=api)
     standing = Standing(clock)
     store = open_data(settings, clock=clock)
+    database = DatabaseFile(settings.folder.database)
     usage = None if settings.disable_usage_check else build_usage(settings, node.id, clock)
+    watch = BeatWatch()
     engine, execution = _build_engine(
-        settings, node, store, standing, clock, ask_usage=None if usage is None else usage.want
+        settings,
+        node,
+        store,
+        standing,
+        clock,
+        ask_usage=None if usage is None else usage.want,
+        watch=watch,
+        require_database=database.require_same,
     )
     thread = EngineThread(engine, execution, close=store.close)
     if usage is not None:
         usage.tell(thread.wake)
-    notifier = keeper = None
+    notifier = None
     if role is not Role.CLI:  # gone before a channel would answer
         notifier = build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
-    if schedules:
-        keeper = _build_keeper(
-            settings,
-            node,
-            standing=standing,
-            clock=clock,
-            engine=engine,
-            thread=thread,
-            yields=yields,
-        )
-    front = open_data(settings, clock=clock)
+    keeper = _build_keeper(
+        settings,
+        node,
+        standing=standing,
+        clock=clock,
+        engine=engine,
+        thread=thread,
+        watch=watch,
+        yields=yields,
+    )
+    front = open_data(settings, clock=clock, existing=True)
     return RunningNode(
         node=node,
         store=front,
@@ -83,13 +94,16 @@ def build_node(
         keeper=keeper,
         side_threads=[side for side in (usage, notifier) if side is not None],
         standing=standing,
+        require_database=database.require_same,
         close=front.close,
     )
 
 
 def _leave(settings: Settings, node_id: str, clock: Clock) -> None:
     """Strike a node from the register, without waiting long for whoever writes."""
-    with closing(open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT)) as store:
+    with closing(
+        open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
+    ) as store:
         store.remove_node(node_id)
 
 
@@ -113,6 +127,8 @@ def new_node(
         max_concurrent_runs=settings.max_concurrent_runs,
         listens=None if api is None else api[0],
         open=api is not None and api[1],
+        ttl_ms=round(settings.lease_ttl * 1000),
+        beat_at=at,
     )
 
 
@@ -124,6 +140,8 @@ def _build_engine(
     clock: Clock,
     *,
     ask_usage: Callable[[], None] | None,
+    watch: BeatWatch | None = None,
+    require_database: Callable[[], None] = lambda: None,
 ) -> tuple[Engine, Execution]:
     """The actors of the engine's thread, all on its one connection.
 
@@ -132,7 +150,7 @@ def _build_engine(
     """
     alone = node.role is Role.CLI
     execution = SupervisedExecution(store=store, settings=settings)
-    register = Register(store, settings.folder.nodes)
+    register = Register(store, settings.folder.nodes, watch)
     dispatcher = Dispatcher(
         store=store,
         execution=execution,
@@ -151,6 +169,7 @@ def _build_engine(
         standing=standing,
         changes=store,
         rescues=not node.scheduler,
+        require_database=require_database,
     )
     return engine, execution
 
@@ -163,10 +182,23 @@ def _build_keeper(
     clock: Clock,
     engine: Engine,
     thread: EngineThread,
+    watch: BeatWatch,
     yields: bool,
 ) -> KeeperThread:
-    """The lease keeper, on a connection that does not wait long."""
-    store = open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT)
+    """Who keeps the beat, and the lease where the node stands for it.
+
+    On a connection that does not wait long. What others' beats show matters to a leader alone.
+    """
+    store = open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
+    beats = BeatKeeper(
+        store=store,
+        node=node,
+        clock=clock,
+        progress=engine.progressed_at,
+        watch=watch if node.scheduler else None,
+    )
+    if not node.scheduler:
+        return KeeperThread(beats, None, close=store.close)
     keeper = LeaseKeeper(
         store=store,
         register=Register(store, settings.folder.nodes),
@@ -174,11 +206,12 @@ def _build_keeper(
         standing=standing,
         clock=clock,
         settings=settings,
-        progress=engine.progressed_at,
+        beats=beats,
+        watch=watch,
         notify=thread.wake,
         yields=yields,
     )
-    return KeeperThread(keeper, close=store.close)
+    return KeeperThread(beats, keeper, close=store.close)
 
 
 def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:

@@ -27,8 +27,12 @@ def open_operations(
     *,
     clock: Clock | None = None,
     busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+    existing: bool = False,
 ) -> Operations:
-    """The use cases on the data folder's store. Light: no thread, no process."""
+    """The use cases on the data folder's store. Light: no thread, no process.
+
+    ``existing`` is that of `open_data`.
+    """
 
     def ask_to_end(run: Run) -> bool:
         from claude_tasks.execution.run_folder import RunFolder  # noqa: PLC0415 (for cancel alone)
@@ -41,7 +45,7 @@ def open_operations(
         return find_agent_binary(settings.claude_bin)
 
     clock = clock or SystemClock()
-    store = open_data(settings, clock=clock, busy_timeout=busy_timeout)
+    store = open_data(settings, clock=clock, busy_timeout=busy_timeout, existing=existing)
     changeable = SettingsOperations(store, clock)
     usage = UsageOperations(
         store,

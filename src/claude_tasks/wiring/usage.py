@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def build_usage(settings: Settings, node_id: str, clock: Clock) -> UsageThread:
     """Who asks about usage, on a thread and a connection of its own."""
-    store = open_data(settings, clock=clock)
+    store = open_data(settings, clock=clock, existing=True)
     return UsageThread(_usage_keeper(settings, store, node_id, clock), close=store.close)
 
 
@@ -52,10 +52,15 @@ def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) 
     )
 
 
-def refresh_usage(settings: Settings, *, clock: Clock | None = None) -> None:
-    """Have the sources asked now, where nothing fresh is known. Takes as long as they do."""
+def refresh_usage(
+    settings: Settings, *, clock: Clock | None = None, existing: bool = False
+) -> None:
+    """Have the sources asked now, where nothing fresh is known. Takes as long as they do.
+
+    ``existing`` is that of `open_data`.
+    """
     clock = clock or SystemClock()
-    with closing(open_data(settings, clock=clock)) as store:
+    with closing(open_data(settings, clock=clock, existing=existing)) as store:
         keeper = _usage_keeper(settings, store, str(uuid.uuid4()), clock)
         ask_now(keeper, sleep=time.sleep)
 

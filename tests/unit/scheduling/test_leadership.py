@@ -10,6 +10,7 @@ import pytest
 
 from claude_tasks.domain.errors import StorageBusyError
 from claude_tasks.domain.node import Role
+from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
 from claude_tasks.scheduling.lifetime import LifetimeLock, Register
 from support.builders import node
@@ -48,6 +49,14 @@ class Candidate:
         self.lock = LifetimeLock(settings.folder.nodes, name)
         self.lock.acquire()
         store.register_node(node(name, **fields))
+        self.watch = BeatWatch()
+        self.beats = BeatKeeper(
+            store=store,
+            node=node(name, **fields),
+            clock=clock,
+            progress=self.progress,
+            watch=self.watch,
+        )
         self.keeper = LeaseKeeper(
             store=store,
             register=Register(store, settings.folder.nodes),
@@ -55,7 +64,8 @@ class Candidate:
             standing=self.standing,
             clock=clock,
             settings=settings,
-            progress=self.progress,
+            beats=self.beats,
+            watch=self.watch,
             notify=self.count_notice,
             yields=yields,
         )
@@ -315,7 +325,7 @@ def test_an_unreadable_lease_is_looked_at_again(
 def test_the_thread_resigns_when_it_is_stopped(candidate: Callable[[str], Candidate]) -> None:
     a = candidate("a")
     closed: list[bool] = []
-    thread = KeeperThread(a.keeper, close=lambda: closed.append(True))
+    thread = KeeperThread(a.beats, a.keeper, close=lambda: closed.append(True))
     thread.start()
     wait_until(lambda: a.epoch == 1)
     thread.stop()

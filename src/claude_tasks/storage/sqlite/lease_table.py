@@ -9,6 +9,7 @@ from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import node_from_row
 from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 
 if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
@@ -45,7 +46,12 @@ class LeaseTable(Tables):
         """Prolong the term; False when it is over."""
         parameters = {**term._asdict(), "ttl_ms": ttl_ms, "at": at}
         with self._connection.write():
-            return self._connection.execute(load("lease")["renew_lease"], parameters).rowcount == 1
+            stands = (
+                self._connection.execute(load("lease")["renew_lease"], parameters).rowcount == 1
+            )
+            if stands:
+                self._connection.execute(load("nodes")["move_beat"], parameters)
+        return stands
 
     def release_lease(self, term: Term, *, at: int) -> bool:
         """Free the lease; False when the term was over already."""
@@ -71,6 +77,16 @@ class NodeTable(Tables):
     def list_nodes(self) -> list[Node]:
         """Nodes that have not said goodbye."""
         return [node_from_row(row) for row in self._connection.rows(load("nodes")["list_nodes"])]
+
+    def move_beat(self, node_id: str, *, at: int) -> bool:
+        """A node says that it makes progress."""
+        parameters = {"node_id": node_id, "at": at}
+        with self._connection.write():
+            return self._connection.execute(load("nodes")["move_beat"], parameters).rowcount == 1
+
+    def writer(self) -> int | None:
+        """The process that holds the write lock."""
+        return write_lock_holder(self._connection.path)
 
     def remove_node(self, node_id: str) -> None:
         """A node says goodbye, or was found dead."""

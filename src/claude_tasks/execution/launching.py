@@ -1,0 +1,88 @@
+"""From a claimed run to what its supervisor is told: text only, no look at what a task names."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import SpawnError
+from claude_tasks.execution.agent_binary import find_agent_binary
+from claude_tasks.execution.command import agent_argv
+from claude_tasks.execution.contract import RunSpec
+from claude_tasks.execution.run_log import events_path
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.store_records import Claimed
+    from claude_tasks.domain.task import Task
+    from claude_tasks.execution.contract import TaskSnapshot
+    from claude_tasks.execution.run_folder import RunFolder
+    from claude_tasks.settings import Settings
+
+RESUME_PROMPT = (
+    "The usage limit interrupted you; it has been reset. Go on where you stopped, and finish."
+)
+
+
+class LaunchPlan:
+    """What every run of this process is started with."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Relative working folders begin where this process was started."""
+        self._settings = settings
+        self._base = _current_folder()
+
+    def spec(self, claimed: Claimed, folder: RunFolder, snapshot: TaskSnapshot) -> RunSpec:
+        """The claim's ``spec.json``. Errors: `SpawnError` for what the task or a setting asks."""
+        run, task = claimed
+        _refuse_bypass_as_root(task)
+        binary = find_agent_binary(self._settings.claude_bin)
+        return RunSpec(
+            argv=agent_argv(binary, task, resume_session=session_of(run)),
+            cwd=self._working_folder(task),
+            marker=folder.path,  # run ids repeat from one data folder to the next
+            events=events_path(self._settings.folder.logs, task.id, run.id),
+            timeout_seconds=task.timeout_seconds,
+            kill_grace_seconds=self._settings.kill_grace,
+            task=snapshot,
+        )
+
+    def _working_folder(self, task: Task) -> str:
+        """The absolute path: whether it is there, the run's supervisor finds out."""
+        path = os.path.expanduser(task.working_dir or ".")
+        if os.path.isabs(path):
+            return path
+        if self._base is None:
+            raise SpawnError(
+                f"the working directory {path} is relative, and the folder that this process was "
+                "started in was gone",
+                hint=f"claude-tasks edit {task.id} --dir FOLDER",
+            )
+        return self._base if path == "." else os.path.join(self._base, path)
+
+
+def session_of(run: Run) -> str | None:
+    """The session to go on in, None for a run that begins anew."""
+    return run.session_id if run.resumes else None
+
+
+def _current_folder() -> str | None:
+    """None where the folder that this process was started in is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _refuse_bypass_as_root(task: Task) -> None:
+    """The CLI refuses this itself, but only after it has started, and less clearly."""
+    words = ("--dangerously-skip-permissions", "bypassPermissions")
+    asked = task.permission_mode == "bypassPermissions" or any(
+        argument.endswith(words) for argument in task.extra_args
+    )
+    if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
+        raise SpawnError(
+            "claude refuses to bypass permissions as root",
+            hint="run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, "
+            f"or claude-tasks edit {task.id} --permission-mode acceptEdits",
+        )

@@ -1,0 +1,53 @@
+"""One run under watch, as the executor keeps it in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.execution.contract import EndedBy, ExitFacts
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.run import Run
+    from claude_tasks.execution.contract import TaskSnapshot
+    from claude_tasks.execution.run_folder import RunFolder
+
+SILENT_SECONDS = 30.0
+"""A supervisor that should have ended this long ago hangs, or is frozen with its container."""
+
+
+class Watched:
+    """One claim.
+
+    While ``told`` the spawner will say when it ends, and until then no lock is no sign of death:
+    the request may still be on its way. Otherwise nobody will say, and its folder is looked at.
+    ``deadline`` (monotonic seconds) is when its supervisor counts as silent; ``hung`` is the node
+    that claimed it, where that hangs and may yet wake up.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        folder: RunFolder,
+        snapshot: TaskSnapshot,
+        *,
+        told: bool,
+        deadline: float,
+        hung: str | None = None,
+    ) -> None:
+        """Nothing is known of its end."""
+        self.run = run
+        self.folder = folder
+        self.snapshot = snapshot
+        self.told = told
+        self.deadline = deadline
+        self.hung = hung
+        self.silent = False
+        self.cancel_sent = False
+        self.orphaned = False
+
+    def verdict(self) -> ExitFacts | None:
+        """What is to be said of it if its supervisor is found dead; None: that it was lost."""
+        if not self.silent:
+            return None
+        ended_by = EndedBy.CANCEL if self.cancel_sent else EndedBy.TIMEOUT
+        return ExitFacts(ended_by, error="its supervisor was silent, and was killed")

@@ -1,0 +1,176 @@
+"""Beats: what tells a node that hangs from one that works.
+
+A lifetime lock says that a process lives; one that is stopped (SIGSTOP, Ctrl-Z, ``docker pause``)
+lives as well, and does nothing. So each node moves a beat in the register, every third of its ttl,
+while its scheduling loop makes progress:
+
+    BeatKeeper (each node's keeper thread) ─▶ nodes.beat ─▶ BeatWatch of every other node
+
+A beat that stands still for its node's ttl, on the observer's monotonic clock, means that the node
+hangs. No wall clock takes part. What it held is then settled by whoever leads; claims and epochs
+keep it from writing anything once it wakes up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.process_state import is_stopped, runs_this_program
+from claude_tasks.scheduling.complaint import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.ports import Clock, NodeStore
+
+log = logging.getLogger(__name__)
+
+STUCK_SECONDS = 5.0
+"""A scheduling loop without a finished pass for longer makes no progress: nothing it does takes so
+long, and what it holds back is settled a ttl after the last beat."""
+
+_LONGEST_LOOK_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+
+
+class _Seen(NamedTuple):
+    """A node's beat, and since when it stands there, monotonic seconds."""
+
+    beat: int
+    since: float
+    ttl: float
+
+
+class BeatWatch:
+    """Which of the other nodes stand still. One thread looks, others ask."""
+
+    def __init__(self) -> None:
+        """Nothing was seen."""
+        self._seen: dict[str, _Seen] = {}
+        self._looked_at = 0.0
+
+    def look(self, nodes: Sequence[Node], *, monotonic: float) -> None:
+        """Take in the register as it stands.
+
+        An observer that slept itself saw nothing meanwhile: it begins anew with each node for
+        which its own gap was too long.
+        """
+        gap = monotonic - self._looked_at
+        seen = {}
+        for node in nodes:
+            ttl, before = node.ttl_ms / 1000, self._seen.get(node.id)
+            stands = before is not None and before.beat == node.beat and gap < ttl / 2
+            since = before.since if before is not None and stands else monotonic
+            seen[node.id] = _Seen(node.beat, since, ttl)
+        self._seen, self._looked_at = seen, monotonic
+
+    def condemn(self, node_id: str) -> None:
+        """Count a node as hung until its beat moves: its lease stood still for a whole ttl."""
+        seen = self._seen.get(node_id)
+        if seen is not None:
+            self._seen = {**self._seen, node_id: seen._replace(since=float("-inf"))}
+
+    def is_hung(self, node_id: str) -> bool:
+        """Whether a node's beat has stood still for its ttl, as far as was looked."""
+        seen = self._seen.get(node_id)
+        return seen is not None and self._looked_at - seen.since >= seen.ttl
+
+
+class BeatKeeper:
+    """Moves this node's beat, and looks at the others', one `step` at a time.
+
+    ``progress`` returns the monotonic time at which the scheduling loop last completed a pass.
+    ``watch`` is None where this node never acts on what it would see.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: NodeStore,
+        node: Node,
+        clock: Clock,
+        progress: Callable[[], float],
+        watch: BeatWatch | None,
+    ) -> None:
+        """The beat stands where the register has it."""
+        self._store = store
+        self._node = node
+        self._clock = clock
+        self._progress = progress
+        self._watch = watch
+        ttl = node.ttl_ms / 1000
+        self._every = ttl / 3
+        self._look_every = min(_LONGEST_LOOK_SECONDS, ttl / 6)
+        self._stuck_after = min(STUCK_SECONDS, ttl * 5 / 6)
+        self._due_at = 0.0
+        self._look_at = 0.0
+        self._blocked_since: float | None = None
+        self._complaint = Complaint(log)
+
+    def is_stuck(self) -> bool:
+        """Whether the scheduling loop makes no progress."""
+        return self._clock.monotonic() - self._progress() > self._stuck_after
+
+    def moved(self) -> None:
+        """The beat was moved just now, with the lease."""
+        self._due_at = self._clock.monotonic() + self._every
+
+    def step(self) -> float:
+        """Move and look where it is time; seconds until it is again."""
+        monotonic = self._clock.monotonic()
+        try:
+            if monotonic >= self._look_at and self._watch is not None:
+                self._watch.look(self._store.list_nodes(), monotonic=monotonic)
+                self._look_at = monotonic + self._look_every
+            if monotonic >= self._due_at:
+                self._beat(monotonic)
+        except StorageError as error:
+            self._complain(f"the beat of this node cannot be moved: {error}")
+            if isinstance(error, StorageBusyError):
+                self._free_the_database(monotonic)
+            return _RETRY_SECONDS
+        self._blocked_since = None
+        nexts = (self._due_at,) if self._watch is None else (self._due_at, self._look_at)
+        return max(0.0, min(nexts) - self._clock.monotonic())
+
+    def _beat(self, monotonic: float) -> None:
+        if self.is_stuck():
+            self._complain("the scheduling loop makes no progress: what it holds goes to others")
+            self._due_at = monotonic + _RETRY_SECONDS
+            return
+        at = self._clock.now()
+        if not self._store.move_beat(self._node.id, at=at):
+            self._store.register_node(self._node._replace(beat_at=at))  # struck off meanwhile
+        self._due_at = monotonic + self._every
+        self._complaint.settle()
+
+    def _free_the_database(self, monotonic: float) -> None:
+        """End a process of ours that was stopped in the middle of a write: nobody else can write.
+
+        Nothing is lost by it: its transaction is rolled back, its agents go on. It has the time of
+        a missed beat to go on by itself.
+        """
+        if self._blocked_since is None:
+            self._blocked_since = monotonic
+        if monotonic - self._blocked_since < self._stuck_after:
+            return
+        pid = self._store.writer()
+        if pid is not None and is_stopped(pid) and self._is_ours(pid):
+            log.critical("process %d is stopped in the middle of a write: it is killed", pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process is a node of this machine, or runs a command of this program."""
+        host = self._node.host
+        nodes = self._store.list_nodes()
+        return runs_this_program(pid) or any((node.pid, node.host) == (pid, host) for node in nodes)
+
+    def _complain(self, text: str) -> None:
+        self._complaint.state(text, monotonic=self._clock.monotonic())
