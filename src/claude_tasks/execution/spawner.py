@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+
+log = logging.getLogger(__name__)
 
 
 class Spawner:
@@ -30,6 +33,7 @@ class Spawner:
             [sys.executable, "-P", "-m", "claude_tasks.execution.spawner_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,  # not ours, where nobody may read: it must never wait
             bufsize=0,
             start_new_session=True,  # away from the terminal, with all supervisors
         )
@@ -65,6 +69,7 @@ class Spawner:
         process.stdin.close()  # it exits at the end of its input
         process.stdout.close()
         process.wait()
+        _log_last_words(process)
 
     def _read(self) -> bool:
         """Take in what it said; whether it still runs."""
@@ -75,3 +80,13 @@ class Spawner:
                 return False
             self._pending += chunk
         return True
+
+
+def _log_last_words(process: subprocess.Popen[bytes]) -> None:
+    """The traceback of a spawner that failed; it says nothing else, and that fits into a pipe."""
+    assert process.stderr is not None  # asked for
+    os.set_blocking(process.stderr.fileno(), False)  # a fork of it may hold the other end
+    said = (process.stderr.read(65536) or b"").decode(errors="replace").strip()
+    process.stderr.close()
+    if said:
+        log.warning("the spawner said: %s", said)
