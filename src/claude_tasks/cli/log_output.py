@@ -99,7 +99,7 @@ def hold_logging() -> Callable[[], None]:
 
 def start_logging(stream: TextIO, *, level: str, log_format: str) -> None:
     """Send this program's log records to ``stream`` from now on, and warnings of libraries."""
-    handler = _handler(stream, _JsonFormatter() if log_format == "json" else _TextFormatter())
+    handler = _handler(stream, formatter_of(log_format))
     handler.addFilter(_held)
     logging.lastResort = handler  # any other library: warnings, for that is the root's level
     logger = logging.getLogger(_ROOT)
@@ -113,9 +113,15 @@ def start_logging(stream: TextIO, *, level: str, log_format: str) -> None:
         other.propagate = False
 
 
+def formatter_of(log_format: str) -> logging.Formatter:
+    """How records look: one of `FORMATS`, or anything else for the bare message."""
+    formatters = {"json": _JsonFormatter, "text": _TextFormatter}
+    return formatters.get(log_format, _PlainFormatter)()
+
+
 def start_plain_logging(stream: TextIO) -> None:
     """For commands that stay a moment: warnings alone, as plain lines, where nobody else logs."""
-    logging.lastResort = _handler(stream, _PlainFormatter())
+    logging.lastResort = _handler(stream, formatter_of("plain"))
     logging.lastResort.setLevel(logging.WARNING)
 
 
