@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.scheduling.node import RunningNode
 
+HANGUP = (
+    "Started on a terminal, it ends as on SIGTERM when the terminal closes (SIGHUP); where standard"
+    " error is no terminal, or under nohup, SIGHUP is logged and ignored."
+)
+"""For descriptions."""
 _LEVELS = ("debug", "info", "warning", "error")
 _FORMATS = ("text", "json")
 _LOOK_SECONDS = 0.1

@@ -23,7 +23,7 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.execution.agent_environment import agent_environment
+from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.event_stream import EventStreamFile
@@ -136,7 +136,8 @@ class _Supervision:
             agent = AgentProcess.start(
                 self._spec["argv"],
                 cwd=self._spec["cwd"],
-                environment=_AGENT_ENVIRONMENT | {MARKER: self._spec["marker"]},
+                environment=with_binary_folder(_AGENT_ENVIRONMENT, self._spec["argv"][0])
+                | {MARKER: self._spec["marker"]},
                 standard=(prompt, output_writing, error_writing),
                 inherited=prompt,
             )
