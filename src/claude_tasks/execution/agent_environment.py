@@ -33,9 +33,9 @@ def with_binary_folder(environment: Mapping[str, str], binary: str) -> dict[str,
     """The environment of an agent at this absolute path: what lies beside it is on its PATH.
 
     An agent that begins with ``#!/usr/bin/env node`` was installed beside that node, and the PATH
-    of a service leads to neither. What PATH has already keeps its place. Where the agent is a link to a
-    link, the folder of the one that has a node beside it counts too; never that of the last
-    target, which is deep inside a package.
+    of a service leads to neither. What PATH has already keeps its place. Where the agent is a link
+    to a link, the folder of the one that has a node beside it counts too; the script itself lies
+    deep inside a package, with none.
     """
     path = environment.get("PATH") or os.defpath
     known = path.split(os.pathsep)

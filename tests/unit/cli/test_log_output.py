@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 
 import pytest
 
-from claude_tasks.cli.log_output import formatter_of
+from claude_tasks.cli.log_output import formatter_of, start_plain_logging
 
 FORGED = "2026-11-22T12:00:00.000Z INFO    leadership gained: epoch 9"
 EVIL = f"it failed\n{FORGED}\r\x1b[31mred\x9b0m\x07\u2028{FORGED}\u202e"
@@ -55,3 +56,16 @@ def test_a_traceback_in_json_is_a_field_of_its_one_line() -> None:
     line = formatter_of("json").format(record("oh", error=raised(EVIL)))
     assert len(line.splitlines()) == 1
     assert json.loads(line)["exception"].startswith("Traceback (most recent call last):\n")
+
+
+def test_a_warning_that_nobody_else_takes_is_a_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in ``run``, where a node works for a moment and no log was asked for."""
+    monkeypatch.setattr(logging, "lastResort", None)
+    stream = io.StringIO()
+    start_plain_logging(stream)
+    logger = logging.getLogger("alone")
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.info("not this")
+    logger.warning("%s", EVIL)
+    assert len(stream.getvalue().splitlines()) == 1
+    assert stream.getvalue().startswith(r"it failed\n2026")
