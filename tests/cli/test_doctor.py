@@ -121,6 +121,26 @@ def test_a_missing_binary_fails_with_what_to_set(program: Program) -> None:
     assert done.stdout.splitlines()[-1].startswith("1 problem")
 
 
+def test_an_agent_without_its_node_passes_once_the_fix_is_typed(program: Program) -> None:
+    """As under a service: installed by npm, with node where a version manager put it."""
+    folder = program.installation.folder
+    for name, text in (
+        ("claude", "#!/usr/bin/env node"),
+        ("it's home/.nvm/versions/node/v9.11.2/bin/node", "#!/bin/sh\necho too old; exit 1"),
+        ("it's home/.nvm/versions/node/v22.10.0/bin/node", "#!/bin/sh\necho 2.1.330"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text + "\n")
+        (folder / name).chmod(0o755)
+    program.environment |= {"PATH": str(folder / "path"), "HOME": str(folder / "it's home")}
+    found = doctor(program, "claude_binary", code=1)["findings"]["claude_binary"]
+    assert "exit code 127" in found["detail"]
+    fix = found["fix"]
+    assert "v22.10.0" in fix
+    again = program.shell("/bin/sh", "-c", f"{fix} && claude-tasks doctor claude_binary")
+    assert again.startswith("PASS  claude_binary")
+
+
 def test_status_tells_what_the_quick_checks_complain_of(program: Program) -> None:
     task = program.installation.add(name="homeless", cron_expr="@daily")
     told = program.json("status")["doctor"]

@@ -27,6 +27,8 @@ from support.invariants import check_invariants
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
 
@@ -77,21 +79,32 @@ class Installation:
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a daemon; does not wait for it to be ready."""
-        log = (self.logs / f"node-{len(self.processes)}.log").open("wb")
+        with (self.logs / f"node-{len(self.processes)}.log").open("wb") as log:
+            return self.start_onto(log.fileno(), *command, environment=environment)
+
+    def start_onto(
+        self,
+        output: int,
+        *command: str,
+        errors: int = subprocess.STDOUT,
+        prepare: Callable[[], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """The same, with its output on these descriptors; ``prepare`` runs in the new process."""
         process = subprocess.Popen(
             [sys.executable, *(command or DAEMON)],
             env={
                 **os.environ,
                 **self.environment,
                 "PYTHONPATH": f"{SOURCE}{os.pathsep}{TESTS}",
-                **environment,
+                **(environment or {}),
             },
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=output,
+            stderr=errors,
             cwd=self.folder,
+            preexec_fn=prepare,  # noqa: PLW1509 (this process has no threads)
         )
-        log.close()
         self.processes.append(process)
         return process
 

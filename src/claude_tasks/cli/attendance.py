@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.scheduling.node import RunningNode
 
+HANGUP = (
+    "Started on a terminal, it ends as on SIGTERM when the terminal closes (SIGHUP); where standard"
+    " error is no terminal, or under nohup, SIGHUP is logged and ignored."
+)
+"""For descriptions."""
 _LEVELS = ("debug", "info", "warning", "error")
 _FORMATS = ("text", "json")
 _LOOK_SECONDS = 0.1
 _ELECTION_LOOK_SECONDS = 0.01
 _ELECTION_MS = 500
 """A free lease is taken within this: not before it has passed is a node called a follower."""
+_FIRST_LINE_SECONDS = 0.5
+"""So long the log waits for the first line on standard output, which may go to the same place."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -70,6 +77,10 @@ class Attendance:
         self._leads: bool | None = None
         self._leader_id: str | None = None
         self._stopped = False
+        context.printer.never_wait()
+        # By the time of a hangup the terminal is gone. Under nohup and the like nothing ends us.
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._hangup_ends = context.printer.stderr.isatty() and not ignored
         self._release = hold_logging()
         level = arguments.log_level or context.settings.log_level
         start_logging(context.printer.stderr, level=level, log_format=arguments.log_format)
@@ -86,6 +97,7 @@ class Attendance:
             self.node.start()
             self._elect()
             self._say()
+            self._context.printer.drain(_FIRST_LINE_SECONDS)
         finally:
             self._release()
         self._log_start()
@@ -214,7 +226,7 @@ class Attendance:
         import logging  # noqa: PLC0415 (loaded by now)
 
         log = logging.getLogger(__name__)
-        if number is signal.SIGHUP and not self._context.printer.stderr.isatty():
+        if number is signal.SIGHUP and not self._hangup_ends:
             log.info("SIGHUP ignored: settings are read at start; restart to read them again")
             return False
         log.info("%s: stopping", number.name)

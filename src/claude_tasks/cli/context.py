@@ -115,8 +115,10 @@ class Context:
         status = self.operations.status
         if not status.has_leftovers() or status.living_nodes():
             return
-        from claude_tasks.wiring.node import settle_leftovers  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.cli.log_output import start_plain_logging  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.node import settle_leftovers  # noqa: PLC0415 (the same)
 
+        start_plain_logging(self.printer.stderr)
         settle_leftovers(self.settings)
 
     def use_flags(self, **flags: object) -> None:

@@ -9,7 +9,9 @@ import signal
 
 from claude_tasks.cli.exit_codes import Terminated
 from claude_tasks.cli.follow import follow
+from claude_tasks.cli.log_output import start_plain_logging
 from claude_tasks.cli.node_failure import raise_failure
+from claude_tasks.cli.outlet import outlet_of
 from claude_tasks.cli.scheduler_mode import Mode
 from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
@@ -34,6 +36,7 @@ def run_here(context: Context, task: Task) -> Run:
         Terminated: after SIGTERM, which leaves it at once.
     """
     pipe = SignalPipe(_SIGNALS)
+    start_plain_logging(outlet_of(context.printer.stderr))  # the node waits for no reader
     try:
         node = context.build_node(Role.CLI, Mode.OFF)
         try:

@@ -39,9 +39,18 @@ def run_process(argv: Sequence[str]) -> int:
         sys.stderr.flush()
     except BrokenPipeError:
         code = exit_codes.BROKEN_PIPE
-    if "threading" in sys.modules and sys.modules["threading"].active_count() > 1:
-        return code  # let threads end as they should
+    if "threading" in sys.modules and _others_must_end():
+        return code
+    if "claude_tasks.cli.outlet" in sys.modules:
+        sys.modules["claude_tasks.cli.outlet"].drain_all()
     os._exit(code)
+
+
+def _others_must_end() -> bool:
+    """Whether threads live for which the interpreter waits at its end."""
+    threading = sys.modules["threading"]
+    others = (it for it in threading.enumerate() if it is not threading.current_thread())
+    return any(not other.daemon for other in others)
 
 
 def _fill_closed_streams() -> None:

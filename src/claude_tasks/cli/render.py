@@ -51,6 +51,25 @@ class Printer:
         self._colour = _has_colour(stdout, environment)
         self._error_colour = _has_colour(stderr, environment)
 
+    def never_wait(self) -> None:
+        """From now on a reader who does not read keeps no thread of this process waiting.
+
+        For processes that stay: what does not fit is dropped, and said. Others wait as they should.
+        """
+        from claude_tasks.cli.log_output import tell_of_output_gaps  # noqa: PLC0415 (for who stays)
+        from claude_tasks.cli.outlet import take_the_place_of  # noqa: PLC0415 (the same)
+
+        self._stdout = take_the_place_of(self._stdout)
+        self.stderr = take_the_place_of(self.stderr)
+        tell_of_output_gaps(self._stdout)
+
+    def drain(self, seconds: float) -> None:
+        """After `never_wait`: wait so long at most until standard output has been written."""
+        from claude_tasks.cli.outlet import Outlet  # noqa: PLC0415 (loaded by now)
+
+        if isinstance(self._stdout, Outlet):
+            self._stdout.drain(seconds)
+
     def result(self, result: Result) -> None:
         """Print a command's result, then its notes."""
         if result.streamed:

@@ -18,6 +18,7 @@ OLDEST_AGENT = (2, 0)
 """Older ones lack flags and events that runs depend on."""
 
 _INSTALL = "npm install -g @anthropic-ai/claude-code"
+_INSTALL_NATIVE = "curl -fsSL https://claude.ai/install.sh | bash"
 _SETTING = "export CLAUDE_TASKS_CLAUDE_BIN="
 _MINUTE_MS = 60_000
 _ANY = 101.0
@@ -33,7 +34,8 @@ def check_claude_binary(agent: AgentFacts) -> Finding:
         why = "not found" if agent.missing is None else agent.missing.text
         return failed(name, why, _way_to_an_agent(agent))
     if agent.does_not_run is not None:
-        return failed(name, f"{agent.path} {agent.does_not_run}", shell(agent.path, "--version"))
+        fix = _way_to_a_node(agent) if agent.needs_node else shell(agent.path, "--version")
+        return failed(name, f"{agent.path} {agent.does_not_run}", fix)
     version = _version_in(agent.says)
     if version is None:
         said = agent.says or "nothing"
@@ -52,6 +54,13 @@ def _way_to_an_agent(agent: AgentFacts) -> str:
     if agent.elsewhere is not None:
         return _SETTING + shell(agent.elsewhere)
     return f"unset CLAUDE_TASKS_CLAUDE_BIN && {_INSTALL}"
+
+
+def _way_to_a_node(agent: AgentFacts) -> str:
+    """Its folder onto the PATH; where there is none, an agent that needs none."""
+    if agent.node is None:
+        return f'{_INSTALL_NATIVE} && {_SETTING}"$HOME/.local/bin/claude"'
+    return f'export PATH={shell(agent.node.rpartition("/")[0])}:"$PATH"'
 
 
 def _version_in(says: str) -> str | None:

@@ -30,7 +30,8 @@ class Trouble(NamedTuple):
 class AgentFacts(NamedTuple):
     """The agent's binary: where, or why not; what it says to ``--version``, or how it failed.
 
-    ``elsewhere`` is one that would be found without the setting that leads nowhere.
+    ``elsewhere`` is one that would be found without the setting that leads nowhere. With
+    ``needs_node`` it found no node; ``node`` is one that is not on its PATH.
     """
 
     path: str | None
@@ -39,6 +40,8 @@ class AgentFacts(NamedTuple):
     elsewhere: str | None = None
     says: str = ""
     does_not_run: str | None = None
+    needs_node: bool = False
+    node: str | None = None
 
 
 class CredentialFacts(NamedTuple):

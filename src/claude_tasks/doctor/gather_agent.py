@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -22,22 +23,38 @@ _SHOWN = 200
 _MOST_BYTES = 64 * 1024
 """More than any version takes: an agent that never stops is ended there."""
 
+_NO_NODE = re.compile(r"exit code 12[67]: .*\bnode\W{0,3} (No such file|(command )?not found)")
+"""``env``, ``sh`` and ``bash``, each in its own words."""
+
 
 def agent_facts(
     find: Callable[[], str],
     *,
     from_setting: bool,
-    environment: Mapping[str, str],
+    environment_of: Callable[[str], Mapping[str, str]],
+    find_node: Callable[[], str | None] = lambda: None,
     seconds: float = VERSION_SECONDS,
 ) -> AgentFacts:
-    """Where the agent is and what it says. ``find`` raises `SpawnError` without one."""
+    """Where the agent is and what it says. ``find`` raises `SpawnError` without one.
+
+    ``environment_of`` the agent at a path is what a run of it would get; ``find_node`` is asked
+    where the agent finds none there.
+    """
     try:
         path = find()
     except SpawnError as error:
         missing = Trouble(error.message, error.hint, error.code)
         return AgentFacts(None, missing, from_setting=from_setting)
-    says, problem = _ask(path, environment, seconds)
-    return AgentFacts(path, from_setting=from_setting, says=says, does_not_run=problem)
+    says, problem = _ask(path, environment_of(path), seconds)
+    needs_node = problem is not None and _NO_NODE.search(problem) is not None
+    return AgentFacts(
+        path,
+        from_setting=from_setting,
+        says=says,
+        does_not_run=problem,
+        needs_node=needs_node,
+        node=find_node() if needs_node else None,
+    )
 
 
 def _ask(path: str, environment: Mapping[str, str], seconds: float) -> tuple[str, str | None]:

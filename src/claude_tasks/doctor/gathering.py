@@ -51,12 +51,15 @@ class Sources(NamedTuple):
 
     ``find_agent(setting, search_path)`` raises `SpawnError`; ``find_credentials(environment, at)``
     raises `UsageUnavailableError`; ``other_billing`` names what pays instead of a subscription;
-    ``agent_environment`` is what the agent would get; ``is_dead`` and ``is_process`` are those of
+    ``agent_environment`` is what any agent would get, ``environment_of`` the one at a path;
+    ``find_node`` looks for a node beyond PATH; ``is_dead`` and ``is_process`` are those of
     `claude_tasks.doctor.gather_database.NodeSigns`.
     """
 
     find_agent: Callable[[str | None, str | None], str]
     agent_environment: Mapping[str, str]
+    environment_of: Callable[[str], Mapping[str, str]]
+    find_node: Callable[[], str | None]
     find_credentials: Callable[[Mapping[str, str], int], Found]
     other_billing: Callable[[Mapping[str, str]], str | None]
     inspect: Inspect
@@ -119,7 +122,8 @@ class _Gathering:
         facts = agent_facts(
             partial(sources.find_agent, self._settings.claude_bin, None),
             from_setting=bool(self._settings.claude_bin),
-            environment=sources.agent_environment,
+            environment_of=sources.environment_of,
+            find_node=sources.find_node,
         )
         return facts._replace(elsewhere=self._agent_here(None)) if facts.missing else facts
 

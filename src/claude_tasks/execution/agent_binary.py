@@ -6,24 +6,47 @@ Under launchd, cron and systemd the PATH is bare; the places below are where its
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from functools import partial
 from glob import glob
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import SpawnError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _NAME = "claude"
 _USUAL_PLACES = (
-    "~/.local/bin/claude",
-    "~/.claude/local/claude",
-    "~/.claude/bin/claude",
-    "/usr/local/bin/claude",
-    "/opt/homebrew/bin/claude",
-    "~/.npm-global/bin/claude",
-    "~/.bun/bin/claude",
-    "~/.volta/bin/claude",
-    "~/.nvm/versions/node/*/bin/claude",
-    "/usr/bin/claude",
+    "~/.local/bin",
+    "~/.claude/local",
+    "~/.claude/bin",
+    "/usr/local/bin",
+    "/opt/homebrew/bin",
+    "/home/linuxbrew/.linuxbrew/bin",
+    "~/.npm-global/bin",
+    "~/.bun/bin",
+    "~/.volta/bin",
+    "~/.local/share/pnpm",
+    "~/.local/share/pnpm/bin",
+    "~/Library/pnpm",
+    "~/Library/pnpm/bin",
+    "~/.yarn/bin",
+    "~/n/bin",
+    "~/.nvm/versions/node/*/bin",
+    "~/.config/nvm/versions/node/*/bin",
+    "~/.local/share/fnm/node-versions/*/installation/bin",
+    "~/Library/Application Support/fnm/node-versions/*/installation/bin",
+    "~/.fnm/node-versions/*/installation/bin",
+    "~/.local/share/mise/installs/node/*/bin",
+    "~/.local/share/mise/installs/npm-anthropic-ai-claude-code/*/bin",
+    "~/.asdf/installs/nodejs/*/bin",
+    "~/.nodenv/versions/*/bin",
+    "/usr/bin",
 )
+"""Folders. Of the versions in one place the newest wins. The shims of asdf, mise and nodenv are not
+among them: they need their manager's own set-up, which a bare environment lacks."""
 
 
 def find_agent_binary(setting: str | None, *, search_path: str | None = None) -> str:
@@ -36,15 +59,39 @@ def find_agent_binary(setting: str | None, *, search_path: str | None = None) ->
     on_path = shutil.which(_NAME, path=search_path)
     if on_path:
         return os.path.abspath(on_path)
-    for place in _USUAL_PLACES:
-        for path in sorted(glob(os.path.expanduser(place)), reverse=True):
-            if _executable(path):
-                return path
+    for path in _in_usual_places(_NAME):
+        return path
     raise SpawnError(
         "the claude binary was not found on PATH nor in the usual install places",
         hint="install it (npm install -g @anthropic-ai/claude-code), "
         "or set CLAUDE_TASKS_CLAUDE_BIN to its path",
     )
+
+
+def find_node() -> str | None:
+    """A ``node`` in the usual install places, for an agent that needs one and found none."""
+    return next(_in_usual_places("node"), None)
+
+
+def _in_usual_places(name: str) -> Iterator[str]:
+    for place in _USUAL_PLACES:
+        folders = glob(os.path.expanduser(place)) if "*" in place else [os.path.expanduser(place)]
+        for folder in sorted(folders, key=partial(_version_in, place=place)):
+            path = os.path.join(folder, name)
+            if _executable(path):
+                yield path
+
+
+def _version_in(folder: str, *, place: str) -> tuple[bool, list[int], bool, str]:
+    """Sorts the newest version first, ``v22.10.0`` before ``v9.11.2``; names such as ``lts`` last.
+
+    A pre-release comes after its release.
+    """
+    before, _, after = os.path.expanduser(place).partition("*")
+    name = folder[len(before) : len(folder) - len(after)]
+    found = re.fullmatch(r"v?(\d+(?:\.\d+)*)(.*)", name)
+    numbers = [-int(part) for part in found[1].split(".")] if found else []
+    return not found, numbers, bool(found and found[2]), name
 
 
 def _from_setting(setting: str) -> str:

@@ -7,6 +7,7 @@ place. Its supervisors do not notice: they live on, and their folders tell how t
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ _STOPPED_SECONDS = 2.0
 _SILENT_SECONDS = 15.0
 """One that is not stopped may be busy: with many forks, or on a machine that swaps."""
 _STOP_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Spawner:
@@ -57,6 +60,7 @@ class Spawner:
             [sys.executable, "-P", "-m", "claude_tasks.execution.spawner_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,  # not ours, where nobody may read: it must never wait
             bufsize=0,
             start_new_session=True,  # away from the terminal, with all supervisors
         )
@@ -110,6 +114,7 @@ class Spawner:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        _log_last_words(process)
 
     def _ask(self) -> None:
         self._asked_at = self._monotonic()
@@ -135,3 +140,13 @@ class Spawner:
             self._pending += chunk
             self._asked_at, self._heard_at = None, self._monotonic()
         return True
+
+
+def _log_last_words(process: subprocess.Popen[bytes]) -> None:
+    """The traceback of a spawner that failed; it says nothing else, and that fits into a pipe."""
+    assert process.stderr is not None  # asked for
+    os.set_blocking(process.stderr.fileno(), False)  # a fork of it may hold the other end
+    said = (process.stderr.read(65536) or b"").decode(errors="replace").strip()
+    process.stderr.close()
+    if said:
+        log.warning("the spawner said: %s", said)

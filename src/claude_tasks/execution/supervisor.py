@@ -22,7 +22,7 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.execution.agent_environment import agent_environment
+from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.contract import EndedBy, ExitFacts
@@ -160,7 +160,8 @@ class _Supervision:
             agent = AgentProcess.start(
                 self._spec.argv,
                 cwd=self._spec.cwd,
-                environment=_AGENT_ENVIRONMENT | {MARKER: self._spec.marker},
+                environment=with_binary_folder(_AGENT_ENVIRONMENT, self._spec.argv[0])
+                | {MARKER: self._spec.marker},
                 standard=(prompt, output_writing, error_writing),
                 inherited=prompt,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from claude_tasks import __version__
@@ -36,7 +37,10 @@ def doctor_facts(
     For any thread; a check of the agent may take seconds.
     """
     from claude_tasks.doctor.gathering import Sources, gather  # noqa: PLC0415 (when needed)
-    from claude_tasks.execution.agent_environment import agent_environment  # noqa: PLC0415
+    from claude_tasks.execution.agent_environment import (  # noqa: PLC0415
+        agent_environment,
+        with_binary_folder,
+    )
     from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415
     from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
 
@@ -46,11 +50,14 @@ def doctor_facts(
             return node_id not in registered
         return None if sign is Sign.UNKNOWN else sign is Sign.DEAD
 
+    agents = agent_environment(environment)
     return gather(
         settings,
         Sources(
             find_agent=_find_agent,
-            agent_environment=agent_environment(environment),
+            agent_environment=agents,
+            environment_of=partial(with_binary_folder, agents),
+            find_node=_find_node,
             find_credentials=_credentials,
             other_billing=_billing,
             inspect=cast("Inspect", inspect),
@@ -88,6 +95,12 @@ def _find_agent(setting: str | None, search_path: str | None) -> str:
     from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
 
     return find_agent_binary(setting, search_path=search_path)
+
+
+def _find_node() -> str | None:
+    from claude_tasks.execution.agent_binary import find_node  # noqa: PLC0415
+
+    return find_node()
 
 
 def _credentials(environment: Mapping[str, str], at: int) -> Credentials:

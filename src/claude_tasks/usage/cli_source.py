@@ -40,14 +40,17 @@ class CliSource:
     def __init__(
         self,
         find_agent: Callable[[], str],
-        environment: Mapping[str, str],
+        environment_of: Callable[[str], Mapping[str, str]],
         *,
         folder: str,
         seconds: float,
     ) -> None:
-        """``find_agent`` raises `SpawnError`; the process works in ``folder`` for ``seconds``."""
+        """``find_agent`` raises `SpawnError`; ``environment_of`` an agent is that of its path.
+
+        The process works in ``folder`` for ``seconds``.
+        """
         self._find_agent = find_agent
-        self._environment = environment
+        self._environment_of = environment_of
         self._folder = folder
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,14 +102,15 @@ class CliSource:
             return self._process
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        agent = self._find_agent()
         return subprocess.Popen(
-            [self._find_agent(), *_FLAGS],
+            [agent, *_FLAGS],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
-            env=dict(self._environment),
+            env=dict(self._environment_of(agent)),
             start_new_session=True,
         )
 

@@ -6,11 +6,12 @@ import os
 import time
 import uuid
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from claude_tasks.clock import SystemClock
 from claude_tasks.execution.agent_binary import find_agent_binary
-from claude_tasks.execution.agent_environment import agent_environment
+from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
 from claude_tasks.operations.settings import SettingsOperations
 from claude_tasks.scheduling.preflight import Preflight
 from claude_tasks.usage.cli_source import CliSource
@@ -41,7 +42,7 @@ def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) 
         sources=(
             CliSource(
                 lambda: find_agent_binary(settings.claude_bin),
-                environment,
+                partial(with_binary_folder, environment),
                 folder=settings.data,
                 seconds=seconds,
             ),

@@ -95,6 +95,14 @@ def says(finding: Finding, verdict: str, *words: str, fix: str | None = None) ->
             AgentFacts("/a b/claude", does_not_run="gave no version within 10 s"),
             "FAIL", "/a b/claude gave no version", "'/a b/claude' --version",
         ),
+        (
+            AgentFacts("/b/claude", does_not_run="no node", needs_node=True, node="/a b/node"),
+            "FAIL", "/b/claude no node", """export PATH='/a b':"$PATH\"""",
+        ),
+        (
+            AgentFacts("/b/claude", does_not_run="no node", needs_node=True),
+            "FAIL", "", """claude.ai/install.sh | bash && export CLAUDE_TASKS_CLAUDE_BIN=""",
+        ),
     ],
 )  # fmt: skip
 def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) -> None:

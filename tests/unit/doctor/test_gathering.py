@@ -45,7 +45,9 @@ def gathered(data: Path, environment: Mapping[str, str] | None = None, **sources
     """Facts of an installation; what would leave this process is out of order."""
     given = {"CLAUDE_TASKS_DATA": str(data), "HOME": str(data), **(environment or {})}
     from_there: dict[str, Any] = {
-        "find_agent": no_agent, "agent_environment": given, "find_credentials": no_credentials,
+        "find_agent": no_agent, "agent_environment": given,
+        "environment_of": lambda _path: given, "find_node": lambda: None,
+        "find_credentials": no_credentials,
         "other_billing": lambda _environment: None, "inspect": None,
         "is_dead": lambda _registered, _node: None, "is_process": lambda _node: False,
         "is_loopback": lambda host: host.startswith("127."), "host": "host", **sources,
@@ -250,7 +252,9 @@ def agent(tmp_path: Path, text: str, environment: Mapping[str, str]) -> AgentFac
     path = tmp_path / "claude"
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
-    return agent_facts(lambda: str(path), from_setting=True, environment=environment, seconds=9)
+    return agent_facts(
+        lambda: str(path), from_setting=True, environment_of=lambda _: environment, seconds=9
+    )
 
 
 def test_an_agent_that_never_stops_talking_is_ended(tmp_path: Path) -> None:
@@ -260,6 +264,34 @@ def test_an_agent_that_never_stops_talking_is_ended(tmp_path: Path) -> None:
 
 def test_the_agent_gets_its_own_environment(tmp_path: Path) -> None:
     assert agent(tmp_path, 'echo "$OF_MINE"', {"OF_MINE": "2.1.7"}).says == "2.1.7"
+
+
+@pytest.mark.parametrize(
+    ("text", "needs_node"),
+    [
+        ("#!/usr/bin/env node", True),
+        ("#!/bin/sh\nexec node cli.js", True),
+        ("#!/bin/bash\nnode cli.js", True),
+        ("#!/bin/sh\nexec somebody-elses-program", False),
+        ("#!/bin/sh\necho node is old; exit 1", False),
+    ],
+)
+def test_an_agent_that_finds_no_node_is_told_from_one_that_fails(
+    tmp_path: Path, text: str, *, needs_node: bool
+) -> None:
+    path = tmp_path / "claude"
+    path.write_text(text + "\n")
+    path.chmod(0o755)
+    (tmp_path / "env").symlink_to("/usr/bin/env")
+    facts = agent_facts(
+        lambda: str(path),
+        from_setting=False,
+        environment_of=lambda _: {"PATH": str(tmp_path)},
+        find_node=lambda: "/somewhere/node",
+    )
+    assert facts.does_not_run is not None
+    assert facts.needs_node is needs_node, facts
+    assert facts.node == ("/somewhere/node" if needs_node else None)
 
 
 def test_a_lock_is_looked_at_by_reading_alone(

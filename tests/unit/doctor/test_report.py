@@ -185,7 +185,7 @@ def script(path: Path, text: str) -> str:
 
 def asked(path: str, seconds: float = 10) -> AgentFacts:
     return agent_facts(
-        lambda: path, from_setting=True, environment=dict(os.environ), seconds=seconds
+        lambda: path, from_setting=True, environment_of=lambda _: os.environ, seconds=seconds
     )
 
 

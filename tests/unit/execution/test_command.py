@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution import agent_binary
-from claude_tasks.execution.agent_binary import find_agent_binary
+from claude_tasks.execution.agent_binary import find_agent_binary, find_node
+from claude_tasks.execution.agent_environment import with_binary_folder
 from claude_tasks.execution.command import agent_argv
 from support.builders import add_task
 from support.clock import START
@@ -108,10 +110,72 @@ def test_then_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.setenv("HOME", str(tmp_path))
     found = executable(tmp_path / ".nvm/versions/node/v20.1.0/bin/claude")
-    monkeypatch.setattr(
-        agent_binary, "_USUAL_PLACES", ("~/.local/bin/claude", "~/.nvm/versions/node/*/bin/claude")
-    )
+    only_below_home(monkeypatch)
     assert find_agent_binary(None) == str(found)
+
+
+def only_below_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has installed."""
+    places = [place for place in agent_binary._USUAL_PLACES if place.startswith("~")]
+    monkeypatch.setattr(agent_binary, "_USUAL_PLACES", places)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ".nvm/versions/node/{}/bin",
+        ".local/share/fnm/node-versions/{}/installation/bin",
+        ".asdf/installs/nodejs/{}/bin",
+        ".local/share/mise/installs/node/{}/bin",
+    ],
+)
+def test_of_several_versions_the_newest_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    only_below_home(monkeypatch)
+    oldest_first = ["lts", "v0.12.18", "v9.11.2", "v22.9.0", "v22.10.0-rc.1", "v22.10.0"]
+    (tmp_path / place.format("v24.0.0")).mkdir(parents=True)  # it has no claude
+    for version in oldest_first:
+        found = executable(tmp_path / place.format(version) / "claude")
+        assert find_agent_binary(None) == str(found)
+    node = executable(tmp_path / place.format("v24.0.0") / "node")
+    assert find_node() == str(node)
+
+
+def test_what_lies_beside_the_agent_is_on_its_path(tmp_path: Path) -> None:
+    claude = str(executable(tmp_path / "bin" / "claude"))
+    folder = str(tmp_path / "bin")
+    assert with_binary_folder({"PATH": "/usr/bin", "A": "b"}, claude) == {
+        "PATH": f"{folder}:/usr/bin",
+        "A": "b",
+    }
+    for unset in ({}, {"PATH": ""}):
+        assert with_binary_folder(unset, claude)["PATH"] == f"{folder}:{os.defpath}"
+    for given in (f"/usr/bin:{folder}", folder):
+        assert with_binary_folder({"PATH": given}, claude)["PATH"] == given, "it keeps its place"
+
+
+def test_links_lead_to_the_folder_that_has_a_node(tmp_path: Path) -> None:
+    """As npm makes one, and somebody another to it; the script itself lies deep in its package."""
+    script = executable(tmp_path / "v22/lib/node_modules/claude-code/cli.js")
+    executable(tmp_path / "v22/bin/node")
+    (tmp_path / "v22/bin/claude").symlink_to("../lib/node_modules/claude-code/cli.js")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/claude").symlink_to(tmp_path / "v22/bin/claude")
+    npm, mine = str(tmp_path / "v22/bin"), str(tmp_path / "mine")
+    for agent, folders in (("v22/bin/claude", [npm]), ("mine/claude", [mine, npm])):
+        path = with_binary_folder({"PATH": "/bin"}, str(tmp_path / agent))["PATH"]
+        assert path.split(":") == [*folders, "/bin"]
+        assert str(script.parent) not in path
+
+
+def test_a_link_to_itself_ends(tmp_path: Path) -> None:
+    (tmp_path / "claude").symlink_to(tmp_path / "claude")
+    assert with_binary_folder({"PATH": "/bin"}, str(tmp_path / "claude"))["PATH"] == (
+        f"{tmp_path}:/bin"
+    )
 
 
 def test_nowhere_is_an_error_that_says_what_to_do(

@@ -50,6 +50,24 @@ def test_a_run_that_succeeds_is_recorded_with_all_it_said(workshop: Workshop) ->
     assert run.error is None
 
 
+def test_an_agent_that_needs_node_finds_the_one_beside_it_under_a_bare_path(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As npm installs it under a version manager: a link to a script for ``env node``."""
+    agent = tmp_path / "claude"
+    (tmp_path / "node").write_text(f'#!/bin/sh\nshift\nexec {tmp_path}/real-claude "$@"\n')
+    (tmp_path / "node").chmod(0o755)
+    agent.rename(tmp_path / "real-claude")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "cli.js").write_text("#!/usr/bin/env node\n")
+    (tmp_path / "package" / "cli.js").chmod(0o755)
+    agent.symlink_to("package/cli.js")
+    (tmp_path / "bare").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bare"))
+    run = workshop.run("say hello")
+    assert (run.state, run.exit_code) == (State.COMPLETED, 0), run.error
+
+
 def test_the_run_log_and_the_event_stream_stand_side_by_side(workshop: Workshop) -> None:
     run = workshop.run("say hello", name="nightly", model="opus", timezone="Asia/Tokyo")
     assert run.log_path is not None

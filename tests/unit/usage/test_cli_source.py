@@ -31,7 +31,10 @@ def agent(tmp_path: Path) -> Callable[[str], CliSource]:
         script.write_text(f"#!/bin/sh\n{body}\n")
         script.chmod(0o755)
         return CliSource(
-            lambda: str(script), {"PATH": "/usr/bin:/bin"}, folder=str(tmp_path), seconds=1.0
+            lambda: str(script),
+            lambda _: {"PATH": "/usr/bin:/bin"},
+            folder=str(tmp_path),
+            seconds=1.0,
         )
 
     return made
@@ -54,6 +57,18 @@ def test_the_agent_tells_its_windows(agent: Callable[[str], CliSource], tmp_path
     assert reading.window("five_hour").utilization == 42
     assert (reading.source, reading.at) == ("cli", 5)
     assert "stream-json" in (tmp_path / "argv").read_text()
+
+
+def test_the_agent_gets_the_environment_of_its_place(tmp_path: Path) -> None:
+    told = answer(rate_limits_available=True, rate_limits=windows(1, 1))
+    script = tmp_path / "agent"
+    script.write_text(f'#!/bin/sh\necho "$BESIDE" > "$BESIDE.seen"\n{told}\n')
+    script.chmod(0o755)
+    source = CliSource(
+        lambda: str(script), lambda path: {"BESIDE": path}, folder=str(tmp_path), seconds=5
+    )
+    source.ask(at=0)
+    assert (tmp_path / "agent.seen").read_text().strip() == str(script)
 
 
 def test_whatever_it_started_ends_with_it(
@@ -103,12 +118,14 @@ def test_a_missing_agent_is_said(tmp_path: Path) -> None:
         raise SpawnError("the claude binary was not found")
 
     with pytest.raises(UsageUnavailableError) as caught:
-        CliSource(find, {}, folder=str(tmp_path), seconds=1).ask(at=0)
+        CliSource(find, lambda _: {}, folder=str(tmp_path), seconds=1).ask(at=0)
     assert caught.value.code == "usage_no_agent"
 
 
 def test_an_agent_that_cannot_be_started_is_said(tmp_path: Path) -> None:
-    source = CliSource(lambda: str(tmp_path / "none"), {}, folder=str(tmp_path), seconds=1)
+    source = CliSource(
+        lambda: str(tmp_path / "none"), lambda _: {}, folder=str(tmp_path), seconds=1
+    )
     with pytest.raises(UsageUnavailableError) as caught:
         source.ask(at=0)
     assert caught.value.code == "usage_no_agent"

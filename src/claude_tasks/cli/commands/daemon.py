@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from claude_tasks.cli.attendance import add_log_flags, attend
+from claude_tasks.cli.attendance import HANGUP, add_log_flags, attend
 from claude_tasks.cli.scheduler_mode import SWITCH, Mode, parse_mode, switch_line
 
 TYPE_CHECKING = False
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "SIGTERM and SIGINT stop it at once; agents go on under their supervisors, and the next"
-    " daemon adopts them. Several may run on one data folder: one leads, the others stand by."
+    " daemon adopts them. Several may run on one data folder: one leads, the others stand by. "
+    + HANGUP
 )
 EXAMPLES = """
 claude-tasks daemon

@@ -129,9 +129,12 @@ def _introduce(context: Context, agent: str) -> None:
 
 def _watch(context: Context, task: Task, deadline: int) -> list[Run]:
     """A node of this process until three runs completed, or it is clear that they will not."""
-    from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.log_output import start_plain_logging  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.outlet import outlet_of  # noqa: PLC0415 (the same)
+    from claude_tasks.domain.node import Role  # noqa: PLC0415 (the same)
 
     began = context.now()
+    start_plain_logging(outlet_of(context.printer.stderr))  # the node waits for no reader
     node = context.build_node(Role.DAEMON, Mode.ON)
     node.start()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from claude_tasks.cli.arguments import Parser, typed
-from claude_tasks.cli.attendance import Attendance, add_log_flags
+from claude_tasks.cli.attendance import HANGUP, Attendance, add_log_flags
 from claude_tasks.cli.results import Result
 from claude_tasks.cli.scheduler_mode import SWITCH, Mode, parse_mode, switch_line
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Whoever may add a task can run code as you. So it listens on 127.0.0.1 unless told otherwise,"
-    " and beyond that only with a token. GET /schema describes the API."
+    " and beyond that only with a token. GET /schema describes the API. " + HANGUP
 )
 EXAMPLES = """
 claude-tasks serve
