@@ -70,6 +70,11 @@ class Installation:
         self.operations.close()
         shutil.rmtree(self.data)
 
+    def reopen(self) -> None:
+        """Look at the database that is there now."""
+        self.operations.close()
+        self.operations = open_operations(load_settings(self.environment))
+
     @property
     def database(self) -> Path:
         return self.data / "tasks.db"
