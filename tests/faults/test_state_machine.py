@@ -97,7 +97,8 @@ class ModelExecution:
     def refuse(self, claimed: Claimed, why: str, *, at: int) -> None:
         raise AssertionError(f"without a preflight nothing is refused: {claimed}, {why}, {at}")
 
-    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
+    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
+        assert task is not None
         assert task.id == run.task_id
         assert hung is None
         self._watched[run.id, run.claim] = run

@@ -56,6 +56,20 @@ class StorageValueError(StorageError):
     code = "storage_value"
 
 
+class IllegibleError(StorageError):
+    """A row of the database that makes no record: somebody else wrote it, or a newer version."""
+
+    code = "storage_illegible"
+
+    def __init__(self, kind: str, number: object, detail: str) -> None:
+        """``kind`` and ``number`` say which row; ``detail`` what is wrong with it."""
+        super().__init__(
+            f"{kind} {number}: its row cannot be read: {detail}",
+            hint="claude-tasks doctor names what is wrong",
+        )
+        self.detail = detail
+
+
 class DatabaseGoneError(ClaudeTasksError):
     """The database was removed or exchanged under a living node, which then must start nothing.
 

@@ -270,8 +270,11 @@ class Execution(Protocol):
         """Let a run just claimed fail its preflight: it ends without an agent."""
         ...
 
-    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
-        """Watch a run whose node died, or hangs and may yet wake up: ``hung`` is that node."""
+    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
+        """Watch a run whose node died, or hangs and may yet wake up: ``hung`` is that node.
+
+        ``task`` is None where it cannot be read.
+        """
         ...
 
     def watches(self, run: Run) -> bool:
@@ -298,7 +301,14 @@ class TickStore(Protocol):
     """The tick transaction."""
 
     def due_tasks(self, *, at: int, limit: int) -> list[Task]:
-        """Tasks with a tick at or before ``at``, latest tick first."""
+        """Tasks with a tick at or before ``at``, latest tick first, as far as rows can be read."""
+        ...
+
+    def park_illegible(self, term: Term, *, at: int, limit: int) -> list[str]:
+        """Skip the due ticks of tasks whose rows cannot be read, and arm them no more; why not.
+
+        Errors: `LeadershipLostError`, and then nothing was written.
+        """
         ...
 
     def next_tick_at(self) -> int | None:

@@ -63,7 +63,7 @@ class SupervisedExecution:
         """Let a run just claimed fail its preflight."""
         self._executor.refuse(claimed, why, at=at)
 
-    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
+    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
         """Watch a run whose node died, or hangs."""
         self._executor.adopt(run, task, hung=hung)
 

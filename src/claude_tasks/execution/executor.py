@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
+from claude_tasks.domain.task import DEFAULT_TIMEOUT_SECONDS
 from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
 from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan, session_of
 from claude_tasks.execution.process_tree import end_strays
@@ -127,14 +128,14 @@ class Executor:
         facts = ExitFacts(EndedBy.PREFLIGHT, error=why, started_at=at, ended_at=at)
         self._failed.append(Ended(run, facts, snapshot_of(task), self._folder(run)))
 
-    def adopt(self, run: Run, task: Task, *, hung: str | None = None) -> None:
+    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
         """Watch a run whose node died, or hangs: then ``hung`` is its id.
 
         The task serves where the folder has no snapshot.
         """
         folder = self._folder(run)
         spec = folder.task()
-        snapshot = snapshot_of(task) if spec is None else spec.task
+        snapshot = spec.task if spec is not None else _snapshot(run, task)
         self._watched[folder.path] = Watched(
             run,
             folder,
@@ -275,6 +276,26 @@ class Executor:
             watched.folder,
             keeps_folder=facts.claimed_by is not None and watched.hung is not None,
         )
+
+
+def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
+    """The task as it stands now; where it cannot be read, what the run knows of it."""
+    if task is not None:
+        return snapshot_of(task)
+    return TaskSnapshot(
+        id=run.task_id,
+        name=run.task_name,
+        prompt="",
+        working_dir="",
+        cron_expr="",
+        timezone="UTC",
+        model=None,
+        permission_mode=None,
+        timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+        max_retries=0,
+        on_usage_limit=None,
+        is_one_off=False,
+    )
 
 
 def _began(folder: RunFolder) -> float | None:

@@ -86,12 +86,20 @@ class Recorder:
     def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
         """What runs were told of the usage windows comes free of charge."""
         for end in ended:
-            info, told_at = end.facts.transcript.rate_limit, end.facts.transcript.rate_limit_at
-            if info is None or told_at is None or told_at > at:
-                continue  # from the future: the clock was set back since
-            learnt = learnt_from_run(self._store.read_usage().reading, info, at=told_at)
-            if learnt is not None:
-                self._store.learn_reading(learnt, at=at)
+            try:
+                self._learn_from(end, at=at)
+            except StorageError:
+                raise
+            except Exception:
+                log.exception("run %d: what it was told of usage makes no sense", end.run.id)
+
+    def _learn_from(self, end: Ended, *, at: int) -> None:
+        info, told_at = end.facts.transcript.rate_limit, end.facts.transcript.rate_limit_at
+        if info is None or told_at is None or told_at > at:
+            return  # from the future: the clock was set back since
+        learnt = learnt_from_run(self._store.read_usage().reading, info, at=told_at)
+        if learnt is not None:
+            self._store.learn_reading(learnt, at=at)
 
     def _store_ends(self, finishes: list[Finish], *, at: int) -> None:
         try:

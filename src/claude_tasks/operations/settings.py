@@ -33,7 +33,11 @@ class SettingsOperations:
     def usage_threshold(self) -> float:
         """Percent, 0 to 100."""
         text = self._store.get_setting(_THRESHOLD)
-        return DEFAULT_USAGE_THRESHOLD if text is None else float(text)
+        try:
+            percent = DEFAULT_USAGE_THRESHOLD if text is None else float(text)
+        except ValueError:  # somebody else wrote it
+            return DEFAULT_USAGE_THRESHOLD
+        return percent if 0 <= percent <= _PERCENT else DEFAULT_USAGE_THRESHOLD
 
     def set_usage_threshold(self, percent: float) -> float:
         """Keep it; as kept. Errors: `InvalidInputError` outside 0 to 100."""

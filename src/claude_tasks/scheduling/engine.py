@@ -12,9 +12,9 @@ import logging
 import os
 import select
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from claude_tasks.domain.errors import LeadershipLostError, StorageError
+from claude_tasks.domain.errors import ClaudeTasksError, LeadershipLostError, StorageError
 from claude_tasks.scheduling.complaint import Complaint
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.ticker import Ticker
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 0.2
 """The longest sleep: changes by other processes are noticed within this."""
@@ -83,6 +85,7 @@ class Engine:
         self._clock_offset: float | None = None
         self._last_look: _Look | None = None
         self._complaint = Complaint(log)
+        self._failed_steps: dict[str, str] = {}
 
     def progressed_at(self) -> float:
         """When the last pass was completed, monotonic seconds. Read by the lease keeper."""
@@ -102,14 +105,31 @@ class Engine:
             return LOOK_SECONDS
         # Before ticks: what has ended meanwhile, here or with a node that is gone, must not make
         # them overlap, and makes room for them.
-        self._rescue(term, at=at)
-        self._execution.settle(at=at)
-        more = self._take_ticks(term, at=at)
-        self._dispatcher.start_queued(term, at=at)
-        self._dispatcher.cancel_requested()
+        self._try(lambda: self._rescue(term, at=at), "rescue")
+        self._try(lambda: self._execution.settle(at=at), "settle")
+        more = self._try(lambda: self._take_ticks(term, at=at), "ticks") or False
+        self._try(lambda: self._dispatcher.start_queued(term, at=at), "start")
+        self._try(self._dispatcher.cancel_requested, "cancel")
         self._note_progress()
         more = more or self._execution.pending
         return 0.0 if more else self._sleep_for(term, at=at)
+
+    def _try(self, step: Callable[[], T], name: str) -> T | None:
+        """One step; where it fails as nobody foresaw, the others are done all the same.
+
+        What is wrong with the database or the lease ends the pass: see `try_pass`.
+        """
+        try:
+            result = step()
+        except (ClaudeTasksError, OSError):
+            raise
+        except Exception as error:
+            if self._failed_steps.get(name) != repr(error):
+                log.exception("the step %r of a pass failed, the others go on", name)
+            self._failed_steps[name] = repr(error)
+            return None
+        self._failed_steps.pop(name, None)
+        return result
 
     def _note_progress(self) -> None:
         """A pass is done; but with nobody to start an agent it was no progress."""

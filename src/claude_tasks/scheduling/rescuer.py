@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import IllegibleError, NotFoundError
+
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Execution, Store
@@ -77,5 +79,8 @@ class Rescuer:
         return 1
 
     def _watch(self, run: Run, *, hung: str | None = None) -> None:
-        task = self._store.get_task(run.task_id, include_deleted=True)
+        try:
+            task = self._store.get_task(run.task_id, include_deleted=True)
+        except (NotFoundError, IllegibleError):  # its folder may say enough
+            task = None
         self._execution.adopt(run, task, hung=hung)

@@ -44,7 +44,7 @@ class Ticker:
         """
         tasks = self._store.due_tasks(at=at, limit=TASKS_A_PASS)
         if not tasks:
-            return False
+            return self._park_illegible(term, at=at)
         plans = self._plan_for_a_while(tasks, at=at)
         outcome = self._store.record_ticks(term, plans, at=at)
         log.debug("took ticks of %d tasks: %s", len(plans), outcome)
@@ -63,6 +63,15 @@ class Ticker:
                 break
         return plans
 
+    def _park_illegible(self, term: Term, *, at: int) -> bool:
+        """Where something is due and nothing can be read: the timer must not stand there."""
+        next_at = self._store.next_tick_at()
+        if next_at is None or next_at > at:
+            return False
+        for error in self._store.park_illegible(term, at=at, limit=TASKS_A_PASS):
+            log.error("%s: it fires no more", error)
+        return True
+
     def next_at(self) -> int | None:
         """When the next tick is due."""
         return self._store.next_tick_at()
@@ -72,9 +81,10 @@ def _plan(task: Task, *, at: int) -> TickPlan:
     """The plan of one task. A schedule that went bad stops its own task, visibly, and no other."""
     try:
         return plan_ticks(task, at=at)
-    except ClaudeTasksError as error:
+    except Exception as error:
         log.exception("task %d: its schedule cannot be computed", task.id)
         tick = task.next_run_at
         assert tick is not None  # it was due
-        row = PlannedRow(tick, AT_ONCE, Reason.INVALID_SCHEDULE, error.message)
+        why = error.message if isinstance(error, ClaudeTasksError) else repr(error)
+        row = PlannedRow(tick, AT_ONCE, Reason.INVALID_SCHEDULE, why)
         return TickPlan(task, (row,), tick, None)

@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import RunFacts
 from claude_tasks.domain.task import Catchup, OnUsageLimit, Overlap, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from claude_tasks.domain.run import Outcome
 
 _LIST_COLUMNS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
 _EMPTY_LIST = "[]"
+_PLAIN_TYPES = (int, str, int | None, str | None)
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+
+def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]) -> Record:
+    """The record of a row, whose numbers and texts are such. Errors: `IllegibleError`.
+
+    What stands in a cell may be anything: SQLite keeps a text in a column of numbers, if it is told
+    to. Reading a record in the usual way does without the look at each cell.
+    """
+    try:
+        record = read(row)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise IllegibleError(kind, row[0], str(error)) from error
+    for place, name, wanted in _plain_fields(type(record)):
+        if not isinstance(record[place], wanted):
+            raise IllegibleError(kind, row[0], f"{name} is {record[place]!r}")
+    return record
+
+
+def legible(
+    kind: str, rows: Iterable[Sequence[Any]], read: Callable[[Sequence[Any]], Record]
+) -> list[Record]:
+    """The records of the rows that make one: where a bad row must not hold up the others.
+
+    ``doctor`` names the rest.
+    """
+    records = []
+    for row in rows:
+        with contextlib.suppress(IllegibleError):
+            records.append(sound(kind, row, read))
+    return records
+
+
+@cache
+def _plain_fields(record: type[Any]) -> list[tuple[int, str, Any]]:
+    """Place, name and type of each field that is a number or a text."""
+    fields = enumerate(record.__annotations__.items())
+    return [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
 
 
 def task_from_row(row: Sequence[Any]) -> Task:
@@ -77,7 +120,12 @@ def outcome_values(outcome: Outcome) -> dict[str, object]:
 
 
 def _list(text: str) -> tuple[str, ...]:
-    return () if text == _EMPTY_LIST else tuple(json.loads(text))
+    if text == _EMPTY_LIST:
+        return ()
+    items = json.loads(text)
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError(f"no list of texts: {text[:80]}")
+    return tuple(items)
 
 
 def _reason(text: str | None) -> Reason | None:

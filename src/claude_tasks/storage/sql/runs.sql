@@ -66,6 +66,11 @@ UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id
     error = CASE WHEN reason = 'usage_threshold' THEN NULL ELSE error END
 WHERE id = :run_id AND state = 'queued'
 
+-- name: fail_illegible
+-- running -> failed: nobody can say what it was to do.
+UPDATE task_runs SET state = 'failed', reason = 'spawn', error = :error, ended_at = :at
+WHERE id = :run_id AND state = 'running'
+
 -- name: usage_rule
 -- What a run does when usage stands in its way. A one-off must not be used up by it, nor must what
 -- has begun be dropped, unless somebody asked for that.

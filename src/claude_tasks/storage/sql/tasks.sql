@@ -29,6 +29,10 @@ t.next_run_at, t.last_run_id, t.created_at, t.updated_at, t.deleted_at
 -- One task, deleted or not.
 SELECT {task_columns} FROM tasks t WHERE t.id = :task_id
 
+-- name: get_task_of_run
+-- The task of a run.
+SELECT {task_columns} FROM tasks t WHERE t.id = (SELECT task_id FROM task_runs WHERE id = :run_id)
+
 -- name: find_tasks
 -- Live tasks of one name, oldest first.
 SELECT {task_columns} FROM tasks t WHERE t.name = :name AND t.deleted_at IS NULL ORDER BY t.id

@@ -4,6 +4,19 @@ SELECT {task_columns} FROM tasks t
 WHERE t.next_run_at <= :at
 ORDER BY t.next_run_at DESC LIMIT :limit
 
+-- name: park_illegible
+-- A task whose row makes no sense fires no more until somebody mends it.
+UPDATE tasks SET next_run_at = NULL WHERE id = :task_id AND next_run_at = :tick
+
+-- name: skip_illegible
+-- The tick that found it so.
+INSERT INTO task_runs (
+    task_id, trigger, scheduled_for, state, reason, error, attempt, claim, lease_epoch, not_before,
+    queued_at, ended_at, skipped_count
+) VALUES (:task_id, 'schedule', :tick, 'skipped', 'invalid_schedule', :error, 1, 0, :epoch, 0, :at,
+    :at, 1)
+ON CONFLICT (task_id, scheduled_for) DO NOTHING
+
 -- name: next_tick_at
 -- The head of the agenda.
 SELECT MIN(next_run_at) FROM tasks WHERE next_run_at IS NOT NULL

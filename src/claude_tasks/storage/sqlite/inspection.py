@@ -33,13 +33,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import IllegibleError, StorageError
 from claude_tasks.domain.lease import Lease
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import node_from_row, run_from_row, task_from_row
+from claude_tasks.storage.records import node_from_row, run_from_row, sound, task_from_row
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, _quote
 from claude_tasks.storage.sqlite.errors import translate
 from claude_tasks.storage.sqlite.file_state import (
@@ -71,7 +70,6 @@ _TRIES = 3
 _THOROUGH_BYTES = 256 * 1024 * 1024
 """Up to this size every index is held against its table: about a second, where it is cached."""
 _ROLLBACK = sqlite3.SQLITE_READONLY_ROLLBACK
-_PLAIN_TYPES = (int, str, int | None, str | None)
 
 _SHARED = "mode=ro&readonly_shm=1"
 _ALONE = "mode=ro&immutable=1"
@@ -296,29 +294,10 @@ def _legible(
     records, illegible = [], []
     for row in rows:
         try:
-            records.append(_checked(convert(row)))
-        # Whatever stands in a cell: the conversions count on what this program writes.
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            illegible.append(f"{kind} {row[0]}: {error}")
+            records.append(sound(kind, row, convert))
+        except IllegibleError as error:
+            illegible.append(f"{kind} {row[0]}: {error.detail}")
     return records, illegible
-
-
-def _checked(record: _Record) -> _Record:
-    """The record, whose numbers and texts are such. Errors: `TypeError`.
-
-    SQLite keeps a text in a column of numbers, if it is told to.
-    """
-    for place, name, kind in _plain_fields(type(record)):
-        if not isinstance(record[place], kind):
-            raise TypeError(f"{name} is {record[place]!r}")
-    return record
-
-
-@cache
-def _plain_fields(record: type[tuple[Any, ...]]) -> list[tuple[int, str, Any]]:
-    """Place, name and type of each field that is a number or a text."""
-    fields = enumerate(record.__annotations__.items())
-    return [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
 
 
 def _any_text(data: bytes) -> str:

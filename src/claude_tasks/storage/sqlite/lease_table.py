@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.lease import Lease, Term
 from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import node_from_row
+from claude_tasks.storage.records import legible, node_from_row
 from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 
@@ -76,7 +76,7 @@ class NodeTable(Tables):
 
     def list_nodes(self) -> list[Node]:
         """Nodes that have not said goodbye."""
-        return [node_from_row(row) for row in self._connection.rows(load("nodes")["list_nodes"])]
+        return legible("node", self._connection.rows(load("nodes")["list_nodes"]), node_from_row)
 
     def move_beat(self, node_id: str, *, at: int) -> bool:
         """A node says that it makes progress."""

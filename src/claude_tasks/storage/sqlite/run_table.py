@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.domain.errors import ConflictError, NotFoundError
+from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason
@@ -13,8 +13,10 @@ from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
     facts_from_row,
+    legible,
     outcome_values,
     run_from_row,
+    sound,
     task_from_row,
 )
 from claude_tasks.storage.sqlite.queue import Queue
@@ -127,7 +129,8 @@ class RunTable(Tables):
             epoch = None if term is None else term.epoch
             for run_id in ids:
                 self._claim(run_id, node_id=node_id, epoch=epoch, at=at)
-            return [self._claimed(run_id) for run_id in ids]
+            claimed = [self._claimed(run_id, at=at) for run_id in ids]
+            return [entry for entry in claimed if entry is not None]
 
     def has_startable(
         self,
@@ -270,12 +273,12 @@ class RunTable(Tables):
     def running_of(self, node_id: str) -> list[Run]:
         """What a node watches."""
         rows = self._connection.rows(select("running_of"), {"node_id": node_id})
-        return [run_from_row(row) for row in rows]
+        return legible("run", rows, run_from_row)
 
     def running_elsewhere(self, node_id: str) -> list[Run]:
         """What other nodes watch, or watched."""
         rows = self._connection.rows(select("running_elsewhere"), {"node_id": node_id})
-        return [run_from_row(row) for row in rows]
+        return legible("run", rows, run_from_row)
 
     def cancel_requests(self, node_id: str) -> list[int]:
         """Running runs of this node that somebody wants to end."""
@@ -319,12 +322,16 @@ class RunTable(Tables):
         self._connection.execute(sql["mark_last_run"], {"run_id": run_id})
         self._note("run", run_id, at)
 
-    def _claimed(self, run_id: int) -> Claimed:
-        run = self.get_run(run_id)
-        rows = self._connection.rows(
-            select_task(load("tasks")["get_task"]), {"task_id": run.task_id}
-        )
-        return Claimed(run, task_from_row(rows[0]))
+    def _claimed(self, run_id: int, *, at: int) -> Claimed | None:
+        """The run just claimed with its task; a row that cannot be read ends this run alone."""
+        sql = select_task(load("tasks")["get_task_of_run"])
+        try:
+            rows = self._connection.rows(sql, {"run_id": run_id})
+            return Claimed(self.get_run(run_id), sound("task", rows[0], task_from_row))
+        except IllegibleError as error:
+            parameters = {"run_id": run_id, "error": error.message, "at": at}
+            self._connection.execute(load("runs")["fail_illegible"], parameters)
+            return None
 
     def _finish(self, finish: Finish, *, at: int) -> bool:
         parameters = outcome_values(finish.outcome)

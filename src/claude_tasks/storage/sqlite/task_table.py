@@ -9,7 +9,7 @@ from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import fragment, load
-from claude_tasks.storage.records import column_values, task_from_row
+from claude_tasks.storage.records import column_values, sound, task_from_row
 from claude_tasks.storage.sqlite.queue_rules import insert_planned
 from claude_tasks.storage.sqlite.tables import Tables
 
@@ -47,7 +47,7 @@ class TaskTable(Tables):
         rows = self._connection.rows(select(load("tasks")["get_task"]), {"task_id": task_id})
         if not rows:
             raise _no_task(task_id)
-        task = task_from_row(rows[0])
+        task = sound("task", rows[0], task_from_row)
         if task.deleted_at is not None and not include_deleted:
             raise _no_task(task_id)
         return task

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.store_records import NextTick, TickOutcome
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import task_from_row
+from claude_tasks.storage.records import legible, sound, task_from_row
 from claude_tasks.storage.sqlite.queue_rules import (
     insert_planned,
     make_way,
@@ -24,15 +25,44 @@ if TYPE_CHECKING:
     from claude_tasks.domain.planned import PlannedRow, TickPlan
 
 
+_NEXT_RUN_AT = Task._fields.index("next_run_at")
+
+
 class TickTable(Tables):
     """The room of the ticker."""
 
     def due_tasks(self, *, at: int, limit: int) -> list[Task]:
         """Tasks with a tick at or before ``at``."""
         sql = select(load("ticks")["due_tasks"])
-        return [
-            task_from_row(row) for row in self._connection.rows(sql, {"at": at, "limit": limit})
-        ]
+        rows = self._connection.rows(sql, {"at": at, "limit": limit})
+        return legible("task", rows, task_from_row)
+
+    def park_illegible(self, term: Term, *, at: int, limit: int) -> list[str]:
+        """Have the due tasks whose rows make no sense fire no more."""
+        rows = self._connection.rows(select(load("ticks")["due_tasks"]), {"at": at, "limit": limit})
+        errors = []
+        with self._connection.write():
+            require_term(self._connection, term)
+            for row in rows:
+                try:
+                    sound("task", row, task_from_row)
+                except IllegibleError as error:
+                    errors.append(error.message)
+                    self._park(row[0], row[_NEXT_RUN_AT], error.message, term=term, at=at)
+        return errors
+
+    def _park(self, task_id: int, tick: int, error: str, *, term: Term, at: int) -> None:
+        sql = load("ticks")
+        parameters = {
+            "task_id": task_id,
+            "tick": tick,
+            "error": error,
+            "epoch": term.epoch,
+            "at": at,
+        }
+        self._connection.execute(sql["skip_illegible"], parameters)
+        self._connection.execute(sql["park_illegible"], parameters)
+        self._note("task", task_id, at)
 
     def next_tick_at(self) -> int | None:
         """The head of the agenda."""

@@ -20,7 +20,7 @@ class UsageTable(Tables):
         """The last good reading, and the last failure where that is newer."""
         row = self._connection.rows(load("usage")["read_usage"])[0]
         windows, source, read_at, code, failure, failed_at, retry_at, failures = row
-        reading = None if windows is None else Reading(_windows(windows), source, read_at)
+        reading = None if windows is None else _reading(windows, source, read_at)
         failed = None if code is None else Failure(code, failure, failed_at, retry_at, failures)
         return Snapshot(reading, failed)
 
@@ -68,5 +68,10 @@ def _text_of(reading: Reading) -> str:
     return json.dumps({w.name: [w.utilization, w.resets_at] for w in reading.windows})
 
 
-def _windows(text: str) -> tuple[Window, ...]:
-    return tuple(Window(name, *values) for name, values in json.loads(text).items())
+def _reading(text: str, source: str, at: int) -> Reading | None:
+    """What was put there; None for what makes no sense, which is then asked for anew."""
+    try:
+        windows = json.loads(text)
+        return Reading(tuple(Window(name, *values) for name, values in windows.items()), source, at)
+    except (ValueError, TypeError, AttributeError):
+        return None
