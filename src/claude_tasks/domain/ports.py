@@ -285,10 +285,10 @@ class Execution(Protocol):
         """End a run. May be repeated until it has ended."""
         ...
 
-    def tidy(self, is_dead: Callable[[str], bool]) -> None:
+    def tidy(self, launches_no_more: Callable[[str], bool]) -> None:
         """Remove what claims that are over left behind.
 
-        What a node that is not dead may yet launch stays closed.
+        What was closed in the absence of a node has to stay closed while that may yet launch it.
         """
         ...
 

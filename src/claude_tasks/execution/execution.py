@@ -75,9 +75,9 @@ class SupervisedExecution:
         """End a run."""
         self._executor.cancel(run_id)
 
-    def tidy(self, is_dead: Callable[[str], bool]) -> None:
+    def tidy(self, launches_no_more: Callable[[str], bool]) -> None:
         """Remove what claims that are over left behind."""
-        self._executor.tidy(self._is_open, is_dead)
+        self._executor.tidy(self._is_open, launches_no_more)
 
     def _is_open(self, run_id: int, claim: int) -> bool:
         try:

@@ -145,11 +145,13 @@ class Executor:
             hung=hung,
         )
 
-    def tidy(self, is_open: Callable[[int, int], bool], is_dead: Callable[[str], bool]) -> None:
+    def tidy(
+        self, is_open: Callable[[int, int], bool], launches_no_more: Callable[[str], bool]
+    ) -> None:
         """Remove the folders of claims that are over: a crash may have come before their removal.
 
-        ``is_open`` says whether a claim of a run, by their numbers, is still under way; ``is_dead``
-        whether a node is: one that hangs may yet launch what was closed in its absence.
+        ``is_open`` says whether a claim of a run, by their numbers, is still under way. A node that
+        hangs may yet launch what was closed in its absence, unless it ``launches_no_more``.
         """
         for name in os.listdir(self._settings.folder.runs):
             run_id, _, claim = name.partition(".")
@@ -157,7 +159,7 @@ class Executor:
                 continue
             folder = RunFolder.of(self._settings.folder.runs, int(run_id), int(claim))
             facts = folder.ended()
-            if facts is None or facts.claimed_by is None or is_dead(facts.claimed_by):
+            if facts is None or facts.claimed_by is None or launches_no_more(facts.claimed_by):
                 folder.remove()
 
     def watches(self, run: Run) -> bool:

@@ -35,6 +35,7 @@ LOOK_SECONDS = 0.2
 """The longest sleep: changes by other processes are noticed within this."""
 
 RESCUE_SECONDS = 1.0
+TIDY_SECONDS = 60.0
 _AFTER_FAILURE_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 """Runs that end together are recorded together: one transaction for many."""
@@ -80,6 +81,7 @@ class Engine:
         self._changes = changes
         self._rescues = rescues
         self._rescue_after = 0.0
+        self._tidy_after = 0.0
         self._rescued_in: Term | None = None
         self._progressed_at = clock.monotonic()
         self._clock_offset: float | None = None
@@ -174,7 +176,8 @@ class Engine:
         monotonic = self._clock.monotonic()
         if term == self._rescued_in and monotonic < self._rescue_after:
             return
-        if term != self._rescued_in and term is not None:
+        if (term != self._rescued_in and term is not None) or monotonic >= self._tidy_after:
+            self._tidy_after = monotonic + TIDY_SECONDS
             self._rescuer.tidy()
         self._rescuer.resume_own()
         if term is not None or self._rescues:

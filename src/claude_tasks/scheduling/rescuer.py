@@ -59,8 +59,8 @@ class Rescuer:
         return rescued
 
     def tidy(self) -> None:
-        """Remove the folders of claims that are over."""
-        self._execution.tidy(self._register.is_dead)
+        """Remove the folders of claims that are over, of this node's own as well."""
+        self._execution.tidy(lambda it: it == self._node_id or self._register.is_dead(it))
 
     def _fate(self, node_id: str | None, term: Term | None) -> str | None:
         """What became of a node whose claims are to be settled, None while they are its own."""
