@@ -28,13 +28,12 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Write them."""
-    import json  # noqa: PLC0415 (not for --help)
-
+    from claude_tasks.cli.json_text import json_text  # noqa: PLC0415 (not for --help)
     from claude_tasks.operations.exchange import export_tasks  # noqa: PLC0415 (the same)
 
     found = [summary.task for summary in context.operations.tasks.list()]
     document = export_tasks(found[::-1])
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(document, indent=2) + "\n"
     if arguments.output is None:
         return Result(data=lambda: document, text=lambda: [Raw(text)])
     _write(arguments.output, text)

@@ -129,7 +129,7 @@ def _shower(context: Context, *, events: bool) -> Callable[[bytes], None] | None
 
 
 def _raw(context: Context) -> Callable[[bytes], None]:
-    return lambda line: context.printer.line(line.decode("utf-8", "replace")) if line else None
+    return lambda line: context.printer.raw_line(line.decode("utf-8", "replace")) if line else None
 
 
 def _nothing_more(exit_code: int, *, notes: Sequence[str] = ()) -> Result:
