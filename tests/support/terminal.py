@@ -44,18 +44,6 @@ class TerminalSession:
         shown, self.shown = self.shown, ""
         return shown
 
-    def quiet(self, seconds: float) -> str:
-        """Until nothing more is shown for so long; all that was shown, taken away."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            before = len(self.shown)
-            if not self._read(seconds / 4):
-                break
-            if len(self.shown) > before:
-                until = time.monotonic() + seconds
-        shown, self.shown = self.shown, ""
-        return shown
-
     def all(self, *, seconds: float = 60) -> str:
         """What it shows until it ends."""
         deadline = time.monotonic() + seconds
