@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from claude_tasks.execution.agent_environment import agent_environment
+
 
 class Spawner:
     """A child process that forks supervisors. Its death loses nothing: the folders tell all."""
@@ -31,6 +33,7 @@ class Spawner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            env=agent_environment(os.environ),  # the supervisors', for agents to read
             start_new_session=True,  # away from the terminal, with all supervisors
         )
         assert self._process.stdout is not None  # asked for above

@@ -22,6 +22,8 @@ from unit.cli.command_line import CommandLine, Terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from claude_tasks.cli.results import Block
+
 HOSTILE = "x\x1b]52;c;ZXZpbA==\x07\x9b31m\x1b[31m\x1b[2J\r\u202e\u2028\x7f\x85y"
 _OURS = re.compile(r"\x1b\[(?:0|1|2|31|32|33)m")
 _STEERING = frozenset(map(chr, CONTROLS)) - set("\n\t")
@@ -89,7 +91,7 @@ def test_no_command_sends_control_sequences_of_others(
 def test_nothing_that_prints_can_forget_it() -> None:
     """Every way to print, with what looks like a colour of ours among it."""
     hostile = Toned(HOSTILE, "bad")
-    blocks = [
+    blocks: list[Block] = [
         HOSTILE, hostile, Raw(HOSTILE), Pairs([(HOSTILE, hostile)]), Table([], [], empty=HOSTILE),
         Table([Column(HOSTILE)], [[hostile]]),
     ]  # fmt: skip
