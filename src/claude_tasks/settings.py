@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.data_folder import DataFolder
+from claude_tasks.domain.control_characters import escape_controls
 from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
 from claude_tasks.trust import open_trusted
 
@@ -178,7 +179,7 @@ def load_settings(
     """The settings in force. Errors: `ConfigurationError` that names the source of a bad value."""
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     data = str(given.pop("data", None) or environment.get(DATA_VARIABLE) or DEFAULT_DATA)
-    data = _checked_folder(data)
+    data = _checked_folder(data, "--data" if flags and flags.get("data") else DATA_VARIABLE)
     values = _from_file(DataFolder(data).config)
     for name, rule in _RULES.items():
         text = environment.get(_PREFIX + name.upper())
@@ -193,21 +194,19 @@ def load_settings(
     return _consistent(Settings(data=data, **values), values)
 
 
-def _checked_folder(data: str) -> str:
+def _checked_folder(data: str, source: str) -> str:
     """The data folder's path, absolute. It stands in messages, logs, URLs and JSON: it is text."""
-    path = absolute(os.path.expanduser(data), DATA_VARIABLE)
+    path = absolute(os.path.expanduser(data), source)
     try:
         path.encode()
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise ConfigurationError(
-            f"{DATA_VARIABLE}: the folder's path is not UTF-8: {shown}",
+            f"{source}: the folder's path is not UTF-8: {shown}",
             hint="name a folder whose path is, or a symbolic link to this one",
         ) from None
-    if "\n" in path or "\0" in path:
-        raise ConfigurationError(
-            f"{DATA_VARIABLE}: a folder's path cannot hold a line break or NUL"
-        )
+    if (shown := escape_controls(path)) != path:
+        raise ConfigurationError(f"{source}: control characters cannot be part of it: {shown}")
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -120,7 +120,8 @@ def test_no_refusal_and_no_print_shows_a_secret(tmp_path: Path, name: str) -> No
     assert "s3cret" not in _refused(tmp_path, {_variable(name): value}, _variable(name))
     (tmp_path / "config.toml").write_text(f"{name} = ['s3cret']\n")
     assert "s3cret" not in _refused(tmp_path, {}, f"{tmp_path}/config.toml")
-    assert "s3cret" not in repr(Settings("/x", **{name: "s3cret"}))
+    held: dict[str, Any] = {name: "s3cret"}
+    assert "s3cret" not in repr(Settings("/x", **held))
 
 
 def test_what_looks_like_a_secret_is_marked_as_one() -> None:
@@ -138,7 +139,10 @@ def test_no_secret_is_left_in_the_environment_of_others() -> None:
 
 @pytest.mark.parametrize("data", ["/tmp/\udcff", "/tmp/a\nb", "/tmp/a\0b"])
 def test_a_folder_whose_path_is_no_text_is_refused(data: str) -> None:
-    for given in ({"CLAUDE_TASKS_DATA": data}, {}):
-        with pytest.raises(ConfigurationError, match="CLAUDE_TASKS_DATA") as refused:
-            load_settings(given, {} if given else {"data": data})
+    for source, environment, flags in (
+        ("CLAUDE_TASKS_DATA", {"CLAUDE_TASKS_DATA": data}, {}),
+        ("--data", {}, {"data": data}),
+    ):
+        with pytest.raises(ConfigurationError, match=source) as refused:
+            load_settings(environment, flags)
         assert refused.value.message.isprintable()

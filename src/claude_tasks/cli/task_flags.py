@@ -142,7 +142,9 @@ def given_dir(context: Context, folder: str | None) -> dict[str, Any]:
     if folder is None:
         return {}
     path = os.path.expanduser(folder)
-    return {"working_dir": os.path.normpath(os.path.join(context.folder_here(), path))}
+    if not os.path.isabs(path):
+        path = os.path.join(context.folder_here(), path)
+    return {"working_dir": os.path.normpath(path)}
 
 
 def given_schedule(context: Context, arguments: Namespace, timezone: str) -> dict[str, Any]:
@@ -172,7 +174,7 @@ def given_prompt(context: Context, arguments: Namespace, word: str | None) -> st
     if len(sources) > 1:
         raise InvalidInputError("the prompt is given twice", code="usage")
     if word == "-" or arguments.prompt_file == "-":
-        return context.stdin.read()
+        return context.read_stdin()
     if arguments.prompt_file is None:
         return word if word is not None else arguments.prompt
     return read_text(arguments.prompt_file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.results import Raw, Result
-from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,5 +49,7 @@ def _write(path: str, text: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InvalidInputError(f"--output: {path}: {error.strerror}") from error
     except OSError as error:
         raise ClaudeTasksError(f"{path}: {error.strerror}") from error
