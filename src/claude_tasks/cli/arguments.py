@@ -115,7 +115,7 @@ class Parser(argparse.ArgumentParser):
         flag = action.option_strings[-1]
         if value == "--":
             self.error(f"{flag}: -- is no value")
-        if not value.strip():
+        if action.type is None and not value.strip():  # else its converter says what it takes
             self.error(f"{flag}: it is empty")
         return super()._get_values(action, [value])
 

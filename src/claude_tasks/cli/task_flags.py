@@ -58,6 +58,7 @@ _LISTS = (
     ("--deny-tool", "disallowed_tools", "TOOL", "a tool it may not use; repeatable"),
     ("--tag", "tags", "TAG", "repeatable"),
 )
+_ONE_LINE = ("--model", *(row[0] for row in _LISTS))
 _SIMPLE = tuple(row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS))
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -73,6 +74,9 @@ FIELD_OF = {
     row[0].removeprefix("--"): row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS)
 } | {"extra-args": "extra_args"}
 """What can be cleared, by the name of its flag."""
+
+
+FLAG_OF = {field: f"--{flag}" for flag, field in FIELD_OF.items()}
 
 
 def add_task_flags(parser: Parser) -> None:
@@ -129,12 +133,20 @@ def named_fields(arguments: Namespace) -> dict[str, Any]:
     for name in _SIMPLE:
         value = getattr(arguments, name)
         if value is not None:
+            _check_lines(FLAG_OF[name], value)
             fields[name] = tuple(value) if isinstance(value, list) else value
     if arguments.extra_args:
         fields["extra_args"] = arguments.extra_args
     if arguments.tz is not None:
         fields["timezone"] = arguments.tz
     return fields
+
+
+def _check_lines(flag: str, value: object) -> None:
+    """A name that is typed and shown is one line, without what steers a terminal."""
+    for word in value if isinstance(value, list) else [str(value)]:
+        if flag in _ONE_LINE and not word.isprintable():
+            raise InvalidInputError(f"{flag}: one line without control characters", code="usage")
 
 
 def given_dir(context: Context, folder: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from claude_tasks.domain.store_records import ArmedSpec, TaskEdit
 from claude_tasks.domain.task import ONE_OFF, Task, TaskSpec
 from claude_tasks.domain.tick import plan_withdrawal
 from claude_tasks.operations.lookup import TaskLookup
-from claude_tasks.operations.validation import check_addresses, check_words, checked
+from claude_tasks.operations.validation import check_addresses, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,7 +173,6 @@ def arm(spec: TaskSpec, *, at: int) -> ArmedSpec:
     """A validated task with its first tick."""
     spec = checked(spec)
     check_addresses(spec._asdict())
-    check_words(spec._asdict())
     if spec.cron_expr == ONE_OFF:
         scheduled_at = at if spec.scheduled_at is None else spec.scheduled_at
         spec = spec._replace(scheduled_at=scheduled_at)
@@ -196,7 +195,6 @@ def _edit_of(task: Task, changes: Mapping[str, Any], *, at: int) -> TaskEdit | N
         name: value for name, value in wanted._asdict().items() if value != getattr(task, name)
     }
     check_addresses(columns)
-    check_words(columns)
     if not columns:
         return _drop_of_spent(task) if changes.get("enabled") is False else None
     if not any(name in columns for name in _WHEN):

@@ -105,22 +105,6 @@ def check_addresses(fields: Mapping[str, object]) -> None:
             check_address(name, address)
 
 
-def check_words(fields: Mapping[str, object]) -> None:
-    """Whether the names among them are names. Errors: `InvalidInputError` naming the field.
-
-    Only for what somebody says now, as with addresses.
-    """
-    for name in ("model", "allowed_tools", "disallowed_tools", "tags"):
-        value = fields.get(name)
-        if not value:  # API v1 says no model as ""
-            continue
-        for word in value if isinstance(value, tuple) else (value,):
-            if not str(word).strip():
-                raise InvalidInputError(f"{name}: one of it is empty")
-            if not str(word).isprintable():
-                raise InvalidInputError(f"{name}: one line without control characters each")
-
-
 def _check_characters(name: str, text: str) -> None:
     """What no database, command line or file name can hold."""
     try:
