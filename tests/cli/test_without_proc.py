@@ -41,7 +41,14 @@ def test_what_starts_agents_says_at_once_that_proc_is_missing(program: Program) 
 @pytest.mark.skipif(not _can_hide(), reason="no mount namespace can be made here")
 def test_what_only_looks_works_without_proc(program: Program) -> None:
     program.installation.add(name="hello")
-    for argv in (("list",), ("status",), ("show", "hello"), ("why", "hello"), ("runs",)):
+    for argv in (
+        ("list",),
+        ("status",),
+        ("show", "hello"),
+        ("why", "hello"),
+        ("runs",),
+        ("doctor", "database", "runs"),
+    ):
         done = subprocess.run(
             [*_HIDDEN, sys.executable, "-m", "claude_tasks", *argv],
             env=program.environment, cwd=program.installation.folder,
