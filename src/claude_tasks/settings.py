@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from claude_tasks.data_folder import DataFolder
 from claude_tasks.domain.control_characters import escape_controls
 from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
-from claude_tasks.trust import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,6 +130,7 @@ class _Rule(NamedTuple):
     secret: bool = False
     needed: bool = False
     address: bool = False
+    may_be_empty: bool = False
 
 
 _RULES: dict[str, _Rule] = {
@@ -142,12 +142,12 @@ _RULES: dict[str, _Rule] = {
     "kill_grace": _Rule(_number, lowest=0, highest=_HOUR),
     "retry_backoff": _Rule(_number, lowest=0, highest=_DAY),
     "log_level": _Rule(_text, words=("debug", "info", "warning", "error")),
-    "host": _Rule(_text),
+    "host": _Rule(_text, may_be_empty=True),  # every address
     "port": _Rule(_whole, lowest=0, highest=65535),
     "auth_token": _Rule(_text, secret=True, needed=True),
     "read_token": _Rule(_text, secret=True, needed=True),
     "cors_origin": _Rule(_text),
-    "allowed_hosts": _Rule(_text),
+    "allowed_hosts": _Rule(_text, may_be_empty=True),
     "api_run_concurrency": _Rule(_whole, lowest=0, highest=1000),
     "disable_usage_check": _Rule(_switch),
     "usage_url": _Rule(_text, address=True),
@@ -224,12 +224,14 @@ def absolute(path: str, source: str) -> str:
 def _from_file(path: str) -> dict[str, Any]:
     if not os.path.exists(path):  # or its folder cannot be entered, which others say better
         return {}
+    import tomllib  # noqa: PLC0415 (most installations have no config file)
+
+    from claude_tasks.trust import open_trusted  # noqa: PLC0415 (the same)
+
     try:
         descriptor = open_trusted(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    import tomllib  # noqa: PLC0415 (most installations have no config file)
-
     try:
         with open(descriptor, "rb") as file:
             entries = tomllib.load(file)
@@ -271,7 +273,7 @@ def _checked(name: str, value: object, source: str) -> Any:
 
 def _checked_text(name: str, text: str, source: str) -> str:
     rule = _RULES[name]
-    if not text and Settings._field_defaults[name] != "":
+    if not text and not rule.may_be_empty:
         raise ConfigurationError(f"{source}: it is empty", hint="leave it out, or give it a value")
     if rule.words and text.lower() not in rule.words:
         raise ConfigurationError(

@@ -31,7 +31,8 @@ class Screen:
 
     def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
         """``environment`` says about colour (NO_COLOR, TERM) and width (COLUMNS)."""
-        self._stream = stream
+        self.stream = stream
+        """Where it goes; another may take its place."""
         self._is_terminal = stream.isatty()
         # NO_COLOR: no-color.org, set to anything.
         colour = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
@@ -45,11 +46,11 @@ class Screen:
         if self._is_terminal:
             parts = [text] if self._mark is None else text.split(self._mark)
             text = _INTRODUCER.join(map(_harmless, parts))
-        self._stream.write(text)
+        self.stream.write(text)
 
     def flush(self) -> None:
         """Let it be seen."""
-        self._stream.flush()
+        self.stream.flush()
 
     def paint(self, text: str, tone: str) -> str:
         """The text in the colour of its tone, for `write`."""
@@ -64,7 +65,7 @@ class Screen:
         if not self._is_terminal:
             return None
         try:
-            return max(_NARROWEST, os.get_terminal_size(self._stream.fileno()).columns)
+            return max(_NARROWEST, os.get_terminal_size(self.stream.fileno()).columns)
         except OSError:  # a terminal that does not tell
             return 80
 

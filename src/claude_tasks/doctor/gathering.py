@@ -211,7 +211,7 @@ class _Gathering:
 
     def exposure(self, nodes: Sequence[NodeFact]) -> ExposureFacts:
         from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (rare)
-        from claude_tasks.trust import UNTRUSTED  # noqa: PLC0415 (loaded with the settings)
+        from claude_tasks.trust import UNTRUSTED  # noqa: PLC0415 (rare)
 
         host = self._settings.host
         loopback = self._sources.is_loopback(host)
