@@ -195,19 +195,28 @@ def load_settings(
 
 
 def _checked_folder(data: str, source: str) -> str:
-    """The data folder's path, absolute. It stands in messages, logs, URLs and JSON: it is text."""
+    """The data folder's path. It stands in messages, logs, URLs and JSON: it is text.
+
+    One folder by all its names: markers, locks and strays are told apart by the path.
+    """
     path = absolute(os.path.expanduser(data), source)
+    _check_path(path, source)
+    path = os.path.realpath(path)
+    _check_path(path, source)
+    return path
+
+
+def _check_path(path: str, source: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise ConfigurationError(
             f"{source}: the folder's path is not UTF-8: {shown}",
-            hint="name a folder whose path is, or a symbolic link to this one",
+            hint="name a folder whose path is",
         ) from None
     if (shown := escape_controls(path)) != path:
         raise ConfigurationError(f"{source}: control characters cannot be part of it: {shown}")
-    return path
 
 
 def absolute(path: str, source: str) -> str:
