@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.data_folder import DataFolder
-from claude_tasks.domain.errors import ConfigurationError
+from claude_tasks.domain.control_characters import escape_controls
+from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _PREFIX = "CLAUDE_TASKS_"
 DATA_VARIABLE = "CLAUDE_TASKS_DATA"
 DEFAULT_DATA = "~/.claude-tasks"
+_SHOWN_LENGTH = 80
+"""Of a value in a message."""
 
 
 class Settings(NamedTuple):
@@ -54,6 +57,12 @@ class Settings(NamedTuple):
     heartbeat_interval: float = 60.0
     overdue_after: float = 300.0
 
+    def __repr__(self) -> str:
+        """Without what is secret: this may end up in a log."""
+        told = (f"{name}={value!r}" for name, value in self._asdict().items()
+                if name not in SECRET_SETTINGS)  # fmt: skip
+        return f"Settings({', '.join(told)})"
+
     @property
     def folder(self) -> DataFolder:
         """The paths below ``data``."""
@@ -76,46 +85,92 @@ def _switch(value: object) -> bool:
     return words[str(value).strip().lower()]
 
 
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+def _text(value: object) -> str:
+    """One line that any message can show; half a character is of bytes that are no UTF-8."""
+    if not isinstance(value, str):
+        raise TypeError
+    if not value.isprintable():
+        raise ValueError
+    return value
+
+
+_NO_WORD: dict[Callable[[Any], Any], str] = {
+    _whole: "is not a number, or not a whole one",
+    _number: "is not a number",
+    _text: "is not one line of text without control characters",
+}
+_HOUR = 60 * 60
+_DAY = 24 * _HOUR
+
+
 class _Rule(NamedTuple):
+    """What a setting may be, and whether it is a ``secret``.
+
+    A secret is shown nowhere, and stands in no environment but this process's own. One that is
+    ``needed`` where it is named may not be empty: what looked it up has failed, and without it a
+    door would be open. An ``address`` is where something is sent.
+    """
+
     convert: Callable[[Any], Any]
     lowest: float | None = None
     highest: float | None = None
     words: tuple[str, ...] = ()
+    secret: bool = False
+    needed: bool = False
+    address: bool = False
+    may_be_empty: bool = False
 
 
 _RULES: dict[str, _Rule] = {
-    "claude_bin": _Rule(str),
-    "max_concurrent_runs": _Rule(int, lowest=1, highest=1000),
-    "lease_ttl": _Rule(float, lowest=0.5),
-    "lease_renew": _Rule(float, lowest=0.05),
-    "lease_margin": _Rule(float, lowest=0.05),
-    "kill_grace": _Rule(float, lowest=0),
-    "retry_backoff": _Rule(float, lowest=0),
-    "log_level": _Rule(str, words=("debug", "info", "warning", "error")),
-    "host": _Rule(str),
-    "port": _Rule(int, lowest=0, highest=65535),
-    "auth_token": _Rule(str),
-    "read_token": _Rule(str),
-    "cors_origin": _Rule(str),
-    "allowed_hosts": _Rule(str),
-    "api_run_concurrency": _Rule(int, lowest=0, highest=1000),
+    "claude_bin": _Rule(_text),
+    "max_concurrent_runs": _Rule(_whole, lowest=1, highest=1000),
+    "lease_ttl": _Rule(_number, lowest=0.5, highest=_HOUR),
+    "lease_renew": _Rule(_number, lowest=0.05, highest=_HOUR),
+    "lease_margin": _Rule(_number, lowest=0.05, highest=_HOUR),
+    "kill_grace": _Rule(_number, lowest=0, highest=_HOUR),
+    "retry_backoff": _Rule(_number, lowest=0, highest=_DAY),
+    "log_level": _Rule(_text, words=("debug", "info", "warning", "error")),
+    "host": _Rule(_text, may_be_empty=True),  # every address
+    "port": _Rule(_whole, lowest=0, highest=65535),
+    "auth_token": _Rule(_text, secret=True, needed=True),
+    "read_token": _Rule(_text, secret=True, needed=True),
+    "cors_origin": _Rule(_text),
+    "allowed_hosts": _Rule(_text, may_be_empty=True),
+    "api_run_concurrency": _Rule(_whole, lowest=0, highest=1000),
     "disable_usage_check": _Rule(_switch),
-    "usage_url": _Rule(str),
-    "usage_timeout": _Rule(float, lowest=0.1, highest=14),
-    "on_usage_limit": _Rule(str, words=("skip", "defer")),
-    "notify_on": _Rule(str, words=("failure", "always", "change")),
-    "discord_webhook": _Rule(str),
-    "slack_webhook": _Rule(str),
-    "webhook_url": _Rule(str),
-    "webhook_secret": _Rule(str),
-    "apprise_url": _Rule(str),
-    "heartbeat_url": _Rule(str),
-    "heartbeat_interval": _Rule(float, lowest=1),
-    "overdue_after": _Rule(float, lowest=10),
+    "usage_url": _Rule(_text, address=True),
+    "usage_timeout": _Rule(_number, lowest=0.1, highest=14),
+    "on_usage_limit": _Rule(_text, words=("skip", "defer")),
+    "notify_on": _Rule(_text, words=("failure", "always", "change")),
+    "discord_webhook": _Rule(_text, secret=True, address=True),
+    "slack_webhook": _Rule(_text, secret=True, address=True),
+    "webhook_url": _Rule(_text, secret=True, address=True),
+    "webhook_secret": _Rule(_text, secret=True, needed=True),
+    "apprise_url": _Rule(_text, secret=True, address=True),
+    "heartbeat_url": _Rule(_text, secret=True, address=True),
+    "heartbeat_interval": _Rule(_number, lowest=1, highest=_DAY),
+    "overdue_after": _Rule(_number, lowest=10, highest=30 * _DAY),
 }
 
+SECRET_SETTINGS = tuple(name for name, rule in _RULES.items() if rule.secret)
+_SECRET_VARIABLES = frozenset(f"{_PREFIX}{name.upper()}" for name in SECRET_SETTINGS)
 
-_SECRETS = ("auth_token", "read_token")
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process that we start may see of our environment."""
+    return {name: value for name, value in environment.items() if name not in _SECRET_VARIABLES}
 
 
 def load_settings(
@@ -124,16 +179,13 @@ def load_settings(
     """The settings in force. Errors: `ConfigurationError` that names the source of a bad value."""
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     data = str(given.pop("data", None) or environment.get(DATA_VARIABLE) or DEFAULT_DATA)
-    # One folder by all its names: markers, locks and strays are told apart by the path.
-    data = os.path.realpath(os.path.expanduser(data))
-    if "\n" in data:
-        raise ConfigurationError(f"{DATA_VARIABLE}: a folder's path cannot hold a line break")
+    data = _checked_folder(data, "--data" if flags and flags.get("data") else DATA_VARIABLE)
     values = _from_file(DataFolder(data).config)
-    for name in _RULES:
+    for name, rule in _RULES.items():
         text = environment.get(_PREFIX + name.upper())
-        if text == "" and name in _SECRETS:  # a failed lookup must not open the door
+        if text == "" and rule.needed:
             raise ConfigurationError(
-                f"{_PREFIX}{name.upper()}: it is empty", hint="unset it, or give it a token"
+                f"{_PREFIX}{name.upper()}: it is empty", hint="unset it, or give it a value"
             )
         if text:
             values[name] = _checked(name, text, _PREFIX + name.upper())
@@ -142,19 +194,59 @@ def load_settings(
     return _consistent(Settings(data=data, **values), values)
 
 
+def _checked_folder(data: str, source: str) -> str:
+    """The data folder's path. It stands in messages, logs, URLs and JSON: it is text.
+
+    One folder by all its names: markers, locks and strays are told apart by the path.
+    """
+    path = absolute(os.path.expanduser(data), source)
+    _check_path(path, source)
+    path = os.path.realpath(path)
+    _check_path(path, source)
+    return path
+
+
+def _check_path(path: str, source: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise ConfigurationError(
+            f"{source}: the folder's path is not UTF-8: {shown}",
+            hint="name a folder whose path is",
+        ) from None
+    if (shown := escape_controls(path)) != path:
+        raise ConfigurationError(f"{source}: control characters cannot be part of it: {shown}")
+
+
+def absolute(path: str, source: str) -> str:
+    """The path from the current folder on. Errors: `ConfigurationError` where that is gone."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{source}: {path} is relative, and the current folder no longer exists",
+            hint="cd to a folder that exists, or give an absolute path",
+        ) from None
+
+
 def _from_file(path: str) -> dict[str, Any]:
-    if not os.path.exists(path):
+    if not os.path.exists(path):  # or its folder cannot be entered, which others say better
         return {}
     import tomllib  # noqa: PLC0415 (most installations have no config file)
 
+    from claude_tasks.trust import open_trusted  # noqa: PLC0415 (the same)
+
     try:
-        with open(path, "rb") as file:
+        descriptor = open_trusted(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        with open(descriptor, "rb") as file:
             entries = tomllib.load(file)
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: {error.strerror}", hint="it must be readable by this user, as its owner"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number without end
         raise ConfigurationError(f"{path}: {error}") from error
     unknown = sorted(set(entries) - set(_RULES))
     if unknown:
@@ -164,21 +256,52 @@ def _from_file(path: str) -> dict[str, Any]:
     return {name: _checked(name, value, f"{path}: {name}") for name, value in entries.items()}
 
 
+def _unreadable(path: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}: {error.strerror}", hint="it must be readable by this user, as its owner"
+    )
+
+
 def _checked(name: str, value: object, source: str) -> Any:
     rule = _RULES[name]
+    shown = "it" if rule.secret else _shown(value)
     try:
         converted = rule.convert(value)
     except KeyError:
-        raise ConfigurationError(f"{source}: {value!r}", hint="one of: true, false") from None
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{source}: {value!r} is not a number") from None
+        raise ConfigurationError(f"{source}: {shown}", hint="one of: true, false") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(f"{source}: {shown} {_NO_WORD[rule.convert]}") from None
     if rule.lowest is not None and not converted >= rule.lowest:
-        raise ConfigurationError(f"{source}: {value} is too small, at least {rule.lowest:g}")
+        raise ConfigurationError(f"{source}: {shown} is too small, at least {rule.lowest:g}")
     if rule.highest is not None and converted > rule.highest:
-        raise ConfigurationError(f"{source}: {value} is too large, at most {rule.highest:g}")
-    if rule.words and converted.lower() not in rule.words:
-        raise ConfigurationError(f"{source}: {value!r}", hint=f"one of: {', '.join(rule.words)}")
-    return converted.lower() if rule.words else converted
+        raise ConfigurationError(f"{source}: {shown} is too large, at most {rule.highest:g}")
+    if isinstance(converted, str):
+        return _checked_text(name, converted, source)
+    return converted
+
+
+def _checked_text(name: str, text: str, source: str) -> str:
+    rule = _RULES[name]
+    if not text and not rule.may_be_empty:
+        raise ConfigurationError(f"{source}: it is empty", hint="leave it out, or give it a value")
+    if rule.words and text.lower() not in rule.words:
+        raise ConfigurationError(
+            f"{source}: {_shown(text)}", hint=f"one of: {', '.join(rule.words)}"
+        )
+    if rule.address:
+        from claude_tasks.domain.notification import check_address  # noqa: PLC0415 (rarely needed)
+
+        try:
+            check_address(name, text)
+        except InvalidInputError as error:
+            problem = error.message.removeprefix(name)
+            raise ConfigurationError(f"{source}{problem}", hint=error.hint) from None
+    return text.lower() if rule.words else text
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
 def _consistent(settings: Settings, given: Mapping[str, Any]) -> Settings:

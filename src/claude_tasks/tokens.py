@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ConfigurationError, ConflictError, StorageError
 from claude_tasks.durable import write_atomically, write_private
+from claude_tasks.trust import open_trusted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.settings import Settings
 
 SHORTEST = 16
 LONGEST = 1024
-_FOR_OTHERS = 0o077
-"""The permission bits of everybody but the owner."""
+_LOOK_SECONDS = 0.001
+"""So old what a running server knows may be: nobody hears of a new token and uses it sooner."""
 
 
 class Tokens(NamedTuple):
@@ -50,7 +53,7 @@ def store_token(path: str, token: str, *, replace: bool = False) -> None:
     except FileExistsError:
         raise ConflictError(
             f"{path} holds a token already",
-            hint="--replace makes a new one; once serve is restarted the old one is refused",
+            hint="--replace makes a new one; the old one is refused from then on",
         ) from None
     except OSError as error:
         raise StorageError(
@@ -71,6 +74,41 @@ def load_tokens(settings: Settings) -> Tokens:
             hint="claude-tasks token new --read-only --replace",
         )
     return Tokens(full, read)
+
+
+class TokenWatch:
+    """The token files under a running server: what changes in them counts with the next request.
+
+    A token that a setting gives stays as it is. A look costs two calls of stat(2) at most.
+    """
+
+    def __init__(self, settings: Settings, *, monotonic: Callable[[], float]) -> None:
+        """``monotonic`` gives seconds. The first look finds a change."""
+        given = (
+            (settings.auth_token, settings.folder.auth_token),
+            (settings.read_token, settings.folder.read_token),
+        )
+        self._settings = settings
+        self._paths = [path for token, path in given if token is None]
+        self._monotonic = monotonic
+        self._looked_at = float("-inf")
+        self._seen: list[tuple[int, ...] | None] | None = None
+
+    def changed(self) -> bool:
+        """Whether the tokens must be read again."""
+        now = self._monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        found = [_signature(path) for path in self._paths]
+        if found == self._seen:
+            return False
+        self._seen = found
+        return True
+
+    def read(self) -> Tokens:
+        """The tokens in force. Errors: see `load_tokens`."""
+        return load_tokens(self._settings)
 
 
 def variable_of(setting: str) -> str:
@@ -104,32 +142,27 @@ def _token(given: str | None, setting: str, path: str) -> str | None:
 def _stored(path: str) -> str | None:
     """What the file holds. A file that others can read is no secret: refused, not repaired."""
     try:
-        # Not blocking: whatever lies there, a start never hangs on it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_trusted(path, private=True)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     try:
-        mode = os.fstat(descriptor).st_mode
         data = os.read(descriptor, LONGEST + 2)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
-    if mode & _FOR_OTHERS:
-        raise _open_to_others(path, mode)
     return data.decode("latin-1").strip("\r\n")
 
 
-def _open_to_others(path: str, mode: int) -> ConfigurationError:
-    import shlex  # noqa: PLC0415 (loads regular expressions; only for this refusal)
-
-    return ConfigurationError(
-        f"{path}: others on this machine can read or change it (mode {mode & 0o777:03o})",
-        hint=f"chmod 600 {shlex.quote(path)}; if they may have read it: "
-        "claude-tasks token new --replace",
-    )
+def _signature(path: str) -> tuple[int, ...] | None:
+    """What is another once the file was replaced, rewritten, or opened to others."""
+    try:
+        status = os.stat(path)
+    except OSError:  # gone, or not to be seen: `load_tokens` says which
+        return None
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _checked(token: str, source: str, *, hint: str) -> str:

@@ -326,3 +326,28 @@ def test_a_file_in_the_folders_place_is_told_once(program: Program, tmp_path: Pa
     assert finding(program, "api_exposure")["fix"] is None
     typed(program, said["findings"]["data_dir"]["fix"])
     assert doctor(program, "data_dir", "database")["findings"]["data_dir"]["verdict"] == "PASS"
+
+
+def test_a_config_file_that_others_could_have_written_says_what_mends_it(program: Program) -> None:
+    data = program.installation.data
+    (data / "config.toml").write_text("port = 9\n")
+    data.chmod(0o770)
+    refused = program("doctor")
+    assert refused.returncode == 2
+    assert f"chmod go-w {data}" in refused.stderr
+    program.shell("sh", "-c", refused.stderr.splitlines()[-1].strip())
+    assert program("doctor", "permissions").returncode == 0
+
+
+def test_a_token_in_a_folder_that_others_can_write_to_is_named_with_its_fix(
+    program: Program,
+) -> None:
+    data = program.installation.data
+    program("token", "new")
+    data.chmod(0o777)
+    [finding] = json.loads(program("doctor", "api_exposure", "--json").stdout)["findings"]
+    assert finding["fix"] == f"chmod go-w {data}"
+    program.shell("sh", "-c", finding["fix"])
+    assert (
+        json.loads(program("doctor", "api_exposure", "--json").stdout)["findings"][0]["fix"] is None
+    )

@@ -1,4 +1,4 @@
-"""Who may ask: pure decisions on tokens, hosts, origins and the address that is bound.
+"""Who may ask: decisions on tokens, hosts, origins and the address that is bound.
 
 Three dangers, three answers. Somebody on the network: a token, without which nothing but loopback
 is bound. A web page whose name is made to point here (DNS rebinding): the Host header must be one
@@ -8,6 +8,7 @@ of ours. A web page that sends requests from the browser of somebody who may: it
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 from enum import Enum
 from hashlib import sha256
@@ -19,7 +20,9 @@ from claude_tasks.domain.errors import ConfigurationError
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
-    from claude_tasks.tokens import Tokens
+    from claude_tasks.tokens import Tokens, TokenWatch
+
+log = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """They change nothing (RFC 9110, 9.2.1)."""
@@ -47,14 +50,40 @@ class TokenCheck:
     token is compared, whichever matched.
     """
 
-    def __init__(self, tokens: Tokens) -> None:
-        """Only digests are kept."""
+    def __init__(self, tokens: Tokens, *, watch: TokenWatch | None = None) -> None:
+        """Only digests are kept. ``watch`` tells when there are other tokens."""
+        self._watch = watch
+        self._known: list[tuple[bytes, Access]] = []
+        self.required = False
+        """Whether a token is asked for at all. Once it is, it stays so: a token that is gone, or
+        that cannot be used, opens nothing."""
+        self._take(tokens)
+
+    def look(self) -> None:
+        """Take in what has changed. Where it cannot be used nobody is let in, and the log says so.
+
+        Called for each request: while nothing changed it costs next to nothing.
+        """
+        if self._watch is None or not self._watch.changed():
+            return
+        try:
+            tokens = self._watch.read()
+        except ConfigurationError as error:
+            self.required = True
+            self._known = []
+            message = error.message if error.hint is None else f"{error.message} ({error.hint})"
+            log.error("nobody is let in: %s", message)  # noqa: TRY400 (a person's, not a bug's)
+            return
+        self._take(tokens)
+        if self.required and not self._known:
+            log.error("nobody is let in: the token is gone (claude-tasks token new)")
+
+    def _take(self, tokens: Tokens) -> None:
         given = ((tokens.full, Access.FULL), (tokens.read, Access.READ))
         self._known = [
             (token_digest(token.encode()), access) for token, access in given if token is not None
         ]
-        self.required = bool(self._known)
-        """Whether a token is asked for at all."""
+        self.required = self.required or bool(self._known)
 
     def check(self, authorization: bytes | None) -> Access | None:
         """What an ``Authorization`` header opens, None for nothing."""

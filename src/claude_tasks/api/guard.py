@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.api.asgi import Application, Headers, Message, Receive, Scope, Send
     from claude_tasks.settings import Settings
-    from claude_tasks.tokens import Tokens
+    from claude_tasks.tokens import Tokens, TokenWatch
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,12 @@ class Policy(NamedTuple):
     body_seconds: float = BODY_SECONDS
 
 
-def build_policy(settings: Settings, tokens: Tokens, *, hostname: str) -> Policy:
+def build_policy(
+    settings: Settings, tokens: Tokens, *, hostname: str, watch: TokenWatch | None = None
+) -> Policy:
     """The policy that the settings ask for. Errors: `ConfigurationError`."""
     return Policy(
-        tokens=TokenCheck(tokens),
+        tokens=TokenCheck(tokens, watch=watch),
         hosts=host_rule(settings.host, configured=settings.allowed_hosts, hostname=hostname),
         cors_origin=cors_origin(settings.cors_origin),
     )
@@ -177,7 +179,6 @@ class Guard:
             burst=_LOG_BURST, interval=_LOG_SECONDS, keys=_LOG_KEYS, monotonic=monotonic
         )
         self._last_host: bytes | None = None
-        self._without_token = Access.READ if policy.tokens.required else Access.FULL
         # An answer may be cached: it must say that it differs by origin, whoever asked for it.
         vary: Headers = [] if policy.cors_origin is None else [(b"vary", b"Origin")]
         self._added: Headers = [*_ALWAYS_ADDED, *vary]
@@ -247,8 +248,12 @@ class Guard:
     def _authorize(self, scope: Scope, found: dict[bytes, bytes]) -> Access:
         """What the client may do, if that is enough for what it asks."""
         method, path = scope["method"], scope["path"]
-        if not self._policy.tokens.required or (path == HEALTH and method in _READING):
-            return self._without_token
+        tokens = self._policy.tokens
+        tokens.look()
+        if not tokens.required:
+            return Access.FULL
+        if path == HEALTH and method in _READING:
+            return Access.READ
         access = self._authenticate(scope, found.get(b"authorization"))
         reads = method in _READING or (method == "POST" and path in _READERS_POST)
         if access is Access.READ and not reads:

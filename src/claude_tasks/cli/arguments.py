@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _HELP_WIDTH = 96
 _EXAMPLES = "examples:"
+_LARGEST = 2**63 - 1
+"""What a column of the database takes."""
+_SHOWN_LENGTH = 60
+"""Of a value in a message."""
 
 # Argparse looks for a translated catalogue at every word of its own: 1.5 ms a command, for texts
 # that exist in English only.
@@ -75,6 +79,8 @@ class Parser(argparse.ArgumentParser):
 
         ``width`` is that of the terminal, for help.
         """
+        for word in argv:
+            self._check_text(word)
         words, extra = self._split(list(argv))
         if "-h" in words or "--help" in words:
             self._width = min(width or _HELP_WIDTH, _HELP_WIDTH)
@@ -90,6 +96,28 @@ class Parser(argparse.ArgumentParser):
         """Argparse's own complaints, as our error."""
         text = message.removeprefix("argument ")
         raise InvalidInputError(text, hint=f"claude-tasks {self.command} --help", code="usage")
+
+    def _check_text(self, word: str) -> None:
+        """Bytes that are no UTF-8 come as halves of characters, and nothing could keep them."""
+        flag = word.partition("=")[0] if word.startswith("-") else _shown(word)
+        if "\0" in word:
+            self.error(f"{flag}: a NUL character cannot be part of it")
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            self.error(f"{flag}: not UTF-8 text")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """A flag's value is one word that says something. Argparse drops ``--`` and goes on."""
+        if not action.option_strings or action.nargs is not None:
+            return super()._get_values(action, arg_strings)
+        value = arg_strings[-1] if arg_strings else ""
+        flag = action.option_strings[-1]
+        if value == "--":
+            self.error(f"{flag}: -- is no value")
+        if action.type is None and not value.strip():  # else its converter says what it takes
+            self.error(f"{flag}: it is empty")
+        return super()._get_values(action, [value])
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return _Formatter(self.prog, self._width)
@@ -124,14 +152,21 @@ def typed(flag: str, convert: Callable[[str], Any]) -> Callable[[str], Any]:
 
     def converter(text: str) -> Any:
         try:
-            return convert(text)
+            value = convert(text)
         except ClaudeTasksError as error:
             raise InvalidInputError(f"{flag}: {error.message}", hint=error.hint) from error
-        except ValueError:
+        except (ValueError, OverflowError):
             kind = "a whole number" if convert is int else "a number"
-            raise InvalidInputError(f"{flag}: {text!r} is not {kind}", code="usage") from None
+            raise InvalidInputError(f"{flag}: {_shown(text)} is not {kind}", code="usage") from None
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise InvalidInputError(f"{flag}: {_shown(text)} is too large", code="usage")
+        return value
 
     return converter
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…")
 
 
 def _word(action: argparse.Action) -> str:

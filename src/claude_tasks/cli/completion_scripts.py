@@ -1,4 +1,8 @@
-"""Completion scripts for three shells, made from the commands' own parsers."""
+"""Completion scripts for three shells, made from the commands' own parsers.
+
+Names of tasks and files come from others. A script asks for them, compares them and quotes them;
+none of them is ever part of what the shell evaluates, nor put on its line unquoted.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,8 @@ def fish() -> str:
     for name in COMMANDS:
         lines += [_fish_flag(name, flag, text) for flag, text in _flags(name).items()]
     seen = f"__fish_seen_subcommand_from {' '.join(_TAKES_TASK)}"
-    ask = "(claude-tasks completion --task-names 2>/dev/null)"
+    # Fish leaves a tilde at the beginning unquoted, and it would name somebody's home.
+    ask = '(claude-tasks completion --task-names 2>/dev/null | string match -v -- "~*")'
     lines.append(f"complete -c claude-tasks -n '{seen}' -a '{ask}'")
     ask = "(claude-tasks completion --run-ids 2>/dev/null)"
     lines.append(f"complete -c claude-tasks -n '__fish_seen_subcommand_from cancel' -a '{ask}'")
@@ -106,6 +111,27 @@ def _quoted(text: str) -> str:
 
 _BASH = """\
 # bash completion for claude-tasks
+_claude_tasks_offer() {{
+  # Offers the lines of $2 that begin with the word $1 as it was typed, quoted as that is. Never
+  # compgen -W: it evaluates what it is given.
+  local typed="$1" quote="" line quoted
+  case "$typed" in
+  [\\"\\']*) quote="${{typed:0:1}}" typed="${{typed:1}}" ;;
+  esac
+  [[ "$quote" == "'" ]] || typed="${{typed//\\\\/}}"
+  while IFS= read -r line; do
+    [[ -n "$line" && "${{line:0:${{#typed}}}}" == "$typed" ]] || continue
+    case "$quote" in
+    "'") [[ "$line" != *"'"* ]] || continue ;;
+    '"') [[ "$line" != *[\\"\\$\\`\\\\\\!]* ]] || continue ;;
+    *)
+      printf -v quoted '%q' "$line"
+      [[ "$quoted" != "~"* ]] || quoted="\\\\$quoted"
+      line="$quoted" ;;
+    esac
+    COMPREPLY+=("$line")
+  done <<< "$2"
+}}
 _claude_tasks() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
   local command="" flags="" values="" i
@@ -120,8 +146,8 @@ _claude_tasks() {{
   COMPREPLY=()
   case "$before" in
 {values}
-    --tz) values="$(claude-tasks completion --zones 2>/dev/null)" ;;
-    {files}) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --tz) _claude_tasks_offer "$word" "$(claude-tasks completion --zones 2>/dev/null)"; return ;;
+    {files}) _claude_tasks_files "$word"; return ;;
   esac
   if [[ -n "$values" ]]; then
     COMPREPLY=($(compgen -W "$values" -- "$word"))
@@ -137,16 +163,16 @@ _claude_tasks() {{
   fi
   case "$command" in
     {tasks})
-      local IFS=$'\\n'
-      COMPREPLY=($(compgen -W "$(claude-tasks completion --task-names 2>/dev/null)" -- "$word"))
-      COMPREPLY=("${{COMPREPLY[@]// /\\\\ }}") ;;
-    cancel)
-      values="$(claude-tasks completion --run-ids 2>/dev/null)"
-      COMPREPLY=($(compgen -W "$values" -- "$word")) ;;
+      _claude_tasks_offer "$word" "$(claude-tasks completion --task-names 2>/dev/null)" ;;
+    cancel) _claude_tasks_offer "$word" "$(claude-tasks completion --run-ids 2>/dev/null)" ;;
     help) COMPREPLY=($(compgen -W "$commands" -- "$word")) ;;
     completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
-    import) COMPREPLY=($(compgen -f -- "$word")) ;;
+    import) _claude_tasks_files "$word" ;;
   esac
+}}
+_claude_tasks_files() {{
+  # Bash's own completion of files quotes them; where it cannot be asked for (3.2), we do.
+  compopt -o default 2>/dev/null || _claude_tasks_offer "$1" "$(compgen -f -- "$1")"
 }}
 complete -F _claude_tasks claude-tasks
 """

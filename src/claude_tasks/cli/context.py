@@ -44,7 +44,9 @@ class Context:
         self.stdin = stdin
         self._data = data
         if data is not None and data.strip():
-            printer.data = os.path.abspath(os.path.expanduser(data))
+            from claude_tasks.settings import absolute  # noqa: PLC0415 (when needed)
+
+            printer.data = absolute(os.path.expanduser(data), "--data")
         self._settings: Settings | None = None
         self._operations: Operations | None = None
         self._store: Store | None = None
@@ -194,8 +196,21 @@ class Context:
         time.sleep(seconds)
 
     def folder_here(self) -> str:
-        """The current directory, absolute."""
-        return os.getcwd()
+        """The current directory, absolute. Errors: `InvalidInputError` where it is gone."""
+        try:
+            return os.getcwd()
+        except FileNotFoundError:
+            raise InvalidInputError(
+                "the current folder no longer exists",
+                hint="cd to a folder that exists, or give an absolute path with --dir",
+            ) from None
+
+    def read_stdin(self) -> str:
+        """All of standard input. Errors: `InvalidInputError` where it is no text."""
+        try:
+            return self.stdin.read()
+        except UnicodeDecodeError as error:
+            raise InvalidInputError("standard input: not UTF-8 text") from error
 
     def close(self) -> None:
         """Let the database go."""

@@ -1,4 +1,4 @@
-"""Blocks to lines: columns aligned, cut to the terminal's width, control characters made visible.
+"""Blocks to lines: columns aligned, cut to the terminal's width, control characters written out.
 
 Pure. ``paint`` puts colour around text whose width has been settled.
 """
@@ -6,6 +6,7 @@ Pure. ``paint`` puts colour around text whose width has been settled.
 from __future__ import annotations
 
 from claude_tasks.cli.results import Toned
+from claude_tasks.domain.control_characters import escape_controls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +18,11 @@ if TYPE_CHECKING:
 
 GAP = "  "
 _NARROWEST = 8
-_CONTROLS = {
-    code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F),
-                                *range(0x2066, 0x206A)) if chr(code) not in "\n\t"
-}  # fmt: skip
-"""Terminal escapes and text-direction overrides: a task's name must not take over a screen."""
 
 
 def clean(text: str) -> str:
-    """Text without control characters, but with its lines and tabs."""
-    return text if text.isascii() and text.isprintable() else text.translate(_CONTROLS)
+    """Text whose control characters are written out, but for its lines and tabs."""
+    return escape_controls(text, "\n\t")
 
 
 def one_line(text: str) -> str:

@@ -6,9 +6,9 @@ lines of a traceback follow their record, indented, so none of them can pass for
 
 from __future__ import annotations
 
-import json
 import logging
 
+from claude_tasks.cli.json_text import json_text
 from claude_tasks.cli.outlet import Outlet, gap_text
 from claude_tasks.domain.control_characters import escape_controls
 from claude_tasks.domain.instant import to_rfc3339
@@ -50,7 +50,7 @@ class _TextFormatter(_PlainFormatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One object a line, in ASCII: ``at``, ``level``, ``logger``, ``message``, ``exception``."""
+    """One object a line: ``at``, ``level``, ``logger``, ``message``, ``exception``."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
@@ -61,7 +61,7 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields)
+        return json_text(fields)
 
 
 def _indented(text: str) -> list[str]:

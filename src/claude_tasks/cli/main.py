@@ -145,6 +145,8 @@ def _plain_command(command: str, words: list[str]) -> Invocation | None:
     values: dict[str, object] = {**PLAIN[command], "data": None, "json": False}
     while words:
         flag, joined, value = words.pop(0).partition("=")
+        if value == "--":
+            return None
         if flag == "--json" and not joined:
             values["json"] = True
         elif flag == "--data" and (joined or (words and not words[0].startswith("-"))):

@@ -58,6 +58,7 @@ _LISTS = (
     ("--deny-tool", "disallowed_tools", "TOOL", "a tool it may not use; repeatable"),
     ("--tag", "tags", "TAG", "repeatable"),
 )
+_ONE_LINE = ("--model", *(row[0] for row in _LISTS))
 _SIMPLE = tuple(row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS))
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -73,6 +74,9 @@ FIELD_OF = {
     row[0].removeprefix("--"): row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS)
 } | {"extra-args": "extra_args"}
 """What can be cleared, by the name of its flag."""
+
+
+FLAG_OF = {field: f"--{flag}" for flag, field in FIELD_OF.items()}
 
 
 def add_task_flags(parser: Parser) -> None:
@@ -129,6 +133,7 @@ def named_fields(arguments: Namespace) -> dict[str, Any]:
     for name in _SIMPLE:
         value = getattr(arguments, name)
         if value is not None:
+            _check_lines(FLAG_OF[name], value)
             fields[name] = tuple(value) if isinstance(value, list) else value
     if arguments.extra_args:
         fields["extra_args"] = arguments.extra_args
@@ -137,12 +142,21 @@ def named_fields(arguments: Namespace) -> dict[str, Any]:
     return fields
 
 
+def _check_lines(flag: str, value: object) -> None:
+    """A name that is typed and shown is one line, without what steers a terminal."""
+    for word in value if isinstance(value, list) else [str(value)]:
+        if flag in _ONE_LINE and not word.isprintable():
+            raise InvalidInputError(f"{flag}: one line without control characters", code="usage")
+
+
 def given_dir(context: Context, folder: str | None) -> dict[str, Any]:
     """The working directory, absolute: a daemon has another current directory."""
     if folder is None:
         return {}
     path = os.path.expanduser(folder)
-    return {"working_dir": os.path.normpath(os.path.join(context.folder_here(), path))}
+    if not os.path.isabs(path):
+        path = os.path.join(context.folder_here(), path)
+    return {"working_dir": os.path.normpath(path)}
 
 
 def given_schedule(context: Context, arguments: Namespace, timezone: str) -> dict[str, Any]:
@@ -172,7 +186,7 @@ def given_prompt(context: Context, arguments: Namespace, word: str | None) -> st
     if len(sources) > 1:
         raise InvalidInputError("the prompt is given twice", code="usage")
     if word == "-" or arguments.prompt_file == "-":
-        return context.stdin.read()
+        return context.read_stdin()
     if arguments.prompt_file is None:
         return word if word is not None else arguments.prompt
     return read_text(arguments.prompt_file)

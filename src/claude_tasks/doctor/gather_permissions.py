@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.facts import LooseEntry, PermissionFacts
+from claude_tasks.settings import SECRET_SETTINGS
 
 if TYPE_CHECKING:
     from claude_tasks.data_folder import DataFolder
@@ -21,7 +22,6 @@ FILE_MODE = 0o600
 MOST_ENTRIES = 5000
 """Logs of years are not walked: their folder keeps others out, whatever stands in it."""
 _FOR_OTHERS = 0o077
-_SECRET_SETTINGS = ("_token", "_secret", "_webhook", "webhook_", "apprise_url")
 
 
 def permission_facts(folder: DataFolder, *, most: int = MOST_ENTRIES) -> PermissionFacts:
@@ -129,7 +129,7 @@ def _holds_secrets(path: str) -> bool:
     """Whether settings are in it that open something: tokens, addresses of channels."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            names = [line.partition("=")[0].strip() for line in file if "=" in line]
+            names = [line.partition("=")[0].strip(" \t\"'") for line in file if "=" in line]
     except OSError:  # then it is no reader's secret either
         return False
-    return any(part in name for name in names for part in _SECRET_SETTINGS if name[:1] != "#")
+    return not set(SECRET_SETTINGS).isdisjoint(names)

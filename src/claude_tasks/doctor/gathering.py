@@ -215,6 +215,7 @@ class _Gathering:
 
     def exposure(self, nodes: Sequence[NodeFact]) -> ExposureFacts:
         from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (rare)
+        from claude_tasks.trust import UNTRUSTED  # noqa: PLC0415 (rare)
 
         host = self._settings.host
         loopback = self._sources.is_loopback(host)
@@ -223,7 +224,8 @@ class _Gathering:
         try:
             return facts._replace(has_token=any(load_tokens(self._settings)))
         except ConfigurationError as error:
-            return facts._replace(trouble=trouble_of(error), fix=self._token_fix(error.message))
+            mends = error.hint if error.code == UNTRUSTED else self._token_fix(error.message)
+            return facts._replace(trouble=trouble_of(error), fix=mends)
 
     def _is_open(self, node: Node) -> bool:
         if node.listens is None or not node.open:

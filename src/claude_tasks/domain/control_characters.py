@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-_CONTROLS = (
+CONTROLS = (
     *range(0x20),  # C0: line ends, ESC, BEL
     *range(0x7F, 0xA0),  # DEL and C1: 0x9B begins a sequence just as ESC [ does
     0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A),  # text direction
     0x2028, 0x2029,  # line and paragraph separator
     *range(0xD800, 0xE000),  # half characters, of bytes that were no UTF-8: nothing can encode them
 )  # fmt: skip
+"""The code points that are written out."""
 _tables: dict[str, dict[int, str]] = {}
 
 
@@ -22,7 +23,7 @@ def escape_controls(text: str, keep: str = "") -> str:
         return text
     table = _tables.get(keep)
     if table is None:
-        table = _tables[keep] = {code: repr(chr(code))[1:-1] for code in _CONTROLS} | {
+        table = _tables[keep] = {code: repr(chr(code))[1:-1] for code in CONTROLS} | {
             ord(character): character for character in keep
         }
     return text.translate(table)

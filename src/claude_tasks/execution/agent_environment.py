@@ -5,28 +5,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from claude_tasks.settings import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_LINKS = 40
-_PRIVATE = (
-    "CLAUDE_TASKS_AUTH_TOKEN",
-    "CLAUDE_TASKS_READ_TOKEN",
-    "CLAUDE_TASKS_DISCORD_WEBHOOK",
-    "CLAUDE_TASKS_SLACK_WEBHOOK",
-    "CLAUDE_TASKS_WEBHOOK_URL",
-    "CLAUDE_TASKS_WEBHOOK_SECRET",
-    "CLAUDE_TASKS_APPRISE_URL",
-    "CLAUDE_TASKS_HEARTBEAT_URL",
-    "CLAUDECODE",
-    "CLAUDE_CODE_ENTRYPOINT",
-)
-"""Not for the agent: our own secrets, and the marks that make the CLI refuse to run nested."""
+_NESTED = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT")
+"""The marks that make the CLI refuse to run nested."""
 
 
 def agent_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """All but what is not for the agent."""
-    return {name: value for name, value in environment.items() if name not in _PRIVATE}
+    """All but our own secrets and the marks of an agent around us.
+
+    Also for whatever has an agent below it: /proc shows a process the environment that each of its
+    parents was started with.
+    """
+    told = without_secrets(environment)
+    return {name: value for name, value in told.items() if name not in _NESTED}
 
 
 def with_binary_folder(environment: Mapping[str, str], binary: str) -> dict[str, str]:

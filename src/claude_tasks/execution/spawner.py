@@ -14,6 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from claude_tasks.execution.agent_environment import agent_environment
 from claude_tasks.process_state import is_stopped
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Spawner:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,  # not ours, where nobody may read: it must never wait
             bufsize=0,
+            env=agent_environment(os.environ),  # the supervisors', for agents to read
             start_new_session=True,  # away from the terminal, with all supervisors
         )
         assert self._process.stdin is not None

@@ -22,6 +22,7 @@ from claude_tasks.clock import SystemClock
 from claude_tasks.execution.run_log import events_path
 from claude_tasks.faces.doctor import examine
 from claude_tasks.operations.facts import RunLedger
+from claude_tasks.tokens import TokenWatch
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
 from claude_tasks.wiring.operations import open_operations
 from claude_tasks.wiring.usage import refresh_usage
@@ -50,7 +51,8 @@ def build_api(
     Two connections: the event loop's, for the change feed alone, and the database thread's.
     """
     clock = clock or SystemClock()
-    policy = build_policy(settings, tokens, hostname=socket.gethostname())
+    watch = TokenWatch(settings, monotonic=clock.monotonic)
+    policy = build_policy(settings, tokens, hostname=socket.gethostname(), watch=watch)
     feed = open_data(settings, clock=clock, busy_timeout=_LOOP_BUSY_TIMEOUT, existing=True)
     desk = Desk(
         lambda: open_operations(

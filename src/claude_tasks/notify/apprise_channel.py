@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.notify.delivery import Delivery, masked
 from claude_tasks.notify.notice import Event, summary, title
 from claude_tasks.notify.text import clean, defused, fit
+from claude_tasks.settings import without_secrets
 
 if TYPE_CHECKING:
     from claude_tasks.notify.notice import Notice
@@ -80,6 +81,7 @@ def _answer(asked: bytes, *, seconds: float) -> str:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=without_secrets(os.environ),
         start_new_session=True,
     )
     try:

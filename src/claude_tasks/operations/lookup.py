@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 
+_MOST_DIGITS = 18
+_NOBODYS = 10**_MOST_DIGITS
+
+
+def as_id(digits: str) -> int:
+    """The id that they name; for more digits than any id has one that nothing has."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else _NOBODYS
+
+
 class TaskLookup:
     """Looks, and changes nothing."""
 
@@ -26,7 +35,7 @@ class TaskLookup:
         """
         text = str(reference).strip()
         if text.isdecimal():
-            return self._store.get_task(int(text), include_deleted=include_deleted)
+            return self._store.get_task(as_id(text), include_deleted=include_deleted)
         named = self._store.find_tasks(text)
         if not named and include_deleted:
             everything = self._store.list_tasks(include_deleted=True)

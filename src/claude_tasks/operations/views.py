@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import to_rfc3339
+from claude_tasks.domain.notification import ADDRESS_FIELDS
 from claude_tasks.domain.run import V1_STATUS, State
 
 if TYPE_CHECKING:
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
 
-_V1_OPTIONAL = ("discord_webhook", "slack_webhook", "model", "permission_mode")
-_SECRET = ("webhook_url", "apprise_url")
-"""Added too, but absent when unset, as the addresses of API v1 are."""
+_OPTIONAL = (*ADDRESS_FIELDS, "model", "permission_mode")
+"""Absent when unset, as in API v1; the addresses that it does not know too."""
 
 _ADDED = (
     "timezone",
@@ -56,7 +56,7 @@ def task_view(summary: TaskSummary) -> dict[str, Any]:
         "updated_at": to_rfc3339(task.updated_at),
     }
     view.update({name: _plain(getattr(task, name)) for name in _ADDED})
-    optional = {name: getattr(task, name) for name in (*_V1_OPTIONAL, *_SECRET)}
+    optional = {name: getattr(task, name) for name in _OPTIONAL}
     optional["scheduled_at"] = _time(task.scheduled_at)
     optional["next_run_at"] = _time(task.next_run_at)
     optional["deleted_at"] = _time(task.deleted_at)
@@ -128,7 +128,7 @@ def task_request(task: Task) -> dict[str, Any]:
     }
     if task.scheduled_at is not None:
         view["scheduled_at"] = to_rfc3339(task.scheduled_at)
-    names = (*_V1_OPTIONAL, *_SECRET, *(name for name in _ADDED if name != "revision"))
+    names = (*_OPTIONAL, *(name for name in _ADDED if name != "revision"))
     more = {name: _plain(getattr(task, name)) for name in names}
     view.update({name: value for name, value in more.items() if value not in (None, [])})
     return view

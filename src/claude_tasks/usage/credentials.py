@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.instant import EARLIEST, LATEST
+from claude_tasks.settings import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,6 +152,7 @@ def _from_keychain(program: str | None) -> Credentials | None:
             [program, "find-generic-password", "-s", _KEYCHAIN_SERVICE, "-w"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            env=without_secrets(os.environ),
             timeout=_KEYCHAIN_SECONDS,
             check=True,
         )

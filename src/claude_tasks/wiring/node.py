@@ -13,6 +13,7 @@ from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.execution.execution import SupervisedExecution
+from claude_tasks.execution.process_table import has_process_table, refuse_without_process_table
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine, EngineThread
@@ -50,7 +51,9 @@ def build_node(
     that it answers at, and whether it asks for no token there.
 
     The engine and the keeper work on connections of their own, each used by its thread alone.
+    Errors: `ConfigurationError` where no process can be looked at.
     """
+    refuse_without_process_table()
     clock = clock or SystemClock()
     node = new_node(settings, role, schedules=schedules, at=clock.now(), api=api)
     standing = Standing(clock)
@@ -217,8 +220,11 @@ def _build_keeper(
 def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     """Record the runs that ended while no node lived; how many. One pass, no threads.
 
-    What still runs goes on, watched by nobody until the next node.
+    What still runs goes on, watched by nobody until the next node. Where no process can be looked
+    at nothing is settled: a node's start says why.
     """
+    if not has_process_table():
+        return 0
     clock = clock or SystemClock()
     node = new_node(settings, Role.CLI, schedules=False, at=clock.now())
     store = open_data(settings, clock=clock)

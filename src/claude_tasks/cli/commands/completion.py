@@ -49,7 +49,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 def _words(context: Context, arguments: Namespace) -> list[str] | None:
     """What a script asks for while its user presses TAB; None for the script itself."""
     if arguments.task_names:
-        return [summary.task.name for summary in context.tasks.list()]
+        return [summary.task.name for summary in context.tasks.list() if _leads(summary.task.name)]
     if arguments.run_ids:
         from claude_tasks.domain.run import State  # noqa: PLC0415 (only here)
         from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (only here)
@@ -61,3 +61,8 @@ def _words(context: Context, arguments: Namespace) -> list[str] | None:
 
         return sorted(available_timezones())
     return None
+
+
+def _leads(name: str) -> bool:
+    """Whether the name, typed as it is, leads to its task: not as a flag, an id or two lines."""
+    return name.isprintable() and not name.startswith("-") and not name.isdecimal()

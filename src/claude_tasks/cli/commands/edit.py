@@ -6,6 +6,7 @@ from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.results import Result
 from claude_tasks.cli.task_flags import (
     FIELD_OF,
+    FLAG_OF,
     add_task_flags,
     given_dir,
     given_prompt,
@@ -30,7 +31,6 @@ claude-tasks edit 7 --prompt "Only the unit tests" --timeout 1h
 claude-tasks edit 7 --clear model --clear timeout
 claude-tasks edit report --at "friday 17:30"
 """
-_FLAG_OF = {field: f"--{flag}" for flag, field in FIELD_OF.items()}
 
 
 def configure(parser: Parser) -> None:
@@ -93,7 +93,7 @@ def _changes(context: Context, arguments: Namespace, before: Task) -> dict[str, 
     changes.update({name: value for name, value in given.items() if value is not None})
     both = sorted(set(changes) & set(cleared))
     if both:
-        name = _FLAG_OF.get(both[0], both[0])
+        name = FLAG_OF.get(both[0], both[0])
         raise InvalidInputError(f"{name} is set and cleared at once", code="usage")
     return cleared | changes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.results import Raw, Result
-from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +28,12 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Write them."""
-    import json  # noqa: PLC0415 (not for --help)
-
+    from claude_tasks.cli.json_text import json_text  # noqa: PLC0415 (not for --help)
     from claude_tasks.operations.exchange import export_tasks  # noqa: PLC0415 (the same)
 
     found = [summary.task for summary in context.operations.tasks.list()]
     document = export_tasks(found[::-1])
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(document, indent=2) + "\n"
     if arguments.output is None:
         return Result(data=lambda: document, text=lambda: [Raw(text)])
     _write(arguments.output, text)
@@ -50,5 +49,7 @@ def _write(path: str, text: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InvalidInputError(f"--output: {path}: {error.strerror}") from error
     except OSError as error:
         raise ClaudeTasksError(f"{path}: {error.strerror}") from error

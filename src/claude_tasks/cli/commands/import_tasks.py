@@ -101,7 +101,7 @@ def _document(context: Context, path: str) -> Any:
 
     from claude_tasks.cli.task_flags import read_text  # noqa: PLC0415 (the same)
 
-    text = context.stdin.read() if path == "-" else read_text(path)
+    text = context.read_stdin() if path == "-" else read_text(path)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

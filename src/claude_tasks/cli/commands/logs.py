@@ -48,8 +48,10 @@ def run(context: Context, arguments: Namespace) -> Result:
 def _find(context: Context, arguments: Namespace) -> Run:
     if (arguments.run is None) == (arguments.task is None):
         raise InvalidInputError("which run?", hint="claude-tasks logs RUN, or --task TASK")
+    from claude_tasks.operations.lookup import as_id  # noqa: PLC0415 (not for --help)
+
     if arguments.run is not None and arguments.run.isdecimal():
-        return context.operations.runs.get(int(arguments.run))
+        return context.operations.runs.get(as_id(arguments.run))
     reference = arguments.run if arguments.task is None else arguments.task
     task = context.operations.tasks.get(reference, include_deleted=True)
     latest = context.operations.runs.latest(task.id)
@@ -129,7 +131,7 @@ def _shower(context: Context, *, events: bool) -> Callable[[bytes], None] | None
 
 
 def _raw(context: Context) -> Callable[[bytes], None]:
-    return lambda line: context.printer.line(line.decode("utf-8", "replace")) if line else None
+    return lambda line: context.printer.raw_line(line.decode("utf-8", "replace")) if line else None
 
 
 def _nothing_more(exit_code: int, *, notes: Sequence[str] = ()) -> Result:

@@ -40,6 +40,8 @@ def run(context: Context, arguments: Namespace) -> Result:
         raise InvalidInputError(f"-n must be between 1 and {_COUNTS[-1]}")
     if (arguments.task is None) == (arguments.cron is None):
         raise InvalidInputError("next of what?", hint="name a task, or give --cron EXPR")
+    if arguments.tz is not None and arguments.cron is None:
+        raise InvalidInputError("--tz goes with --cron: a task has its own zone", code="usage")
     now = context.now()
     preview, why_none = _of_task(context, arguments, now)
     return Result(

@@ -31,8 +31,9 @@ claude-tasks serve --port 0 --scheduler=false
 def configure(parser: Parser) -> None:
     """Flags."""
     parser.add_argument(
-        "--host", metavar="ADDRESS", help="to listen on (CLAUDE_TASKS_HOST; default: 127.0.0.1)"
-    )
+        "--host", metavar="ADDRESS", type=str,  # an empty one is every address
+        help="to listen on (CLAUDE_TASKS_HOST; default: 127.0.0.1)",
+    )  # fmt: skip
     parser.add_argument(
         "--port", metavar="N", type=typed("--port", int),
         help="0 takes any free one (CLAUDE_TASKS_PORT; default: 8080)",

@@ -63,7 +63,7 @@ def _new(context: Context, scope: str, *, replace: bool) -> Result:
 
 def _notes(context: Context, scope: str, path: str) -> list[str]:
     notes = [
-        f"kept in {path}; a serve that runs already must be restarted to know it",
+        f"kept in {path}; a serve that runs already knows it",
         "a client sends it as a header: Authorization: Bearer TOKEN",
     ]
     winner = _what_wins(context, _SETTINGS[scope])

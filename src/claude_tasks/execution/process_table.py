@@ -1,0 +1,26 @@
+"""Without /proc there is no telling on Linux what an agent started: a node says so at its start."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from claude_tasks.domain.errors import ConfigurationError
+
+_TABLE = "/proc"
+
+
+def has_process_table(folder: str = _TABLE, *, platform: str = sys.platform) -> bool:
+    """Whether the kernel's table of processes is to be seen."""
+    return platform != "linux" or os.path.exists(os.path.join(folder, "self", "stat"))
+
+
+def refuse_without_process_table(folder: str = _TABLE, *, platform: str = sys.platform) -> None:
+    """Errors: `ConfigurationError` where there is none."""
+    if has_process_table(folder, platform=platform):
+        return
+    raise ConfigurationError(
+        f"{folder} is not mounted: what an agent starts could be neither found nor ended",
+        hint=f"mount -t proc proc {folder} (in a chroot or container too), then start again",
+        code="no_process_table",
+    )

@@ -1,0 +1,70 @@
+"""A program in a terminal of its own: a pseudo-terminal, its keys and its screen."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class TerminalSession:
+    """Started at once; ended, with all it started in the foreground, by ``close``."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
+        self.shown = ""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            try:
+                os.chdir(folder)
+                os.execvpe(argv[0], list(argv), dict(environment))
+            finally:
+                os._exit(127)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def press(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def wait_for(self, text: str, *, seconds: float = 30) -> str:
+        """Until ``text`` is on the screen; all that was shown up to now, taken away."""
+        deadline = time.monotonic() + seconds
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"no {text!r} in {self.shown!r}"
+            assert self._read(0.1), f"it ended without {text!r}: {self.shown!r}"
+        shown, self.shown = self.shown, ""
+        return shown
+
+    def all(self, *, seconds: float = 60) -> str:
+        """What it shows until it ends."""
+        deadline = time.monotonic() + seconds
+        while self._read(0.1):
+            assert time.monotonic() < deadline, self.shown
+        return self.shown
+
+    def _read(self, seconds: float) -> bool:
+        """Take in what is shown within so long; False once it has ended."""
+        if not select.select([self._terminal], [], [], seconds)[0]:
+            return True
+        try:
+            data = os.read(self._terminal, 65536)
+        except OSError:  # EIO: the other end is closed
+            return False
+        self.shown += data.decode(errors="replace")
+        return bool(data)
+
+    def close(self) -> None:
+        if self._terminal >= 0:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self._terminal)
+            self._terminal = -1
