@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from claude_tasks.domain.notification import ADDRESS_FIELDS
 from claude_tasks.operations.views import task_view
 
 if TYPE_CHECKING:
     from claude_tasks.domain.store_records import TaskSummary
-
-SECRETS = ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url")
-"""Whoever knows such an address can post there: it is for those who may change it."""
 
 
 class TaskListEncoder:
@@ -44,7 +42,8 @@ def shown(summary: TaskSummary, *, secrets: bool) -> dict[str, Any]:
     """A task as JSON values, as its reader may see it."""
     view = task_view(summary)
     if not secrets:
-        for name in SECRETS:
+        # Whoever knows such an address can post there: it is for those who may change it.
+        for name in ADDRESS_FIELDS:
             view.pop(name, None)
     return view
 

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.task import Task
 
@@ -32,6 +33,52 @@ class Addresses(NamedTuple):
 def addresses_of(task: Task) -> Addresses:
     """What a task says of where its messages go."""
     return Addresses(task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url)
+
+
+ADDRESS_FIELDS = ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url")
+"""The fields of a task, and the settings, that say where messages go."""
+
+_APPRISE = "apprise_url"
+_NEVER_IN_A_URL = frozenset('"<>\\^`{|}')
+"""Besides what is not ASCII and what nobody can see (RFC 3986, section 2)."""
+
+
+def check_address(field: str, address: str) -> None:
+    """Whether a message could be sent there. Errors: `InvalidInputError` that names ``field``.
+
+    An address is a secret, so no error shows it. Apprise has addresses of its own kinds, with names
+    and passwords in them: of those only what breaks a line, or looks like nothing, is refused.
+    """
+    if any(character.isspace() or not character.isprintable() for character in address):
+        raise InvalidInputError(
+            f"{field}: an address has no spaces, line breaks or control characters",
+            hint="write a space that belongs to it as %20",
+        )
+    if field == _APPRISE:
+        good, wanted = "://" in address, "SERVICE://…, as Apprise has it"
+    else:
+        good, wanted = _is_web_address(address), "https://…"
+    if not good:
+        raise InvalidInputError(f"{field}: this is no address", hint=f"it looks like {wanted}")
+
+
+def _is_web_address(address: str) -> bool:
+    from urllib.parse import urlsplit  # noqa: PLC0415 (most tasks name no address)
+
+    try:
+        parts = urlsplit(address)
+        host = (parts.hostname or "").encode("idna")  # as the resolver will want it
+        port = parts.port
+    except ValueError:
+        return False
+    sent_as_it_is = parts.path + parts.query + parts.fragment
+    return (
+        parts.scheme in ("http", "https")
+        and bool(host)
+        and port != 0
+        and sent_as_it_is.isascii()
+        and _NEVER_IN_A_URL.isdisjoint(address)
+    )
 
 
 class Unannounced(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.notification import ADDRESS_FIELDS, check_address
 from claude_tasks.domain.schedule import parse_schedule
 from claude_tasks.domain.task import (
     NOTIFY_ON,
@@ -98,24 +99,10 @@ def check_addresses(fields: Mapping[str, object]) -> None:
 
     Only for what somebody says now: a task that was kept with less must stay editable.
     """
-    from urllib.parse import urlsplit  # noqa: PLC0415 (most tasks name no address)
-
-    for name in ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url"):
+    for name in ADDRESS_FIELDS:
         address = fields.get(name)
-        if not isinstance(address, str) or not address:
-            continue
-        try:
-            parts = urlsplit(address.strip())
-            good = bool(parts.netloc) and parts.port != 0
-        except ValueError:
-            good = False
-        if name == "apprise_url":
-            good = "://" in address
-        else:
-            good = good and parts.scheme in ("http", "https")
-        if not good:
-            wanted = "SERVICE://…, as Apprise has it" if name == "apprise_url" else "https://…"
-            raise InvalidInputError(f"{name}: this is no address", hint=f"it looks like {wanted}")
+        if isinstance(address, str) and address:
+            check_address(name, address)
 
 
 def _check_characters(name: str, text: str) -> None:
