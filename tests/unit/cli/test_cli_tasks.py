@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.cli.local_zone import local_zone
+from claude_tasks.local_zone import local_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
