@@ -480,6 +480,7 @@ def test_a_preview_says_in_words_what_comes_next(server: Server) -> None:
         assert "09:00" in tick["local"]
     default = server.client.post("/schedules/preview", json={"cron_expr": "@daily"})
     assert len(default.json()["next_runs"]) == 5
+    assert default.json()["timezone"] == "UTC"
 
 
 def test_a_preview_notes_what_a_change_of_the_clocks_does(server: Server) -> None:

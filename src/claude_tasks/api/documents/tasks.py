@@ -50,7 +50,10 @@ class _Changes(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
-    """A task as asked for. null says as much as leaving out, where it is allowed."""
+    """A task as asked for. null says as much as leaving out, where it is allowed.
+
+    A new task without ``timezone`` fires by the clocks of the server's machine.
+    """
 
     name: Name
     prompt: Prompt

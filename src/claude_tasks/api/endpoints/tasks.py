@@ -43,7 +43,7 @@ async def list_tasks(call: Call) -> Answer:
 )
 async def add_task(call: Call) -> Answer:
     """Add a task. Without a cron expression it runs once: at a time, or now."""
-    spec = parse_task(_asked(call))
+    spec = parse_task(_asked(call), local_zone=call.backend.local_zone)
     return await _task_answer(call, lambda operations: operations.tasks.add(spec), status=201)
 
 
