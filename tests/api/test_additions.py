@@ -76,7 +76,8 @@ def test_a_patch_clears_what_may_be_unset(server: Server, nothing: Any) -> None:
     }
     task = server.add(**fields)
     answer = server.client.patch(f"/tasks/{task['id']}", json=dict.fromkeys(fields, nothing))
-    assert not fields.keys() & answer.json().keys()
+    assert answer.json().pop("permission_mode") == "default"
+    assert fields.keys() & answer.json().keys() == {"permission_mode"}
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,7 @@ def test_an_address_that_is_none_is_refused_when_it_is_said(
 
 def test_a_task_kept_with_a_bad_address_stays_editable(store: Store, clock: FakeClock) -> None:
     [task_id] = store.add_tasks(
-        [ArmedSpec(spec(cron_expr="@daily", slack_webhook="foo"), clock.now(), None)],
+        [ArmedSpec(spec(cron_expr="@daily", slack_webhook="foo"), clock.now(), clock.now(), None)],
         at=clock.now(),
     )
     assert TaskOperations(store, clock).edit(task_id, {"name": "new"}).name == "new"

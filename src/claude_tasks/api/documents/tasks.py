@@ -89,7 +89,9 @@ class Task(Struct, kw_only=True):
     name: str
     prompt: str
     cron_expr: str
-    scheduled_at: Time | UnsetType = UNSET
+    scheduled_at: Annotated[
+        Time | UnsetType, Meta(description="absent where it was to run at once")
+    ] = UNSET
     is_one_off: bool
     working_dir: str
     discord_webhook: str | UnsetType = UNSET
@@ -97,7 +99,7 @@ class Task(Struct, kw_only=True):
     webhook_url: str | UnsetType = UNSET
     apprise_url: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
-    permission_mode: str | UnsetType = UNSET
+    permission_mode: Annotated[str, Meta(description="default where none was chosen")]
     enabled: bool
     created_at: Time
     updated_at: Time
