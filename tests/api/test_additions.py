@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -420,7 +421,10 @@ def test_a_busy_task_refuses_and_names_the_record_of_it(server: Server) -> None:
     assert answer.status_code == 409
     body = answer.json()
     assert body["code"] == "overlap"
-    assert body["error"].startswith("Not started: ")
+    said = r"Not started: .+ \(overlap = skip; run (\d+) is (running|queued)\)"
+    named = re.fullmatch(said, body["error"])
+    assert named, body["error"]
+    assert int(named[1]) == busy
     assert server.get(f"/runs/{body['run_id']}")["state"] == "skipped"
     server.client.post(f"/runs/{busy}/cancel")
     server.ended(busy)

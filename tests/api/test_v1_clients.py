@@ -213,7 +213,8 @@ def test_a_save_leaves_the_run_of_a_one_off_that_still_waits(
     running = [server.run(task["id"]) for task in busy]
     task = server.add(cron_expr="")
     run = first_run(server, task)
-    save(server, server.get(f"/tasks/{task['id']}"), name="new")
+    waits = server.get(f"/tasks/{task['id']}")
+    assert save(server, waits) == waits
     assert shared_installation.operations.runs.get(run).state == "queued"
     for run_id in (*running, run):
         server.client.post(f"/runs/{run_id}/cancel")

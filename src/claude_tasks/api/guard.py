@@ -1,7 +1,7 @@
 """The guard before the application: whose host and origin, which token, how large a body.
 
     Host ─▶ Origin ─▶ preflight ─▶ token ─▶ may it change things ─▶ type and size of the body ─▶ app
-     403      403        204      401, 429          403               415, 413, 408, 400
+     403      403        204      401, 429          403            415, 413, 408, 503, 400
 
 What is refused never reaches the application, and neither does an upload that breaks off: a body is
 read whole, within bounds, and then replayed. A request without a body costs a walk over its headers
@@ -25,6 +25,7 @@ from claude_tasks.api.access import (
     fetch_allowed,
     host_allowed,
     host_rule,
+    is_loopback,
     origin_allowed,
     token_digest,
 )
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEALTH = "/api/v1/health"
-"""The one path that never asks for a token."""
+"""The one path that asks neither for a token nor for a name of ours: it tells the version alone."""
 BODY_LIMIT = 1024 * 1024
 BODY_SECONDS = 30.0
 
@@ -123,7 +124,9 @@ class _Refusal(NamedTuple):
 _FOREIGN_HOST = _Refusal(
     403,
     error_bytes(
-        "Host not allowed", "host_refused", hint="name it in CLAUDE_TASKS_ALLOWED_HOSTS of serve"
+        "Host not allowed: name it in CLAUDE_TASKS_ALLOWED_HOSTS of the server",
+        "host_refused",
+        hint="for example CLAUDE_TASKS_ALLOWED_HOSTS=mybox.local claude-tasks serve",
     ),
     "foreign host",
 )
@@ -197,7 +200,7 @@ class Guard:
         is_cors = origin is not None and origin == self._policy.cors_origin
         send = _adding(send, self._added_for_cors if is_cors else self._added)
         try:
-            self._check_source(scope["method"], found)
+            self._check_source(scope, found)
             if is_cors and _is_preflight(scope["method"], found):
                 await _answer_preflight(send)
                 return
@@ -230,11 +233,12 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check_source(self, method: str, found: dict[bytes, bytes]) -> None:
+    def _check_source(self, scope: Scope, found: dict[bytes, bytes]) -> None:
         """That a page of ours or a program asks, under a name of ours."""
+        method = scope["method"]
         host, origin = found.get(b"host"), found.get(b"origin")
-        if host is None or host != self._last_host:
-            if not host_allowed(host, self._policy.hosts):
+        if (host is None or host != self._last_host) and not _asks_for_health(scope):
+            if not (host_allowed(host, self._policy.hosts) or _is_old_program(scope, host)):
                 raise _FOREIGN_HOST.error(f" {_escaped(host)}")
             self._last_host = host
         if origin is not None and not origin_allowed(origin, host, self._policy.cors_origin):
@@ -247,7 +251,7 @@ class Guard:
     def _authorize(self, scope: Scope, found: dict[bytes, bytes]) -> Access:
         """What the client may do, if that is enough for what it asks."""
         method, path = scope["method"], scope["path"]
-        if not self._policy.tokens.required or (path == HEALTH and method in _READING):
+        if not self._policy.tokens.required or _asks_for_health(scope):
             return self._without_token
         access = self._authenticate(scope, found.get(b"authorization"))
         reads = method in _READING or (method == "POST" and path in _READERS_POST)
@@ -281,6 +285,17 @@ class Guard:
         if body and not _is_json(found):  # HTTP/2 announces no body
             raise _NOT_JSON.error()
         return body
+
+
+def _asks_for_health(scope: Scope) -> bool:
+    return scope["path"] == HEALTH and scope["method"] in _READING
+
+
+def _is_old_program(scope: Scope, host: bytes | None) -> bool:
+    """Whether a program on this machine speaks HTTP/1.0, which knows no Host. Browsers send one."""
+    if host is not None or scope.get("http_version") != "1.0":
+        return False
+    return is_loopback(_address_of(scope))
 
 
 def _looked_at(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
