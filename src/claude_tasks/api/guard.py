@@ -4,13 +4,13 @@
      403      403        204      401, 429          403            415, 413, 408, 503, 400
 
 What is refused never reaches the application, and neither does an upload that breaks off: a body is
-read whole, within bounds, and then replayed. A request without a body costs a walk over its headers
-and a closure around ``send``. ASGI 3.0: header names come in lower case.
+read whole, within bounds, and then replayed (`bodies`). Nothing of it is read before the token is
+known. A request without a body costs a walk over its headers and a closure around ``send``. ASGI
+3.0: header names come in lower case.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +30,18 @@ from claude_tasks.api.access import (
     token_digest,
 )
 from claude_tasks.api.asgi import answer
+from claude_tasks.api.bodies import (
+    BODY_LIMIT,
+    BODY_MEMORY,
+    BODY_SECONDS,
+    Body,
+    BodyError,
+    BodyMemory,
+    CrowdedOutError,
+    HungUpError,
+    TooLargeError,
+    TooSlowError,
+)
 from claude_tasks.api.errors import error_bytes
 from claude_tasks.api.rate_limit import FailedAttempts, RateLimit
 
@@ -44,8 +56,6 @@ log = logging.getLogger(__name__)
 
 HEALTH = "/api/v1/health"
 """The one path that asks neither for a token nor for a name of ours: it tells the version alone."""
-BODY_LIMIT = 1024 * 1024
-BODY_SECONDS = 30.0
 
 _READING = frozenset({"GET", "HEAD"})
 _READERS_POST = frozenset({"/api/v1/schedules/preview"})
@@ -76,12 +86,16 @@ _LOG_BURST, _LOG_SECONDS, _LOG_KEYS = 20, 10.0, 1024
 
 
 class Policy(NamedTuple):
-    """What the guard goes by. ``body_seconds`` is for a whole body, however slowly it comes."""
+    """What the guard goes by.
+
+    ``body_seconds`` is for a whole body, however slowly it comes; ``body_memory`` for all of them.
+    """
 
     tokens: TokenCheck
     hosts: HostRule
     cors_origin: bytes | None = None
     body_seconds: float = BODY_SECONDS
+    body_memory: int = BODY_MEMORY
 
 
 def build_policy(settings: Settings, tokens: Tokens, *, hostname: str) -> Policy:
@@ -102,10 +116,6 @@ class _Refused(Exception):  # noqa: N818 (an answer, no error)
         self.body = body
         self.reason = reason
         self.headers = headers
-
-
-class _HungUp(Exception):  # noqa: N818 (likewise)
-    """The client left in the middle of its body: nobody waits for an answer."""
 
 
 class _Refusal(NamedTuple):
@@ -168,6 +178,19 @@ _TOO_SLOW = _Refusal(
 )
 
 
+_CROWDED_OUT = _Refusal(
+    503,
+    error_bytes("Too many request bodies at once", "body_memory_full", hint="try again"),
+    "other bodies needed the room",
+    ((b"connection", b"close"), (b"retry-after", b"1")),
+)
+_BODY_REFUSALS: dict[type[BodyError], _Refusal] = {
+    TooLargeError: _TOO_LARGE,
+    TooSlowError: _TOO_SLOW,
+    CrowdedOutError: _CROWDED_OUT,
+}
+
+
 class Guard:
     """An ASGI layer. The application behind it finds ``scope["state"]["access"]``, an `Access`."""
 
@@ -176,6 +199,7 @@ class Guard:
         self._app = app
         self._policy = policy
         self._attempts = FailedAttempts(monotonic)
+        self._bodies = BodyMemory(policy.body_memory)
         self._log_lines = RateLimit[str](
             burst=_LOG_BURST, interval=_LOG_SECONDS, keys=_LOG_KEYS, monotonic=monotonic
         )
@@ -199,6 +223,7 @@ class Guard:
         origin = found.get(b"origin")
         is_cors = origin is not None and origin == self._policy.cors_origin
         send = _adding(send, self._added_for_cors if is_cors else self._added)
+        body = None
         try:
             self._check_source(scope, found)
             if is_cors and _is_preflight(scope["method"], found):
@@ -206,15 +231,20 @@ class Guard:
                 return
             scope.setdefault("state", {})["access"] = self._authorize(scope, found)
             if scope["method"] not in _READING or _declares_body(found):
-                receive = _replay(await self._read_body(found, receive), receive)
+                body = await self._read_body(found, receive)
+                receive = body.replayed(receive)
         except _Refused as refused:
             self._log("refused", scope, refused.reason)
             await answer(send, refused.status, refused.body, refused.headers)
             return
-        except _HungUp:
+        except HungUpError:
             self._log("dropped", scope, "the client hung up in the middle of its body")
             return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if body is not None:
+                body.release()
 
     def _log(self, what: str, scope: Scope, reason: str) -> None:
         """One line. Never the query, nor a header that may hold a token.
@@ -271,18 +301,20 @@ class Guard:
         wait = self._attempts.failed(_address_of(scope), digest)
         raise _too_many(wait) if wait else _WRONG_TOKEN.error()
 
-    async def _read_body(self, found: dict[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body, b"" for none. Raises `_Refused`, `_HungUp`."""
+    async def _read_body(self, found: dict[bytes, bytes], receive: Receive) -> Body:
+        """The whole body, to be released. Raises `_Refused`, `HungUpError`."""
         if _declares_body(found) and not _is_json(found):
             raise _NOT_JSON.error()  # before it is read: a client that waits to send it need not
         if _declared_length(found) > BODY_LIMIT:
             raise _TOO_LARGE.error()
         try:
-            async with asyncio.timeout(self._policy.body_seconds):
-                body = await _read_bounded(receive)
-        except TimeoutError:
-            raise _TOO_SLOW.error() from None
-        if body and not _is_json(found):  # HTTP/2 announces no body
+            body = await self._bodies.read(receive, seconds=self._policy.body_seconds)
+        except BodyError as error:
+            if type(error) not in _BODY_REFUSALS:
+                raise
+            raise _BODY_REFUSALS[type(error)].error() from None
+        if body.size and not _is_json(found):  # HTTP/2 announces no body
+            body.release()
             raise _NOT_JSON.error()
         return body
 
@@ -349,33 +381,6 @@ def _declared_length(found: dict[bytes, bytes]) -> int:
 def _is_json(found: dict[bytes, bytes]) -> bool:
     media_type = found.get(b"content-type", b"").partition(b";")[0]
     return media_type.strip().lower() == b"application/json"
-
-
-async def _read_bounded(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _HungUp
-        body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
-            raise _TOO_LARGE.error()
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """``receive`` that gives ``body`` first; then what is real, so that a stream sees its end."""
-    pending = True
-
-    async def receive_again() -> Message:
-        nonlocal pending
-        if not pending:
-            return await receive()
-        pending = False
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again
 
 
 def _too_many(wait: float) -> _Refused:

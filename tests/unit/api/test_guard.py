@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from claude_tasks.api.access import Access, TokenCheck, host_rule
-from claude_tasks.api.guard import BODY_LIMIT, HEALTH, Guard, Policy, build_policy
+from claude_tasks.api.bodies import BODY_LIMIT
+from claude_tasks.api.guard import HEALTH, Guard, Policy, build_policy
 from claude_tasks.domain.errors import ConfigurationError
 from claude_tasks.settings import Settings
 from claude_tasks.tokens import Tokens
