@@ -50,10 +50,14 @@ _anything = st.recursive(
 )
 _FIELDS = (*TaskSpec._fields, "id", "revision", "usage_threshold", "count", "colour")
 _named = st.dictionaries(st.sampled_from(_FIELDS), _anything, max_size=6)
-_nearly = st.builds(lambda more: {"name": "n", "prompt": "p", "enabled": False, **more}, _named)
-"""With what a task must have: so that the other fields are looked at."""
+_nearly = st.builds(
+    lambda name, value: {"name": "n", "prompt": "p", "enabled": False, name: value},
+    st.sampled_from(_FIELDS),
+    _anything | st.lists(_scalars, max_size=3),
+)
+"""A task but for one field: what is wrong with another would be found before it."""
 
-_bodies = _nearly | _named | _anything
+_bodies = _nearly | _nearly | _nearly | _named | _anything
 _REQUESTS = (
     ("POST", "/tasks"),
     ("PUT", "/tasks/{id}"),

@@ -16,6 +16,7 @@ import asyncio
 import fcntl
 import struct
 import termios
+import time
 from typing import Any
 
 import httptools
@@ -24,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from claude_tasks.api.errors import error_bytes
 from claude_tasks.api.listening import most_connections
+from claude_tasks.api.rate_limit import RateLimit
 
 HEADER_SECONDS = 15.0
 MOST_HEADER_BYTES = 64 * 1024
@@ -41,6 +43,9 @@ _MOST_UNREAD_BODY = 4 * 1024
 _SLICE = 512
 """How much is parsed at once: how exactly headers are measured, and how many requests sent ahead
 become objects before their turn."""
+
+_lines: RateLimit[str] = RateLimit(burst=5, interval=10.0, keys=100, monotonic=time.monotonic)
+"""Of an address that sends nothing but nonsense: a line for each would fill the disk."""
 
 _UNPARSABLE = error_bytes("Invalid HTTP request", "bad_request")
 _MANY_HEADERS = error_bytes("Too many long headers at once", "header_memory_full", hint="try again")
@@ -136,6 +141,8 @@ class PromptProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             if rest := data[upgrade.args[0] :]:
                 self._feed(rest)
         except httptools.HttpParserError:
+            if not _lines.take(self.client[0] if self.client else ""):
+                self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("")
 
     def on_response_complete(self) -> None:
