@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -76,7 +77,8 @@ def test_a_patch_clears_what_may_be_unset(server: Server, nothing: Any) -> None:
     }
     task = server.add(**fields)
     answer = server.client.patch(f"/tasks/{task['id']}", json=dict.fromkeys(fields, nothing))
-    assert not fields.keys() & answer.json().keys()
+    assert answer.json().pop("permission_mode") == "default"
+    assert fields.keys() & answer.json().keys() == {"permission_mode"}
 
 
 @pytest.mark.parametrize(
@@ -419,7 +421,10 @@ def test_a_busy_task_refuses_and_names_the_record_of_it(server: Server) -> None:
     assert answer.status_code == 409
     body = answer.json()
     assert body["code"] == "overlap"
-    assert body["error"].startswith("Not started: ")
+    said = r"Not started: .+ \(overlap = skip; run (\d+) is (running|queued)\)"
+    named = re.fullmatch(said, body["error"])
+    assert named, body["error"]
+    assert int(named[1]) == busy
     assert server.get(f"/runs/{body['run_id']}")["state"] == "skipped"
     server.client.post(f"/runs/{busy}/cancel")
     server.ended(busy)
@@ -480,6 +485,7 @@ def test_a_preview_says_in_words_what_comes_next(server: Server) -> None:
         assert "09:00" in tick["local"]
     default = server.client.post("/schedules/preview", json={"cron_expr": "@daily"})
     assert len(default.json()["next_runs"]) == 5
+    assert default.json()["timezone"] == "UTC"
 
 
 def test_a_preview_notes_what_a_change_of_the_clocks_does(server: Server) -> None:

@@ -14,6 +14,7 @@ from claude_tasks.api.application import build_application
 from claude_tasks.api.backend import Backend
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.openapi import document
+from claude_tasks.api.task_list import shown
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord, DeliveryState
@@ -28,7 +29,7 @@ from claude_tasks.operations.status import Explanation, Finding, NodeStatus, Sta
 from claude_tasks.operations.status_views import explanation_view, scheduler_view
 from claude_tasks.operations.tasks import arm
 from claude_tasks.operations.usage import UsageOperations, usage_view
-from claude_tasks.operations.views import run_view, task_request, task_view
+from claude_tasks.operations.views import run_view, task_request
 from support.builders import add_task, lead, node
 
 if TYPE_CHECKING:
@@ -140,14 +141,14 @@ def fields(kind: type[msgspec.Struct]) -> set[str]:
 
 def test_a_task_shows_every_documented_field_and_no_other(full_task: Task) -> None:
     told = full_task._replace(scheduled_at=AT, deleted_at=AT)
-    view = task_view(TaskSummary(told, AT, State.FAILED, Reason.TIMEOUT, AT))
+    view = shown(TaskSummary(told, AT, State.FAILED, Reason.TIMEOUT, AT), secrets=True)
     check_type(view, documents.Task)
     assert view.keys() == fields(documents.Task)
 
 
 def test_a_bare_task_lacks_only_what_may_be_missing(store: Store) -> None:
     task = add_task(store, at=AT, cron_expr="@daily", enabled=False)
-    view = task_view(TaskSummary(task, None, None, None))
+    view = shown(TaskSummary(task, None, None, None), secrets=True)
     check_type(view, documents.Task)
     check_type({"tasks": [view], "total": 1}, documents.TaskList)
     required = {f.name for f in msgspec.structs.fields(documents.Task) if f.required}
@@ -251,7 +252,7 @@ def test_an_exported_task_is_a_request_as_documented(full_task: Task) -> None:
     request = task_request(full_task)
     asked = msgspec.convert(request, documents.TaskRequest)
     assert {name: getattr(asked, name) for name in request} == request
-    assert parse_task(request) == FULL
+    assert parse_task(request, local_zone=str) == FULL
 
 
 @pytest.mark.parametrize("name", [*TaskSpec._fields, "colour"])
@@ -262,7 +263,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_document_and_parser_alike(
     """What the parser takes, the document allows; the operations check what types cannot say."""
     body = {"name": "n", "prompt": "p", name: value}
     try:
-        parse_task(body)
+        parse_task(body, local_zone=lambda: "UTC")
     except InvalidInputError:
         return
     if (name, value) in LOOSER:

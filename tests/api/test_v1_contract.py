@@ -27,6 +27,7 @@ ALWAYS = {
     "cron_expr": str,
     "is_one_off": bool,
     "working_dir": str,
+    "permission_mode": str,
     "enabled": bool,
     "created_at": str,
     "updated_at": str,
@@ -36,7 +37,6 @@ OPTIONAL = {
     "discord_webhook",
     "slack_webhook",
     "model",
-    "permission_mode",
     "last_run_at",
     "next_run_at",
     "last_run_status",
@@ -131,12 +131,14 @@ def test_optional_fields_are_absent_when_unset(server: Server) -> None:
 
 def test_what_a_client_writes_for_unset_is_unset(server: Server) -> None:
     blank = dict.fromkeys(("discord_webhook", "slack_webhook", "model", "permission_mode"), "")
-    assert not OPTIONAL & server.add(enabled=False, **blank).keys()
+    task = server.add(enabled=False, **blank)
+    assert not OPTIONAL & task.keys()
+    assert task["permission_mode"] == "default"
     assert server.add(working_dir="")["working_dir"] == "."
     nothing = dict.fromkeys((*blank, "working_dir", "scheduled_at"))
     task = server.add(enabled=False, **nothing)
     assert not OPTIONAL & task.keys()
-    assert task["working_dir"] == "."
+    assert (task["working_dir"], task["permission_mode"]) == (".", "default")
 
 
 def test_the_fields_beyond_v1_have_their_names_and_defaults(server: Server) -> None:
@@ -174,14 +176,14 @@ def test_a_one_off_without_a_time_runs_now(
     assert answer.status_code == 201, answer.text
     task = answer.json()
     assert task["is_one_off"] is True
-    assert task["scheduled_at"] == task["created_at"]
+    assert "scheduled_at" not in task
     latest = f"/tasks/{task['id']}/runs/latest"
     run = wait_until(lambda: server.client.get(latest).json().get("id"), what="it fired")
     assert server.ended(run)["status"] == "completed"
     after = server.get(f"/tasks/{task['id']}")
     check_task(after)
     assert after["last_run_status"] == "completed"
-    assert "next_run_at" not in after
+    assert not {"next_run_at", "scheduled_at"} & after.keys()
 
 
 def test_a_one_off_waits_for_its_time(server: Server) -> None:
@@ -322,7 +324,8 @@ def test_a_put_replaces_what_v1_knows_and_leaves_what_it_does_not(server: Server
     after = answer.json()
     check_task(after)
     assert (after["name"], after["prompt"], after["cron_expr"]) == ("other", "else", "@daily")
-    assert not {"model", "permission_mode", "discord_webhook", "slack_webhook"} & after.keys()
+    assert not {"model", "discord_webhook", "slack_webhook"} & after.keys()
+    assert after["permission_mode"] == "default"
     assert after["working_dir"] == "."
     kept = {"timezone": "Europe/Berlin", "timeout_seconds": 78, "tags": ["a"], "max_turns": 5}
     assert {name: after[name] for name in kept} == kept

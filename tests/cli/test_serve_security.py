@@ -328,3 +328,52 @@ def test_no_secret_is_ever_logged(installation: Installation) -> None:
     assert server.stop() == 0
     for secret in (FULL[:-1], READ, "secret-of", "wrong-"):
         assert secret not in server.log
+
+
+def _said(server: Server, sent: bytes, *, answers: int = 1) -> bytes:
+    """What a server says to bytes written by hand, up to the end of so many JSON objects."""
+    heard = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(sent)
+        while heard.count(b"HTTP/1.1 ") < answers or not heard.endswith(b"}"):
+            part = client.recv(1 << 16)
+            if not part:
+                break
+            heard += part
+    return heard
+
+
+def test_health_answers_by_a_name_nobody_configured(guarded: Server, open_one: Server) -> None:
+    for server in (guarded, open_one):
+        by_name = {"Host": f"mybox.local:{server.port}"}
+        assert server.client.get("/health", headers=by_name).json()["status"] == "ok"
+        refused = server.client.get("/tasks", headers=by_name)
+        assert refused.status_code == 403
+        assert "CLAUDE_TASKS_ALLOWED_HOSTS" in refused.json()["error"]
+
+
+def test_a_program_on_this_machine_may_speak_http_1_0_without_a_host(open_one: Server) -> None:
+    for path in ("/api/v1/tasks", "/api/v1/health"):
+        assert _said(open_one, f"GET {path} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.1 200 ")
+    refused = _said(open_one, b"GET /api/v1/tasks HTTP/1.0\r\nHost: evil.example\r\n\r\n")
+    assert refused.startswith(b"HTTP/1.1 403 ")
+    assert _said(open_one, b"GET /api/v1/tasks HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 403 ")
+
+
+def test_a_client_that_would_rather_speak_http_2_is_served_and_logs_nothing(
+    open_one: Server,
+) -> None:
+    before = len(open_one.log)
+    body = json.dumps(_task("by http/2")).encode()
+    upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+    host = f"Host: 127.0.0.1:{open_one.port}\r\n{upgrade}"
+    post = (
+        f"POST /api/v1/tasks HTTP/1.1\r\n{host}Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    get = f"GET /api/v1/health HTTP/1.1\r\n{host}\r\n"
+    heard = _said(open_one, post.encode() + body + get.encode() * 2, answers=3)
+    assert heard.count(b"HTTP/1.1 201 ") == 1
+    assert heard.count(b"HTTP/1.1 200 ") == 2
+    assert b'"by http/2"' in heard
+    assert open_one.log[before:] == ""

@@ -57,6 +57,7 @@ class Installation:
         self.agent.chmod(0o755)
         self.environment = {
             "ANTHROPIC_API_KEY": "",
+            "TZ": "UTC",
             "CLAUDE_TASKS_DATA": str(self.data),
             "CLAUDE_TASKS_CLAUDE_BIN": str(self.agent),
             "CLAUDE_TASKS_LEASE_TTL": str(TTL),

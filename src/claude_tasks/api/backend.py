@@ -21,6 +21,7 @@ class Backend(NamedTuple):
     ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
     taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is;
     ``refresh_usage`` takes as long as those who are asked, and so does ``examine``, the doctor.
+    ``local_zone`` is this machine's, as it is now: what a schedule without a zone goes by.
     """
 
     version: str
@@ -36,4 +37,5 @@ class Backend(NamedTuple):
     events_path: Callable[[int, int], str]
     refresh_usage: Callable[[], Awaitable[None]]
     examine: Callable[[], Awaitable[dict[str, Any]]]
+    local_zone: Callable[[], str]
     closing: asyncio.Event

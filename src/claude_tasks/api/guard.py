@@ -1,16 +1,16 @@
 """The guard before the application: whose host and origin, which token, how large a body.
 
     Host ─▶ Origin ─▶ preflight ─▶ token ─▶ may it change things ─▶ type and size of the body ─▶ app
-     403      403        204      401, 429          403               415, 413, 408, 400
+     403      403        204      401, 429          403            415, 413, 408, 503, 400
 
 What is refused never reaches the application, and neither does an upload that breaks off: a body is
-read whole, within bounds, and then replayed. A request without a body costs a walk over its headers
-and a closure around ``send``. ASGI 3.0: header names come in lower case.
+read whole, within bounds, and then replayed (`bodies`). Nothing of it is read before the token is
+known. A request without a body costs a walk over its headers and a closure around ``send``. ASGI
+3.0: header names come in lower case.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,10 +25,23 @@ from claude_tasks.api.access import (
     fetch_allowed,
     host_allowed,
     host_rule,
+    is_loopback,
     origin_allowed,
     token_digest,
 )
 from claude_tasks.api.asgi import answer
+from claude_tasks.api.bodies import (
+    BODY_LIMIT,
+    BODY_MEMORY,
+    BODY_SECONDS,
+    Body,
+    BodyError,
+    BodyMemory,
+    CrowdedOutError,
+    HungUpError,
+    TooLargeError,
+    TooSlowError,
+)
 from claude_tasks.api.errors import error_bytes
 from claude_tasks.api.rate_limit import FailedAttempts, RateLimit
 
@@ -42,9 +55,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEALTH = "/api/v1/health"
-"""The one path that never asks for a token."""
-BODY_LIMIT = 1024 * 1024
-BODY_SECONDS = 30.0
+"""The one path that asks neither for a token nor for a name of ours: it tells the version alone."""
 
 _READING = frozenset({"GET", "HEAD"})
 _READERS_POST = frozenset({"/api/v1/schedules/preview"})
@@ -75,12 +86,16 @@ _LOG_BURST, _LOG_SECONDS, _LOG_KEYS = 20, 10.0, 1024
 
 
 class Policy(NamedTuple):
-    """What the guard goes by. ``body_seconds`` is for a whole body, however slowly it comes."""
+    """What the guard goes by.
+
+    ``body_seconds`` is for a whole body, however slowly it comes; ``body_memory`` for all of them.
+    """
 
     tokens: TokenCheck
     hosts: HostRule
     cors_origin: bytes | None = None
     body_seconds: float = BODY_SECONDS
+    body_memory: int = BODY_MEMORY
 
 
 def build_policy(
@@ -105,10 +120,6 @@ class _Refused(Exception):  # noqa: N818 (an answer, no error)
         self.headers = headers
 
 
-class _HungUp(Exception):  # noqa: N818 (likewise)
-    """The client left in the middle of its body: nobody waits for an answer."""
-
-
 class _Refusal(NamedTuple):
     """A refusal that is always the same, encoded once."""
 
@@ -125,7 +136,9 @@ class _Refusal(NamedTuple):
 _FOREIGN_HOST = _Refusal(
     403,
     error_bytes(
-        "Host not allowed", "host_refused", hint="name it in CLAUDE_TASKS_ALLOWED_HOSTS of serve"
+        "Host not allowed: name it in CLAUDE_TASKS_ALLOWED_HOSTS of the server",
+        "host_refused",
+        hint="for example CLAUDE_TASKS_ALLOWED_HOSTS=mybox.local claude-tasks serve",
     ),
     "foreign host",
 )
@@ -167,6 +180,19 @@ _TOO_SLOW = _Refusal(
 )
 
 
+_CROWDED_OUT = _Refusal(
+    503,
+    error_bytes("Too many request bodies at once", "body_memory_full", hint="try again"),
+    "other bodies needed the room",
+    ((b"connection", b"close"), (b"retry-after", b"1")),
+)
+_BODY_REFUSALS: dict[type[BodyError], _Refusal] = {
+    TooLargeError: _TOO_LARGE,
+    TooSlowError: _TOO_SLOW,
+    CrowdedOutError: _CROWDED_OUT,
+}
+
+
 class Guard:
     """An ASGI layer. The application behind it finds ``scope["state"]["access"]``, an `Access`."""
 
@@ -175,6 +201,7 @@ class Guard:
         self._app = app
         self._policy = policy
         self._attempts = FailedAttempts(monotonic)
+        self._bodies = BodyMemory(policy.body_memory)
         self._log_lines = RateLimit[str](
             burst=_LOG_BURST, interval=_LOG_SECONDS, keys=_LOG_KEYS, monotonic=monotonic
         )
@@ -197,22 +224,28 @@ class Guard:
         origin = found.get(b"origin")
         is_cors = origin is not None and origin == self._policy.cors_origin
         send = _adding(send, self._added_for_cors if is_cors else self._added)
+        body = None
         try:
-            self._check_source(scope["method"], found)
+            self._check_source(scope, found)
             if is_cors and _is_preflight(scope["method"], found):
                 await _answer_preflight(send)
                 return
             scope.setdefault("state", {})["access"] = self._authorize(scope, found)
             if scope["method"] not in _READING or _declares_body(found):
-                receive = _replay(await self._read_body(found, receive), receive)
+                body = await self._read_body(found, receive)
+                receive = body.replayed(receive)
         except _Refused as refused:
             self._log("refused", scope, refused.reason)
             await answer(send, refused.status, refused.body, refused.headers)
             return
-        except _HungUp:
+        except HungUpError:
             self._log("dropped", scope, "the client hung up in the middle of its body")
             return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if body is not None:
+                body.release()
 
     def _log(self, what: str, scope: Scope, reason: str) -> None:
         """One line. Never the query, nor a header that may hold a token.
@@ -231,11 +264,12 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check_source(self, method: str, found: dict[bytes, bytes]) -> None:
+    def _check_source(self, scope: Scope, found: dict[bytes, bytes]) -> None:
         """That a page of ours or a program asks, under a name of ours."""
+        method = scope["method"]
         host, origin = found.get(b"host"), found.get(b"origin")
-        if host is None or host != self._last_host:
-            if not host_allowed(host, self._policy.hosts):
+        if (host is None or host != self._last_host) and not _asks_for_health(scope):
+            if not (host_allowed(host, self._policy.hosts) or _is_old_program(scope, host)):
                 raise _FOREIGN_HOST.error(f" {_escaped(host)}")
             self._last_host = host
         if origin is not None and not origin_allowed(origin, host, self._policy.cors_origin):
@@ -252,7 +286,7 @@ class Guard:
         tokens.look()
         if not tokens.required:
             return Access.FULL
-        if path == HEALTH and method in _READING:
+        if _asks_for_health(scope):
             return Access.READ
         access = self._authenticate(scope, found.get(b"authorization"))
         reads = method in _READING or (method == "POST" and path in _READERS_POST)
@@ -272,20 +306,33 @@ class Guard:
         wait = self._attempts.failed(_address_of(scope), digest)
         raise _too_many(wait) if wait else _WRONG_TOKEN.error()
 
-    async def _read_body(self, found: dict[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body, b"" for none. Raises `_Refused`, `_HungUp`."""
+    async def _read_body(self, found: dict[bytes, bytes], receive: Receive) -> Body:
+        """The whole body, to be released. Raises `_Refused`, `HungUpError`."""
         if _declares_body(found) and not _is_json(found):
             raise _NOT_JSON.error()  # before it is read: a client that waits to send it need not
         if _declared_length(found) > BODY_LIMIT:
             raise _TOO_LARGE.error()
         try:
-            async with asyncio.timeout(self._policy.body_seconds):
-                body = await _read_bounded(receive)
-        except TimeoutError:
-            raise _TOO_SLOW.error() from None
-        if body and not _is_json(found):  # HTTP/2 announces no body
+            body = await self._bodies.read(receive, seconds=self._policy.body_seconds)
+        except BodyError as error:
+            if type(error) not in _BODY_REFUSALS:
+                raise
+            raise _BODY_REFUSALS[type(error)].error() from None
+        if body.size and not _is_json(found):  # HTTP/2 announces no body
+            body.release()
             raise _NOT_JSON.error()
         return body
+
+
+def _asks_for_health(scope: Scope) -> bool:
+    return scope["path"] == HEALTH and scope["method"] in _READING
+
+
+def _is_old_program(scope: Scope, host: bytes | None) -> bool:
+    """Whether a program on this machine speaks HTTP/1.0, which knows no Host. Browsers send one."""
+    if host is not None or scope.get("http_version") != "1.0":
+        return False
+    return is_loopback(_address_of(scope))
 
 
 def _looked_at(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -339,33 +386,6 @@ def _declared_length(found: dict[bytes, bytes]) -> int:
 def _is_json(found: dict[bytes, bytes]) -> bool:
     media_type = found.get(b"content-type", b"").partition(b";")[0]
     return media_type.strip().lower() == b"application/json"
-
-
-async def _read_bounded(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _HungUp
-        body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
-            raise _TOO_LARGE.error()
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """``receive`` that gives ``body`` first; then what is real, so that a stream sees its end."""
-    pending = True
-
-    async def receive_again() -> Message:
-        nonlocal pending
-        if not pending:
-            return await receive()
-        pending = False
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again
 
 
 def _too_many(wait: float) -> _Refused:

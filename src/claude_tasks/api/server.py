@@ -35,6 +35,8 @@ _BACKSTOP_SECONDS = 5
 _TICKS_BETWEEN_LOOKS = 10
 """uvicorn ticks every 0.1 s."""
 _KEEP_ALIVE_SECONDS = 30
+MOST_UNREAD = 64 * 1024 * 1024
+"""Bytes of answers that clients have not taken yet, all together."""
 _START_SECONDS = 10.0
 _STOPPING = error_bytes("The server stops", "stopping", hint="try again")
 
@@ -119,6 +121,20 @@ class ApiServer:
             self._ready.set()
 
 
+def _bound_unread(connections: list[PromptProtocol]) -> None:
+    """Let go of those who have taken nothing for longest, or little, while answers fill memory.
+
+    One answer may be larger than that: it alone harms nobody.
+    """
+    waiting = [connection for connection in connections if connection.unread]
+    waiting.sort(key=lambda connection: (connection.moved_at, -connection.unread))
+    total = sum(connection.unread for connection in waiting)
+    while total > MOST_UNREAD and len(waiting) > 1:
+        let_go = waiting.pop(0)
+        total -= let_go.unread
+        let_go.transport.abort()
+
+
 class _CutOff:
     """An ASGI layer: a request that is still there when the grace is over gets an answer."""
 
@@ -161,8 +177,10 @@ class _Server(uvicorn.Server):
         """What uvicorn does ten times a second; let go of those who do not read."""
         if counter % _TICKS_BETWEEN_LOOKS == 0:
             now = asyncio.get_running_loop().time()
-            for connection in self._connections():
+            connections = self._connections()
+            for connection in connections:
                 connection.let_go_if_unread(now)
+            _bound_unread(connections)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

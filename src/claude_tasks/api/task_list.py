@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from claude_tasks.domain.notification import ADDRESS_FIELDS
+from claude_tasks.domain.task import DEFAULT_PERMISSION_MODE
 from claude_tasks.operations.views import task_view
 
 if TYPE_CHECKING:
@@ -39,8 +40,15 @@ class TaskListEncoder:
 
 
 def shown(summary: TaskSummary, *, secrets: bool) -> dict[str, Any]:
-    """A task as JSON values, as its reader may see it."""
+    """A task as JSON values, as its reader may see it and a client of API v1 understands it.
+
+    Such a client takes a missing permission mode for one that asks nobody, and writes that back. A
+    time that was only made up when the task was made would open its form on a date in the past.
+    """
     view = task_view(summary)
+    view.setdefault("permission_mode", DEFAULT_PERMISSION_MODE)
+    if summary.task.runs_at_once:
+        del view["scheduled_at"]
     if not secrets:
         # Whoever knows such an address can post there: it is for those who may change it.
         for name in ADDRESS_FIELDS:

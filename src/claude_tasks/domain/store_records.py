@@ -9,10 +9,11 @@ from claude_tasks.domain.task import Task, TaskSpec
 
 
 class ArmedSpec(NamedTuple):
-    """A validated task to store, with its first tick."""
+    """A validated task to store, with its first tick. Nothing up to ``cursor_at`` is to fire."""
 
     spec: TaskSpec
     anchor_at: int
+    cursor_at: int
     next_run_at: int | None
 
 

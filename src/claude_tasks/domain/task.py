@@ -19,6 +19,8 @@ PERMISSION_MODES = (
     "plan",
 )
 
+DEFAULT_PERMISSION_MODE = "default"
+"""The mode in force where a task names none."""
 
 NOTIFY_ON = ("failure", "always", "change")
 """When the owner of a task wants to hear of its runs."""
@@ -51,9 +53,10 @@ class OnUsageLimit(StrEnum):
 class Task(NamedTuple):
     """One task as stored. Field names are those of the API, the command line and the run log.
 
-    ``cron_expr`` is "" for a one-off, which then fires at ``scheduled_at``. ``anchor_at`` is where
-    ``@every`` counts from. ``cursor_at`` is the last instant up to which ticks were accounted for;
-    ``next_run_at`` is the first tick after it, None when nothing is to come. Edits bump
+    ``cron_expr`` is "" for a one-off, which then fires at ``scheduled_at``. ``anchor_at`` is when
+    the schedule was set, where ``@every`` counts from. ``cursor_at`` is the last instant up to
+    which ticks were accounted for; ``next_run_at`` is the first tick after it, None when nothing is
+    to come. Edits bump
     ``revision``; the scheduler's own columns (``cursor_at``, ``next_run_at``, ``last_run_id``)
     move without touching it. ``on_usage_limit`` None leaves it to the settings.
     """
@@ -101,6 +104,12 @@ class Task(NamedTuple):
     def is_one_off(self) -> bool:
         """True when the task fires once, at ``scheduled_at``."""
         return self.cron_expr == ONE_OFF
+
+    @property
+    def runs_at_once(self) -> bool:
+        """True for a one-off that nobody named a time for: it was due when it was made so."""
+        # What was kept before the anchor told has the time of its making.
+        return self.is_one_off and self.scheduled_at in (self.anchor_at, self.created_at)
 
 
 class TaskSpec(NamedTuple):

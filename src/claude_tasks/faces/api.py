@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import socket
 import uuid
 from typing import TYPE_CHECKING, cast
@@ -21,6 +23,7 @@ from claude_tasks.api.watcher import Watcher
 from claude_tasks.clock import SystemClock
 from claude_tasks.execution.run_log import events_path
 from claude_tasks.faces.doctor import examine
+from claude_tasks.local_zone import local_zone
 from claude_tasks.operations.facts import RunLedger
 from claude_tasks.tokens import TokenWatch
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
     from claude_tasks.tokens import Tokens
+
+log = logging.getLogger(__name__)
 
 _LOOP_BUSY_TIMEOUT = 0.05
 """Seconds for which the event loop may stand still: it reads only, which hardly ever waits."""
@@ -75,7 +80,10 @@ def build_api(
         refresh_usage=SharedCall(lambda: refresh_usage(settings, clock=clock, existing=True)),
         examine=SharedCall(lambda: examine(settings)),
         closing=asyncio.Event(),
+        # As the command line does: asked for anew each time, so that a zone set meanwhile counts.
+        local_zone=lambda: local_zone(os.environ),
     )
+    local_zone(os.environ, warn=log.warning)
 
     def close() -> None:
         desk.close()

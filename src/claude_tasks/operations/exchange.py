@@ -10,6 +10,8 @@ from claude_tasks.domain.task import TaskSpec
 from claude_tasks.operations.views import task_request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.task import Task
 
 _LISTS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
@@ -30,21 +32,31 @@ def export_tasks(tasks: list[Task]) -> dict[str, Any]:
     return {"tasks": [task_request(task) for task in tasks]}
 
 
-def parse_tasks(document: Any) -> list[TaskSpec]:
-    """The tasks of a document. Errors: `InvalidInputError` that names task and field."""
+def parse_tasks(document: Any, *, local_zone: Callable[[], str]) -> list[TaskSpec]:
+    """The tasks of a document. Errors: `InvalidInputError` that names task and field.
+
+    ``local_zone`` is as for `parse_task`. An export names the zone of each task.
+    """
     entries = document.get("tasks") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise InvalidInputError(
             "the document has no list of tasks", hint='it looks like {"tasks": [{"name": …}]}'
         )
-    return [_numbered(entry, place) for place, entry in enumerate(entries, start=1)]
+    return [_numbered(entry, place, local_zone) for place, entry in enumerate(entries, start=1)]
 
 
-def parse_task(entry: Any) -> TaskSpec:
-    """One TaskRequest. Errors: `InvalidInputError` for a wrong type or an unknown field."""
+def parse_task(entry: Any, *, local_zone: Callable[[], str]) -> TaskSpec:
+    """One TaskRequest. Errors: `InvalidInputError` for a wrong type or an unknown field.
+
+    ``local_zone`` is asked for the zone of a task that names none: "daily at 9" means the clocks of
+    the machine that it runs on, as with ``add``.
+    """
     if not isinstance(entry, dict):
         raise InvalidInputError("a task is an object with fields")
-    return TaskSpec(**{"name": "", "prompt": "", **fields_of(entry)})
+    fields = {"name": "", "prompt": "", **fields_of(entry)}
+    if "timezone" not in fields:
+        fields["timezone"] = local_zone()
+    return TaskSpec(**fields)
 
 
 def fields_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -52,9 +64,9 @@ def fields_of(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: _field(name, value) for name, value in entry.items()}
 
 
-def _numbered(entry: Any, place: int) -> TaskSpec:
+def _numbered(entry: Any, place: int, local_zone: Callable[[], str]) -> TaskSpec:
     try:
-        return parse_task(entry)
+        return parse_task(entry, local_zone=local_zone)
     except InvalidInputError as error:
         raise InvalidInputError(f"task {place}: {error.message}", hint=error.hint) from error
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, InvalidInputError
+from claude_tasks.domain.instant import MINUTE_MS
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit
-from claude_tasks.domain.task import ONE_OFF, Task, TaskSpec
+from claude_tasks.domain.task import DEFAULT_PERMISSION_MODE, ONE_OFF, Task, TaskSpec
 from claude_tasks.domain.tick import plan_withdrawal
 from claude_tasks.operations.lookup import TaskLookup
 from claude_tasks.operations.validation import check_addresses, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from claude_tasks.domain.ports import Clock, TaskStore
 
@@ -52,11 +53,26 @@ class TaskOperations(TaskLookup):
         self, task_id: int, changes: Mapping[str, Any], *, expected_revision: int | None = None
     ) -> Task:
         """Change what is named, leave the rest. Errors: `ConflictError` on a lost update."""
-        unknown = set(changes) - set(TaskSpec._fields)
-        if unknown:
-            raise InvalidInputError(f"unknown field {min(unknown)!r}")
+        return self._edit(task_id, lambda _: changes, expected_revision)
+
+    def replace(
+        self, task_id: int, fields: Mapping[str, Any], *, expected_revision: int | None = None
+    ) -> Task:
+        """`edit` for a task that was read and is sent back whole: an echo changes nothing."""
+        return self._edit(task_id, lambda task: _without_echo(task, fields), expected_revision)
+
+    def _edit(
+        self,
+        task_id: int,
+        changes_of: Callable[[Task], Mapping[str, Any]],
+        expected_revision: int | None,
+    ) -> Task:
         for _ in range(_ATTEMPTS):
             task = self._expected(task_id, expected_revision)
+            changes = changes_of(task)
+            unknown = set(changes) - set(TaskSpec._fields)
+            if unknown:
+                raise InvalidInputError(f"unknown field {min(unknown)!r}")
             at = self._clock.now()
             edit = _edit_of(task, changes, at=at)
             if edit is None:
@@ -177,10 +193,33 @@ def arm(spec: TaskSpec, *, at: int) -> ArmedSpec:
         scheduled_at = at if spec.scheduled_at is None else spec.scheduled_at
         spec = spec._replace(scheduled_at=scheduled_at)
         # The cursor stands before the tick: a one-off is spent once it has passed it.
-        anchor_at = min(at, scheduled_at) - 1
-        return ArmedSpec(spec, anchor_at, scheduled_at if spec.enabled else None)
+        cursor_at = min(at, scheduled_at) - 1
+        return ArmedSpec(spec, at, cursor_at, scheduled_at if spec.enabled else None)
     schedule = parse_schedule(spec.cron_expr, timezone=spec.timezone, anchor_at=at)
-    return ArmedSpec(spec, at, schedule.next_after(at) if spec.enabled else None)
+    return ArmedSpec(spec, at, at, schedule.next_after(at) if spec.enabled else None)
+
+
+def _without_echo(task: Task, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``fields`` really say, sent by who was shown ``task``.
+
+    A task without a permission mode shows the default one. A one-off whose time has passed is armed
+    again by a new time alone: neither by that time as a form shows it, in whole minutes, nor by a
+    switch that was read before it fired. Its run, which may still wait, is not dropped either.
+    """
+    said = dict(fields)
+    if task.permission_mode is None and said.get("permission_mode") == DEFAULT_PERMISSION_MODE:
+        said["permission_mode"] = None
+    if _is_spent(task) and said.get("cron_expr", ONE_OFF).strip() == ONE_OFF:
+        if _is_shown_as(said.get("scheduled_at"), task.scheduled_at):
+            said.pop("scheduled_at", None)
+        if "scheduled_at" not in said:
+            said.pop("enabled", None)
+    return said
+
+
+def _is_shown_as(named: int | None, kept: int | None) -> bool:
+    """Whether a form that knows no seconds may have made the one of the other, or says nothing."""
+    return named is None or (kept is not None and kept - kept % MINUTE_MS <= named <= kept)
 
 
 def _edit_of(task: Task, changes: Mapping[str, Any], *, at: int) -> TaskEdit | None:
@@ -250,7 +289,7 @@ def _armed_columns(task: Task, *, at: int) -> dict[str, object]:
     if task.is_one_off:
         scheduled_at = at if task.scheduled_at is None else task.scheduled_at
         return {
-            "anchor_at": min(at, scheduled_at) - 1,
+            "anchor_at": scheduled_at if task.runs_at_once else at,
             "cursor_at": min(at, scheduled_at) - 1,
             "next_run_at": scheduled_at,
         }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from claude_tasks.api.access import Access, TokenCheck, host_rule
-from claude_tasks.api.guard import BODY_LIMIT, Guard, Policy, build_policy
+from claude_tasks.api.bodies import BODY_LIMIT
+from claude_tasks.api.guard import HEALTH, Guard, Policy, build_policy
 from claude_tasks.domain.errors import ConfigurationError
 from claude_tasks.settings import Settings
 from claude_tasks.tokens import Tokens
@@ -173,7 +174,7 @@ def test_a_foreign_host_is_refused(client: Client, host: str | None) -> None:
     for _ in range(2):
         answer = client.ask(host=host)
         assert (answer.status, answer.json["code"]) == (403, "host_refused")
-        assert "CLAUDE_TASKS_ALLOWED_HOSTS" in answer.json["hint"]
+        assert "CLAUDE_TASKS_ALLOWED_HOSTS" in answer.json["error"], "clients show that alone"
     assert client.ask().status == 200  # remembering an accepted one lets no other pass
     assert client.ask(host=host).status == 403
     assert len(client.behind.reached) == 1
@@ -184,8 +185,42 @@ def test_two_host_headers_are_refused(client: Client) -> None:
     assert client.ask("GET", TASKS, ("host", "evil.example")).status == 403
 
 
-def test_health_is_refused_under_a_foreign_name_too(client: Client) -> None:
-    assert client.ask("GET", "/api/v1/health", host="evil.example").status == 403
+@pytest.mark.parametrize("host", ["mybox.local", "mybox.local:8080", "evil.example", "", None])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_answers_by_any_name_and_lets_nothing_else_pass(
+    client: Client, guarded: Client, method: str, host: str | None
+) -> None:
+    for asked in (client, guarded):
+        assert asked.ask(method, HEALTH, host=host).status == 200
+        for path in (TASKS, "/api/v1/health/", "/api/v1/Health", "/health", "/api/v1/usage"):
+            assert asked.ask(method, path, host=host, token=FULL).status == 403
+        assert asked.ask("POST", HEALTH, host=host, token=FULL).status == 403
+        foreign = ("origin", "http://evil.example:1")
+        assert asked.ask(method, HEALTH, foreign, host=host).status == 403
+
+
+@pytest.mark.parametrize(
+    ("version", "host", "address", "status"),
+    [
+        ("1.0", None, "127.0.0.1", 200),
+        ("1.0", None, "::1", 200),
+        ("1.0", None, "::ffff:127.0.0.1", 200),
+        ("1.0", None, "10.0.0.1", 403),
+        ("1.0", None, "", 403),
+        ("1.0", "evil.example", "127.0.0.1", 403),
+        ("1.0", "", "127.0.0.1", 403),
+        ("1.1", None, "127.0.0.1", 403),
+    ],
+)
+def test_only_an_old_program_on_this_machine_needs_no_host(
+    client: Client, version: str, host: str | None, address: str, status: int
+) -> None:
+    headers = [] if host is None else [("host", host)]
+    scope = {**scope_of("GET", TASKS, headers, address), "http_version": version}
+    answer = client.exchange(scope, [{"type": "http.request"}])
+    assert answer is not None
+    assert answer.status == status
+    assert client.ask(host=None).status == 403, "and no other is let in by it"
 
 
 # Origin

@@ -149,6 +149,7 @@ class _Served:
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Served]:
     monkeypatch.setattr(server_module, "make_room", lambda: None)  # this process keeps its limit
     monkeypatch.setattr(protocol, "READER_SECONDS", 0.5)
+    monkeypatch.setattr(server_module, "MOST_UNREAD", 10 * len(LARGE))
     monkeypatch.setattr(server_module, "_TICKS_BETWEEN_LOOKS", 1)
     started = _Served()
     yield started
@@ -180,6 +181,26 @@ def test_who_does_not_read_is_let_go_and_who_reads_slowly_is_not(
             while client.recv(1 << 16):
                 pass
     assert slow.recv(1 << 16), "who reads is still served"
+
+
+def test_answers_that_nobody_takes_do_not_fill_memory(
+    served: _Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "READER_SECONDS", 60)
+    monkeypatch.setattr(server_module, "MOST_UNREAD", len(LARGE) // 2)
+    enough = threading.Event()
+    reader = served.ask("/large")
+    reading = threading.Thread(target=_read_slowly, args=(reader, enough))
+    reading.start()  # larger than allowed, but the only one
+    wait_until(lambda: any(one.moved_at for one in served.state.connections), what="a look")
+    for _ in range(5):
+        served.ask("/large")
+    wait_until(lambda: served.state.total_requests == 6, what="all are answered")
+    wait_until(lambda: len(served.state.connections) == 1, seconds=5, what="all but one are let go")
+    enough.set()
+    reading.join()
+    served.ask("/")
+    wait_until(lambda: served.state.total_requests == 7, what="others are served")
 
 
 def test_a_stop_cuts_nothing_off_where_nothing_goes_on(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.cli.local_zone import local_zone
+from claude_tasks.local_zone import local_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,3 +276,33 @@ def test_local_zone_from_variable_file_link_or_nothing(tmp_path: Path) -> None:
     assert local_zone({}, **places) == "Asia/Tokyo"
     assert local_zone({"TZ": ":Europe/Paris"}, **places) == "Europe/Paris"
     assert local_zone({"TZ": "XYZ-1ABC"}, **places) == "UTC"
+
+
+def test_clocks_whose_zone_has_no_name_to_be_found_are_taken_for_utc_and_said(
+    tmp_path: Path,
+) -> None:
+    file, copied = tmp_path / "timezone", tmp_path / "localtime"
+    copied.write_bytes(b"TZif")
+    said: list[str] = []
+    places: dict[str, Any] = {"timezone_file": str(file), "localtime_link": str(copied)}
+    for abbreviation in ("UTC", "GMT", "CET"):
+        zone = local_zone({}, **places, warn=said.append, abbreviation=abbreviation)
+        assert zone == "UTC"
+    [note] = said
+    assert "CET" in note
+    assert str(copied) in note
+
+
+def test_an_imported_task_without_a_zone_goes_by_this_machine_s(cli: CommandLine) -> None:
+    tasks = [
+        {"name": "a", "prompt": "p", "cron_expr": "0 9 * * *"},
+        {"name": "b", "prompt": "p", "cron_expr": "0 9 * * *", "timezone": "Asia/Tokyo"},
+    ]
+    cli.good("import", "-", stdin=json.dumps({"tasks": tasks}))
+    kept = {task["name"]: task["timezone"] for task in cli.good("list", "--json").json["tasks"]}
+    assert kept == {"a": "Europe/Berlin", "b": "Asia/Tokyo"}
+    exported = cli.good("export").out
+    cli("rm", "a", "--yes"), cli("rm", "b", "--yes")
+    assert cli("import", "-", stdin=exported, TZ="America/Lima").code == 0
+    again = {task["name"]: task["timezone"] for task in cli.good("list", "--json").json["tasks"]}
+    assert again == kept, "an export says the zone"

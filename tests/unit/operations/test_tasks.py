@@ -243,7 +243,7 @@ def test_an_export_reads_back_as_equal_tasks(tasks: TaskOperations, clock: FakeC
     ]
     tasks.add_all(specs)
     document = export_tasks([summary.task for summary in reversed(tasks.list())])
-    assert parse_tasks(document) == specs
+    assert parse_tasks(document, local_zone=str) == specs
 
 
 @pytest.mark.parametrize(
@@ -260,9 +260,9 @@ def test_an_export_reads_back_as_equal_tasks(tasks: TaskOperations, clock: FakeC
 )
 def test_a_bad_document_names_task_and_field(entry: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        parse_tasks({"tasks": [entry]})
+        parse_tasks({"tasks": [entry]}, local_zone=lambda: "UTC")
     with pytest.raises(InvalidInputError, match="no list of tasks"):
-        parse_tasks(["x"])
+        parse_tasks(["x"], local_zone=lambda: "UTC")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_an_address_that_is_none_is_refused_when_it_is_said(
 
 def test_a_task_kept_with_a_bad_address_stays_editable(store: Store, clock: FakeClock) -> None:
     [task_id] = store.add_tasks(
-        [ArmedSpec(spec(cron_expr="@daily", slack_webhook="foo"), clock.now(), None)],
+        [ArmedSpec(spec(cron_expr="@daily", slack_webhook="foo"), clock.now(), clock.now(), None)],
         at=clock.now(),
     )
     assert TaskOperations(store, clock).edit(task_id, {"name": "new"}).name == "new"

@@ -28,6 +28,7 @@ Cron: TypeAlias = Annotated[
         extra_json_schema={"format": "cron"},
     ),
 ]
+ZONE_UNSAID = "an IANA name; absent: the zone of the server's machine"
 Zone: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "time-zone"})]
 Text: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "text"})]
 WebAddress: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "web-address"})]

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from claude_tasks.api.documents.fields import (
+    ZONE_UNSAID,
     Count,
     Id,
     Time,
@@ -129,7 +130,7 @@ class PreviewRequest(Struct, forbid_unknown_fields=True):
     """A schedule to look at."""
 
     cron_expr: Annotated[str, Meta(max_length=1000)]
-    timezone: Annotated[str, Meta(max_length=200)] = "UTC"
+    timezone: Annotated[str, Meta(max_length=200, description=ZONE_UNSAID)] | UnsetType = UNSET
     count: Annotated[int, Meta(ge=1, le=100)] = 5
 
 

@@ -50,7 +50,10 @@ class _Changes(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
-    """A task as asked for. null says as much as leaving out, where it is allowed."""
+    """A task as asked for. null says as much as leaving out, where it is allowed.
+
+    A new task without ``timezone`` fires by the clocks of the server's machine.
+    """
 
     name: Name
     prompt: Prompt
@@ -86,7 +89,9 @@ class Task(Struct, kw_only=True):
     name: str
     prompt: str
     cron_expr: str
-    scheduled_at: Time | UnsetType = UNSET
+    scheduled_at: Annotated[
+        Time | UnsetType, Meta(description="absent where it was to run at once")
+    ] = UNSET
     is_one_off: bool
     working_dir: str
     discord_webhook: str | UnsetType = UNSET
@@ -94,7 +99,7 @@ class Task(Struct, kw_only=True):
     webhook_url: str | UnsetType = UNSET
     apprise_url: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
-    permission_mode: str | UnsetType = UNSET
+    permission_mode: Annotated[str, Meta(description="default where none was chosen")]
     enabled: bool
     created_at: Time
     updated_at: Time

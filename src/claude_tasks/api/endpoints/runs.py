@@ -16,6 +16,7 @@ from claude_tasks.operations.views import run_view
 
 if TYPE_CHECKING:
     from claude_tasks.domain.notification import DeliveryRecord
+    from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
 
 T = TypeVar("T")
@@ -33,13 +34,14 @@ async def run_task(call: Call) -> Answer:
     backend = call.backend
 
     def start(operations: Operations) -> Run:
-        operations.tasks.get(call.task_id)
+        task = operations.tasks.get(call.task_id)
         _require_room(operations, backend.node_id, backend.run_concurrency)
-        return operations.runs.start(call.task_id, assigned_to=backend.node_id)
+        run = operations.runs.start(call.task_id, assigned_to=backend.node_id)
+        if run.state is State.SKIPPED:
+            raise SkippedError(run, task, _in_the_way(operations, task))
+        return run
 
     run = await backend.desk.write(start)
-    if run.state is State.SKIPPED:
-        raise SkippedError(run)
     backend.wake()
     return Answer(
         {
@@ -189,13 +191,24 @@ class SkippedError(ConflictError):
 
     code = "overlap"
 
-    def __init__(self, run: Run) -> None:
-        """Say why, and which run says so."""
+    def __init__(self, run: Run, task: Task, other: Run | None) -> None:
+        """Say why: by which rule, and for which run. ``run`` is the record of it."""
+        # It may have ended in this very moment.
+        busy = f"; run {other.id} is {other.state}" if other is not None else ""
         super().__init__(
-            f"Not started: {run.error}",
-            hint="the task's overlap rule decides; cancel the other run",
+            f"Not started: {run.error} (overlap = {task.overlap}{busy})",
+            hint="the overlap rule of the task decides: change it, or cancel the other run",
         )
         self.run_id = run.id
+
+
+def _in_the_way(operations: Operations, task: Task) -> Run | None:
+    """The run that is at work, or the one that waits."""
+    for state in (State.RUNNING, State.QUEUED):
+        found = operations.runs.list(RunFilter(task_id=task.id, states=(state,), limit=1))
+        if found:
+            return found[0]
+    return None
 
 
 def _require_room(operations: Operations, node_id: str, run_concurrency: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UnsetType
+
 from claude_tasks.api import documents
 from claude_tasks.api.endpoint import Answer, Call, endpoint
 from claude_tasks.domain.errors import InvalidInputError
@@ -40,14 +42,16 @@ async def scheduler(call: Call) -> Answer:
 async def preview_schedule(call: Call) -> Answer:
     """What a cron expression means: in words, its next ticks, what changes of the clocks do."""
     asked = call.body(documents.PreviewRequest)
+    named = asked.timezone
+    timezone = call.backend.local_zone() if isinstance(named, UnsetType) else named
     try:
         preview = await call.backend.desk.read(
             lambda operations: operations.status.preview(
-                asked.cron_expr, timezone=asked.timezone, count=asked.count
+                asked.cron_expr, timezone=timezone, count=asked.count
             )
         )
     except InvalidInputError as error:
-        return Answer(_refused(asked, error))
+        return Answer(_refused(asked.cron_expr, timezone, error))
     return Answer({"valid": True, **preview_view(preview), "error": None, "hint": None})
 
 
@@ -60,11 +64,11 @@ async def why(call: Call) -> Answer:
     return Answer(explanation_view(explanation))
 
 
-def _refused(asked: documents.PreviewRequest, error: InvalidInputError) -> dict[str, Any]:
+def _refused(cron_expr: str, timezone: str, error: InvalidInputError) -> dict[str, Any]:
     return {
         "valid": False,
-        "cron_expr": asked.cron_expr,
-        "timezone": asked.timezone,
+        "cron_expr": cron_expr,
+        "timezone": timezone,
         "description": None,
         "next_runs": [],
         "error": error.message,

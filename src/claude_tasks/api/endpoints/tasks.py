@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
 
-_REPLACED = (
-    "name", "prompt", "cron_expr", "scheduled_at", "working_dir",
-    "discord_webhook", "slack_webhook", "model", "permission_mode",
-)  # fmt: skip
-"""What a PUT says about, also by leaving it out: the fields of API v1, but for ``enabled``."""
+_OPTIONS = ("discord_webhook", "slack_webhook", "model", "permission_mode")
+_REPLACED = ("name", "prompt", "cron_expr", "working_dir", *_OPTIONS)
+"""What a PUT says about, also by leaving it out: the fields of API v1, but for two.
 
-_BLANKS = frozenset(_REPLACED[3:]) - {"working_dir"}
-"""The fields of API v1 that "" leaves unset."""
+Without ``enabled`` the switch stays. Without ``scheduled_at`` a one-off keeps its time, for the
+answer of one that was to run at once had none; a task that was none until then runs now.
+"""
+
+_LEFT_OUT = frozenset({*_REPLACED, "enabled", "scheduled_at"})
+"""The fields of API v1, of which null says as much as leaving them out."""
+
+_BLANKS = frozenset({*_OPTIONS, "scheduled_at"})
+"""Of these "" says so too."""
 
 
 @endpoint("GET", "/tasks", tag="tasks", answer=documents.TaskList, also=(304,))
@@ -43,7 +48,7 @@ async def list_tasks(call: Call) -> Answer:
 )
 async def add_task(call: Call) -> Answer:
     """Add a task. Without a cron expression it runs once: at a time, or now."""
-    spec = parse_task(_asked(call))
+    spec = parse_task(_asked(call), local_zone=call.backend.local_zone)
     return await _task_answer(call, lambda operations: operations.tasks.add(spec), status=201)
 
 
@@ -64,9 +69,15 @@ async def get_task(call: Call) -> Answer:
 async def replace_task(call: Call) -> Answer:
     """Replace a task. What API v1 does not know stays as it is where it is not named."""
     unset = TaskSpec(name="", prompt="")
-    changes = {name: getattr(unset, name) for name in _REPLACED}
-    changes.update(fields_of(_asked(call)))
-    return await _edit(call, changes)
+    fields = {name: getattr(unset, name) for name in _REPLACED}
+    fields.update(fields_of(_asked(call)))
+    revision = call.expected_revision()
+    return await _task_answer(
+        call,
+        lambda operations: operations.tasks.replace(
+            call.task_id, fields, expected_revision=revision
+        ),
+    )
 
 
 @endpoint(
@@ -75,7 +86,12 @@ async def replace_task(call: Call) -> Answer:
 )  # fmt: skip
 async def change_task(call: Call) -> Answer:
     """Change what is named, leave the rest."""
-    return await _edit(call, fields_of(_without_blanks(call.fields())))
+    changes = fields_of(_without_blanks(call.fields()))
+    revision = call.expected_revision()
+    return await _task_answer(
+        call,
+        lambda operations: operations.tasks.edit(call.task_id, changes, expected_revision=revision),
+    )
 
 
 @endpoint(
@@ -104,14 +120,6 @@ async def toggle_task(call: Call) -> Answer:
     )
 
 
-async def _edit(call: Call, changes: dict[str, Any]) -> Answer:
-    revision = call.expected_revision()
-    return await _task_answer(
-        call,
-        lambda operations: operations.tasks.edit(call.task_id, changes, expected_revision=revision),
-    )
-
-
 async def _task_answer(
     call: Call, work: Callable[[Operations], Task], *, status: int = 200, changed: bool = True
 ) -> Answer:
@@ -134,7 +142,7 @@ def _asked(call: Call) -> dict[str, Any]:
     return {
         name: value
         for name, value in _without_blanks(call.fields()).items()
-        if not (value is None and name in (*_REPLACED, "enabled"))
+        if not (value is None and name in _LEFT_OUT)
     }
 
 

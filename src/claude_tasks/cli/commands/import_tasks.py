@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     'The document is {"tasks": [{"name": …, "prompt": …, "cron_expr": …}]}, with the fields of the'
-    " API's TaskRequest. One bad task, and none is added."
+    " API's TaskRequest. Tasks that name no timezone fire by this machine's clocks. One bad task,"
+    " and none is added."
 )
 EXAMPLES = """
 claude-tasks import tasks.json --dry-run
@@ -38,7 +39,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     """Add them."""
     from claude_tasks.operations.exchange import parse_tasks  # noqa: PLC0415 (not for --help)
 
-    given = parse_tasks(_document(context, arguments.file))
+    given = parse_tasks(_document(context, arguments.file), local_zone=lambda: context.zone)
     tasks = context.operations.tasks
     existing = [summary.task for summary in tasks.list()]
     tasks.check_all(given)

@@ -13,7 +13,7 @@ INSERT INTO tasks (
     :append_system_prompt, :extra_args, :timeout_seconds, :overlap, :catchup,
     :catchup_window_seconds, :jitter_seconds, :max_retries, :max_concurrency, :on_usage_limit,
     :notify_on, :tags, :discord_webhook, :slack_webhook, :webhook_url, :apprise_url,
-    1, :anchor_at, :anchor_at, :next_run_at, :at, :at
+    1, :anchor_at, :cursor_at, :next_run_at, :at, :at
 )
 
 -- name: task_columns

@@ -34,7 +34,8 @@ class TaskTable(Tables):
         with self._connection.write():
             for entry in armed:
                 parameters = column_values(entry.spec._asdict())
-                parameters.update(anchor_at=entry.anchor_at, next_run_at=entry.next_run_at, at=at)
+                parameters.update(entry._asdict(), at=at)
+                del parameters["spec"]
                 task_id = self._connection.execute(sql, parameters).lastrowid
                 assert task_id is not None  # an insert has a row id
                 ids.append(task_id)

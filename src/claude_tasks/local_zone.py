@@ -1,8 +1,12 @@
-"""The IANA name of this machine's time zone, where it can be told."""
+"""The IANA name of this machine's time zone, where it can be told.
+
+What is added without a zone fires by the clocks of the machine, whichever way it was added.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 
 from claude_tasks.domain.errors import InvalidInputError
 
@@ -11,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _FALLBACK = "UTC"
+_FALLBACKS = ("UTC", "GMT")
 _MARK = "zoneinfo/"
 
 
@@ -20,10 +25,12 @@ def local_zone(
     timezone_file: str = "/etc/timezone",
     localtime_link: str = "/etc/localtime",
     warn: Callable[[str], None] | None = None,
+    abbreviation: str = time.tzname[0],
 ) -> str:
     """From TZ, then /etc/timezone, then where /etc/localtime points; else UTC.
 
-    ``warn`` hears of a TZ that names no zone.
+    ``warn`` hears of a TZ that names no zone, and of clocks that go by another zone than UTC
+    (``abbreviation`` is the C library's) without a name to be found.
     """
     if environment.get("TZ"):
         known = _known(environment["TZ"].removeprefix(":"))
@@ -37,6 +44,12 @@ def local_zone(
         known = _known(name)
         if known:
             return known
+    if abbreviation not in _FALLBACKS and warn is not None:
+        warn(
+            f"Note: this machine's clocks go by {abbreviation}, but neither {timezone_file} nor"
+            f" {localtime_link} names a time zone known here; taking UTC. Set TZ, such as"
+            " TZ=Europe/Berlin, or name a zone with the task."
+        )
     return _FALLBACK
 
 
