@@ -8,20 +8,21 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from chaos.siege import Siege
+from claude_tasks.domain.errors import ConflictError
 from claude_tasks.domain.run import Reason, State
-from support.installation import EVERY_SECOND, TTL, missing_ticks, pause
+from support.installation import EVERY_SECOND, missing_ticks
+from support.invariants import check_invariants
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    import subprocess
-
     from support.installation import Installation
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
@@ -31,43 +32,25 @@ SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(10**
 CANDIDATES = 6
 
 
-def test_random_faults_lose_no_tick_and_double_none(installation: Installation) -> None:
+def test_random_faults_lose_no_tick_double_none_and_hold_nothing_up(
+    installation: Installation,
+) -> None:
     print(f"CHAOS_SEED={SEED}")
-    chance = random.Random(SEED)
-    tasks = [
-        installation.add(name="steady", cron_expr=EVERY_SECOND),
-        installation.add(
-            name="slow", cron_expr=EVERY_SECOND, overlap="queue", prompt="[case:slow seconds=1.5]"
-        ),
-        installation.add(
-            name="wide", cron_expr=EVERY_SECOND, overlap="allow", prompt="[case:slow seconds=2]"
-        ),
-        installation.add(name="every", cron_expr="@every 2s", catchup="all"),
-    ]
-    processes = [installation.start() for _ in range(CANDIDATES)]
-    blows = 0
+    siege = Siege(installation, random.Random(SEED), candidates=CANDIDATES)
+    siege.require_liveness("after the start")
+    struck: Counter[str] = Counter()
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        pause(chance.uniform(0.2, 2.0))
-        place = chance.randrange(CANDIDATES)
-        blow = chance.choice(["kill", "kill", "term", "stop", "stop-leader", "edit"])
-        blows += 1
-        if blow == "stop-leader":
-            leader = installation.leader_pid()
-            place = next((n for n, p in enumerate(processes) if p.pid == leader), place)
-        _strike(installation, processes, place, blow, chance)
-    for process in processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGCONT)
-    if all(process.poll() is not None for process in processes):
-        installation.start()
-    wait_until(lambda: installation.leader_pid() is not None, seconds=60)
-    before = len(installation.runs(State.COMPLETED))
-    installation.wait_for_runs(before + 2, State.COMPLETED, seconds=60)
-    for task in tasks:
-        installation.operations.tasks.disable(task.id)
+        blow = next_blow(siege, struck)
+        struck[blow] += 1
+        print(f"{end - time.monotonic():6.1f} s left: {blow}", flush=True)
+        siege.strike(blow)
+        check_invariants(installation.database, settled=False, starts=installation.starts)
+    siege.end()
+    for summary in installation.operations.tasks.list():
+        installation.operations.tasks.disable(summary.task.id)
     for run in installation.runs(State.QUEUED):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(ConflictError):
             installation.operations.runs.cancel(run.id)
     wait_until(
         lambda: not installation.runs(State.QUEUED) and not installation.runs(State.RUNNING),
@@ -75,37 +58,22 @@ def test_random_faults_lose_no_tick_and_double_none(installation: Installation) 
         what="everything ends",
     )
     installation.check()
-    for task in tasks[:3]:
+    for task in (siege.steady, *siege.others[:2]):
         assert missing_ticks(installation, task.id) == []
     runs = installation.runs()
     lost = [run for run in runs if run.reason is Reason.LOST]
     print(
-        f"{blows} faults, {installation.epoch()} epochs, {len(runs)} rows, "
-        f"{len([r for r in runs if r.state is State.COMPLETED])} completed, {len(lost)} lost"
+        f"{struck.total()} faults ({dict(struck)}), {installation.epoch()} epochs, "
+        f"{len(runs)} rows, {len([r for r in runs if r.state is State.COMPLETED])} completed, "
+        f"{len(lost)} lost"
     )
     assert not lost, "no supervisor was killed"
 
 
-def _strike(
-    installation: Installation,
-    processes: list[subprocess.Popen[bytes]],
-    place: int,
-    blow: str,
-    chance: random.Random,
-) -> None:
-    process = processes[place]
-    if blow == "edit":
-        summary = chance.choice(installation.operations.tasks.list())
-        installation.operations.tasks.edit(summary.task.id, {"model": f"m{chance.random()}"})
-        return
-    if blow.startswith("stop"):
-        process.send_signal(signal.SIGSTOP)
-        pause(chance.choice([0.3, TTL + 1.5]))
-        process.send_signal(signal.SIGCONT)
-        return
-    process.send_signal(signal.SIGKILL if blow == "kill" else signal.SIGTERM)
-    process.wait(timeout=30)
-    processes[place] = installation.start()
+def next_blow(siege: Siege, struck: Counter[str]) -> str:
+    """Each kind once, in any order, then whatever comes: a short run misses none."""
+    left = [blow for blow in siege.blows if not struck[blow]]
+    return siege.chance.choice(left or list(siege.blows))
 
 
 def test_fifty_contenders_from_cold_make_one_leader(installation: Installation) -> None:

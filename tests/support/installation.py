@@ -95,8 +95,12 @@ class Installation:
         errors: int = subprocess.STDOUT,
         prepare: Callable[[], None] | None = None,
         environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """The same, with its output on these descriptors; ``prepare`` runs in the new process."""
+        """The same, with its output on these descriptors; ``prepare`` runs in the new process.
+
+        ``folder`` is where it is started.
+        """
         process = subprocess.Popen(
             [sys.executable, *(command or DAEMON)],
             env={
@@ -108,7 +112,7 @@ class Installation:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
-            cwd=self.folder,
+            cwd=folder or self.folder,
             preexec_fn=prepare,  # noqa: PLW1509 (this process has no threads)
         )
         self.processes.append(process)
