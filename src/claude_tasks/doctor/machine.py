@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
+from claude_tasks.domain.clock_step import EARLIEST_PLAUSIBLE
 from claude_tasks.domain.instant import MINUTE_MS, human_duration, to_rfc3339
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
         ZoneFacts,
     )
     from claude_tasks.doctor.finding import Finding
-
-EARLIEST_PLAUSIBLE = 1_735_689_600_000
-"""2025-01-01T00:00:00Z: a clock that shows less was never set."""
 
 
 def check_clock_and_zone(zone: ZoneFacts) -> Finding:

@@ -14,6 +14,7 @@ import select
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.errors import LeadershipLostError, StorageError
 from claude_tasks.scheduling.complaint import Complaint
 
@@ -36,7 +37,6 @@ RESCUE_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 """Runs that end together are recorded together: one transaction for many."""
-_CLOCK_JUMP_MS = 5_000
 _NEVER = 1 << 62
 
 
@@ -91,7 +91,8 @@ class Engine:
         if self._nothing_new(term, at):
             self._progressed_at = self._clock.monotonic()
             return LOOK_SECONDS
-        more = self._take_ticks(term, at=at)
+        more = self._set_clock_back(term, at=at)
+        more = self._take_ticks(term, at=at) or more
         self._rescue(term, at=at)
         self._dispatcher.start_queued(term, at=at)
         self._dispatcher.cancel_requested()
@@ -129,6 +130,10 @@ class Engine:
         self._complaint.settle()
         return wait
 
+    def _set_clock_back(self, term: Term | None, *, at: int) -> bool:
+        """Before ticks are taken: a clock that was ahead took some that are to come."""
+        return term is not None and self._ticker.set_clock_back(term, at=at)
+
     def _take_ticks(self, term: Term | None, *, at: int) -> bool:
         return term is not None and self._ticker.take_due(term, at=at)
 
@@ -159,7 +164,7 @@ class Engine:
         offset = at / 1000 - self._clock.monotonic()
         if self._clock_offset is not None:
             jump = round(offset - self._clock_offset, 3)
-            if abs(jump) * 1000 > _CLOCK_JUMP_MS:
+            if abs(jump) * 1000 > AHEAD_MS:
                 log.warning("the wall clock jumped by %+.1f s", jump)
         self._clock_offset = offset
 
