@@ -16,6 +16,7 @@ counted runs at its true time (`claude_tasks.domain.run.Trigger.CLOCK_SET`).
 A clock that is *behind* looks the same from here. It does no harm: ticks that ran have their rows.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from claude_tasks.domain.task import Task
@@ -62,12 +63,26 @@ class ClockStep(NamedTuple):
     back_ms: int
 
 
-class MissedOneOff(NamedTuple):
-    """A one-off that a clock which was ahead skipped as missed, and whose time is to come."""
+class Left(StrEnum):
+    """How a clock that was ahead left a task that is not settled yet.
+
+    ``stuck``: a recurring task whose cursor lies in the future; whoever leads sets it back.
+    ``doubtful``: a one-off that was given its time then. ``missed``: a one-off that was skipped,
+    and whose time is to come. Both are for a person to decide.
+    """
+
+    STUCK = "stuck"
+    DOUBTFUL = "doubtful"
+    MISSED = "missed"
+
+
+class LeftTask(NamedTuple):
+    """A task that a clock which was ahead left so; ``instant`` shows how far it was ahead."""
 
     task_id: int
     name: str
-    scheduled_at: int
+    left: Left
+    instant: int
 
 
 def is_ahead(instant: int | None, *, at: int) -> bool:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from claude_tasks.domain.clock_ports import ClockStore
 from claude_tasks.domain.notification_ports import NotificationStore
 from claude_tasks.domain.usage_ports import UsageStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from claude_tasks.domain.clock_step import AheadTask, ClockStep, MissedOneOff, SetBack
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.planned import TickPlan
@@ -303,37 +303,6 @@ class TickStore(Protocol):
         A task that was edited since it was read is left alone and taken again at the next look.
         Errors: `LeadershipLostError`, and then nothing was written.
         """
-        ...
-
-
-class ClockStore(Protocol):
-    """What a clock that was ahead left behind. See `claude_tasks.domain.clock_step`."""
-
-    def furthest_instant(self) -> int:
-        """The furthest instant that anybody wrote, ms; 0 in an empty database."""
-        ...
-
-    def tasks_ahead(self, *, at: int, limit: int) -> list[AheadTask]:
-        """Recurring tasks whose cursor lies in the future, the furthest first."""
-        ...
-
-    def set_clock_back(
-        self, term: Term, tasks: Sequence[SetBack], *, back_ms: int | None, at: int
-    ) -> int:
-        """Record the step, set these cursors back, free what waits for the wrong future.
-
-        ``back_ms`` is how far the clock went back, None where that step is recorded already.
-        Returns how many tasks still stood as they were looked at. Errors: `LeadershipLostError`,
-        and then nothing was written.
-        """
-        ...
-
-    def clock_steps(self, *, limit: int) -> list[ClockStep]:
-        """The newest steps, newest first."""
-        ...
-
-    def missed_one_offs(self, *, at: int, task_id: int | None = None) -> list[MissedOneOff]:
-        """One-offs skipped as missed by a clock that was ahead, whose time is to come."""
         ...
 
 

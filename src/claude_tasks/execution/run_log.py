@@ -71,6 +71,7 @@ def run_record(snapshot: dict[str, Any], run: Run, outcome: Outcome) -> dict[str
         "trigger": run.trigger,
         "attempt": run.attempt,
         "scheduled_for": _time(run.scheduled_for),
+        "covers": _time(run.covers),
         "started_at": _time(started_at),
         "ended_at": _time(outcome.ended_at),
         "duration_ms": max(0, outcome.ended_at - started_at),

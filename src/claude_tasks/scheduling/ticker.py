@@ -19,8 +19,9 @@ from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
+    from claude_tasks.domain.clock_ports import ClockStore
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.ports import Clock, ClockStore, TickStore
+    from claude_tasks.domain.ports import Clock, TickStore
     from claude_tasks.domain.task import Task
 
     class AgendaStore(TickStore, ClockStore, Protocol):

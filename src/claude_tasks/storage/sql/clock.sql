@@ -11,23 +11,30 @@ SELECT MAX(
 -- that was only counted since the last step, and the last that has a row of its own before one that
 -- was only counted. Both look at a bounded number of rows: what lies beyond is counted twice at worst.
 SELECT {task_columns}, (
-    SELECT MIN(near.scheduled_for) FROM (
-        SELECT scheduled_for, queued_at, reason, id FROM task_runs
-        WHERE task_id = t.id AND scheduled_for <= :at ORDER BY scheduled_for DESC LIMIT 200
+    SELECT MIN(near.tick) FROM (
+        SELECT * FROM (SELECT id, reason, queued_at, scheduled_for AS tick FROM task_runs
+                       WHERE task_id = t.id AND scheduled_for <= :at
+                       ORDER BY scheduled_for DESC LIMIT 200)
+        UNION ALL
+        SELECT * FROM (SELECT id, reason, queued_at, covers FROM task_runs
+                       WHERE task_id = t.id AND covers IS NOT NULL AND covers <= :at
+                       ORDER BY covers DESC LIMIT 200)
     ) AS near
     WHERE near.reason = 'missed' AND near.queued_at > :beyond
       AND near.id > COALESCE((SELECT MAX(last_run_id) FROM clock_steps), 0)
 ), (
-    SELECT COALESCE(MIN(CASE WHEN far.skipped_until > :at THEN MAX(far.scheduled_for - 1, :at) END),
-                    MAX(far.scheduled_for))
+    SELECT COALESCE(MIN(CASE WHEN far.until > :at THEN MAX(far.tick - 1, :at) END), MAX(far.tick))
     FROM (
-        SELECT * FROM (SELECT scheduled_for, skipped_until FROM task_runs
+        SELECT * FROM (SELECT scheduled_for AS tick, skipped_until AS until FROM task_runs
                        WHERE task_id = t.id AND scheduled_for <= :at
                        ORDER BY scheduled_for DESC LIMIT 1)
         UNION ALL
         SELECT * FROM (SELECT scheduled_for, skipped_until FROM task_runs
                        WHERE task_id = t.id AND scheduled_for > :at
                        ORDER BY scheduled_for LIMIT 200)
+        UNION ALL
+        SELECT covers, skipped_until FROM task_runs
+        WHERE task_id = t.id AND covers IS NOT NULL AND skipped_until > :at
     ) AS far
 )
 FROM tasks t
@@ -105,15 +112,24 @@ ORDER BY scheduled_for DESC LIMIT 1
 SELECT 1 FROM task_runs
 WHERE task_id = :task_id AND covers = :tick AND trigger = 'clock_set' AND skipped_until IS NULL
 
--- name: last_steps
--- The newest steps.
-SELECT seen_at, back_ms FROM clock_steps ORDER BY id DESC LIMIT :limit
+-- name: last_step
+-- The newest step.
+SELECT seen_at, back_ms FROM clock_steps ORDER BY id DESC LIMIT 1
 
--- name: missed_one_offs
--- One-offs that were only skipped as missed, and whose time is to come.
-SELECT t.id, t.name, t.scheduled_at FROM tasks t
+-- name: left_by_clock
+-- Recurring tasks that wait for the future; one-offs that were given their time there, or were only
+-- skipped as missed there.
+SELECT id, name, 'stuck', cursor_at FROM tasks
+WHERE enabled = 1 AND deleted_at IS NULL AND cron_expr <> '' AND cursor_at > :beyond
+  AND (:task_id IS NULL OR id = :task_id)
+UNION ALL
+SELECT id, name, 'doubtful', updated_at FROM tasks
+WHERE next_run_at > :beyond AND cron_expr = '' AND updated_at > :beyond
+  AND (:task_id IS NULL OR id = :task_id)
+UNION ALL
+SELECT t.id, t.name, 'missed', t.scheduled_at FROM tasks t
 JOIN task_runs r ON r.task_id = t.id AND r.scheduled_for = t.scheduled_at
 WHERE t.cron_expr = '' AND t.deleted_at IS NULL AND t.next_run_at IS NULL
   AND t.scheduled_at > :beyond AND r.state = 'skipped' AND r.reason = 'missed'
   AND (:task_id IS NULL OR t.id = :task_id)
-ORDER BY t.id
+ORDER BY 1

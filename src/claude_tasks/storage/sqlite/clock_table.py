@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.clock_step import (
     AHEAD_MS,
+    EARLIEST_PLAUSIBLE,
     AheadTask,
     ClockStep,
     Counted,
-    MissedOneOff,
+    Left,
+    LeftTask,
 )
 from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import load
@@ -56,16 +58,18 @@ class ClockTable(Tables):
                 self._connection.execute(load("clock")[name], {"at": at, "beyond": at + AHEAD_MS})
         return moved
 
-    def clock_steps(self, *, limit: int) -> list[ClockStep]:
-        """The newest steps, newest first."""
-        rows = self._connection.rows(load("clock")["last_steps"], {"limit": limit})
-        return [ClockStep._make(row) for row in rows]
+    def last_clock_step(self) -> ClockStep | None:
+        """The newest step."""
+        rows = self._connection.rows(load("clock")["last_step"])
+        return ClockStep._make(rows[0]) if rows else None
 
-    def missed_one_offs(self, *, at: int, task_id: int | None = None) -> list[MissedOneOff]:
-        """One-offs skipped as missed by a clock that was ahead, whose time is to come."""
+    def left_by_clock(self, *, at: int, task_id: int | None = None) -> list[LeftTask]:
+        """What is not settled yet."""
+        if at < EARLIEST_PLAUSIBLE:
+            return []
         parameters = {"beyond": at + AHEAD_MS, "task_id": task_id}
-        rows = self._connection.rows(load("clock")["missed_one_offs"], parameters)
-        return [MissedOneOff._make(row) for row in rows]
+        rows = self._connection.rows(load("clock")["left_by_clock"], parameters)
+        return [LeftTask(row[0], row[1], Left(row[2]), row[3]) for row in rows]
 
     def _set_back(self, entry: SetBack, *, at: int) -> bool:
         """Whether the task still stood as it was looked at."""
