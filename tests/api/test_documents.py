@@ -201,7 +201,7 @@ def status_of(store: Store) -> Status:
         deliveries=DeliveryCounts(1, 2, 3),
         usage_obstacle=None,
         clock_step=ClockStep(AT, 7_200_000),
-        clock_troubles=[ClockTrouble(7, "task", "would be silent", "claude-tasks daemon")],
+        clock_troubles=(ClockTrouble(7, "task", "would be silent", "claude-tasks daemon"),),
     )
 
 

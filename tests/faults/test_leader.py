@@ -177,6 +177,6 @@ def test_a_clock_that_was_ahead_for_seconds_silences_nothing(
     again = [run for run in installation.runs() if run.trigger is Trigger.CLOCK_SET]
     assert all(run.covers is not None for run in again)
     assert len(again) >= 3
-    assert installation.operations.status.status().clock_troubles == []
+    assert installation.operations.status.status().clock_troubles == ()
     installation.settle()
     installation.check()

@@ -8,6 +8,8 @@ from claude_tasks.domain.clock_step import ClockStep, Left, LeftTask
 from claude_tasks.domain.instant import human_duration, to_rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from claude_tasks.domain.task import Task
 
 _MINUTE_MS = 60_000
@@ -56,7 +58,7 @@ def is_felt(step: ClockStep | None, *, at: int) -> bool:
     return step is not None and step.seen_at + step.back_ms > at
 
 
-def own(troubles: list[ClockTrouble], task: Task) -> ClockTrouble | None:
+def own(troubles: Sequence[ClockTrouble], task: Task) -> ClockTrouble | None:
     """What concerns one task."""
     return next((each for each in troubles if each.task_id == task.id), None)
 

@@ -57,8 +57,8 @@ class Status(NamedTuple):
     agent_problem: str | None
     deliveries: DeliveryCounts
     usage_obstacle: str | None
-    clock_step: ClockStep | None
-    clock_troubles: list[ClockTrouble]
+    clock_step: ClockStep | None = None
+    clock_troubles: tuple[ClockTrouble, ...] = ()
 
     @property
     def leader(self) -> Node | None:
@@ -127,9 +127,9 @@ class StatusOperations:
             usage_obstacle=self._usage.obstacle(),
             deliveries=self._store.count_deliveries(since=at - DAY_MS),
             clock_step=self._store.last_clock_step(),
-            clock_troubles=[
+            clock_troubles=tuple(
                 trouble(left, led=led, at=at) for left in self._store.left_by_clock(at=at)
-            ],
+            ),
         )
 
     def leader(self) -> Node | None:

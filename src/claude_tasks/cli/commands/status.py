@@ -99,7 +99,8 @@ def _clock(status: Status) -> Toned:
     troubles = status.clock_troubles
     if troubles:
         more = [f"and {len(troubles) - _MOST_TROUBLES} more"] * (len(troubles) > _MOST_TROUBLES)
-        return Toned("\n".join([each.line for each in troubles[:_MOST_TROUBLES]] + more), "bad")
+        lines = [each.line for each in troubles[:_MOST_TROUBLES]]
+        return Toned("\n".join(lines + more), "bad")
     step = status.clock_step
     return Toned(step_text(step) if step and is_felt(step, at=status.at) else "", "warn")
 
