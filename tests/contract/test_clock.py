@@ -156,7 +156,7 @@ def test_a_wait_that_was_meant_is_kept(store: Store, term: Term, task: Task) -> 
     assert store.get_run(run.id).not_before == START + 60_000
 
 
-def test_a_retry_of_a_wrong_future_starts_where_nobody_leads(store: Store, term: Term) -> None:
+def test_a_retry_of_a_wrong_future_starts_where_nobody_leads(store: Store) -> None:
     task = add_task(store, at=START, cron_expr=MINUTELY)
     run = store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="own", at=START)
     store.claim_runs("own", term=None, limit=1, per_node=False, at=START)

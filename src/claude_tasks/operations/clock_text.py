@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.clock_step import ClockStep, Left, LeftTask
-from claude_tasks.domain.instant import human_duration, to_rfc3339
+from claude_tasks.domain.instant import DAY_MS, MINUTE_MS, SECOND_MS, human_duration, to_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.task import Task
-
-_MINUTE_MS = 60_000
 
 
 class ClockTrouble(NamedTuple):
@@ -64,7 +62,7 @@ def own(troubles: Sequence[ClockTrouble], task: Task) -> ClockTrouble | None:
 
 
 def _rounded(milliseconds: int) -> str:
-    """Minutes are exact enough from a minute on."""
-    if milliseconds < _MINUTE_MS:
-        return human_duration(milliseconds)
-    return human_duration(milliseconds // _MINUTE_MS * _MINUTE_MS)
+    """To the nearest minute from a minute on, to the nearest day from ten days on."""
+    fine = MINUTE_MS if milliseconds >= MINUTE_MS else SECOND_MS
+    unit = DAY_MS if milliseconds >= 10 * DAY_MS else fine
+    return human_duration(round(milliseconds / unit) * unit)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_tasks.cli.local_zone import local_zone
+from claude_tasks.clock import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,3 +278,25 @@ def test_local_zone_from_variable_file_link_or_nothing(tmp_path: Path) -> None:
     assert local_zone({}, **places) == "Asia/Tokyo"
     assert local_zone({"TZ": ":Europe/Paris"}, **places) == "Europe/Paris"
     assert local_zone({"TZ": "XYZ-1ABC"}, **places) == "UTC"
+
+
+def test_what_a_clock_that_was_ahead_left_is_said_with_the_command(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def three_years_ahead(_clock: SystemClock) -> int:
+        return time.time_ns() // 1_000_000 + 3 * 365 * 86_400_000
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(SystemClock, "now", three_years_ahead)
+        _add(cli)
+    for words in (("list",), ("status",), ("why", "nightly")):
+        outcome = cli.good(*words)
+        said = outcome.out + outcome.err
+        assert "the clock was 1095d ahead" in said, words
+        assert "claude-tasks daemon" in said, words
+    assert "FAIL clock_and_zone" in cli.good("status").out
+    assert cli.good("status", "--json").json["clock"]["troubles"][0]["task_id"] == 1
+    edited = cli.good("edit", "nightly", "--cron", "0 2 * * *")
+    assert "Changed task 1" in edited.out
+    assert "the clock was" not in cli.good("list").err
+    assert "1095d ahead, and was set back" in cli.good("why", "nightly").out
