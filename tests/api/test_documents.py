@@ -15,12 +15,14 @@ from claude_tasks.api.backend import Backend
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.openapi import document
 from claude_tasks.api.task_list import shown
+from claude_tasks.domain.clock_step import ClockStep
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord, DeliveryState
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import TaskSummary
 from claude_tasks.domain.task import TaskSpec
+from claude_tasks.operations.clock_text import ClockTrouble
 from claude_tasks.operations.exchange import parse_task
 from claude_tasks.operations.notifications import delivery_view
 from claude_tasks.operations.preview import preview_expression, preview_view
@@ -181,6 +183,9 @@ def test_the_scheduler_shows_what_is_documented(store: Store) -> None:
     assert view["nodes"][0].keys() == fields(documents.Node)
     assert view["lease"].keys() == fields(documents.Lease)
     assert view["next_ticks"][0].keys() == fields(documents.NextTick)
+    assert view["clock"].keys() == fields(documents.Clock)
+    assert view["clock"]["troubles"][0].keys() == fields(documents.ClockTrouble)
+    assert view["clock"]["last_step"].keys() == fields(documents.ClockStep)
 
 
 def status_of(store: Store) -> Status:
@@ -196,6 +201,8 @@ def status_of(store: Store) -> Status:
         agent_problem="there is none",
         deliveries=DeliveryCounts(1, 2, 3),
         usage_obstacle=None,
+        clock_step=ClockStep(AT, 7_200_000),
+        clock_troubles=(ClockTrouble(7, "task", "would be silent", "claude-tasks daemon"),),
     )
 
 

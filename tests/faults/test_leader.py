@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks.domain.run import State
+from claude_tasks.domain.run import State, Trigger
 from support.installation import (
     EVERY_SECOND,
     FAULTY_NODE,
     TTL,
     missing_ticks,
-    pause,
     stopped,
 )
 from support.waiting import wait_until
+
+HOUR = 3_600_000
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +137,9 @@ def test_a_wall_clock_that_is_set_doubles_no_tick_and_keeps_the_leader(
         gaps = [run.skipped_count or 0 for run in installation.runs(State.SKIPPED)]
         assert max(gaps) > 1000
     else:
-        pause(1.5)  # nothing may fire: these instants had their ticks
+        # The instants of yesterday had no ticks of this task: it ticks there, too.
+        before = len(installation.runs(State.COMPLETED))
+        installation.wait_for_runs(before + 2, State.COMPLETED)
         offset.write_text("0")
         before = len(installation.runs(State.COMPLETED))
         installation.wait_for_runs(before + 2, State.COMPLETED)
@@ -144,4 +147,34 @@ def test_a_wall_clock_that_is_set_doubles_no_tick_and_keeps_the_leader(
     assert installation.epoch() == 1
     if days < 0:
         assert missing_ticks(installation, task.id) == []
+    installation.check()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("ahead", [2 * HOUR, 3 * 365 * 24 * HOUR])
+def test_a_clock_that_was_ahead_for_seconds_silences_nothing(
+    installation: Installation, tmp_path: Path, *, ahead: int, restarts: bool
+) -> None:
+    offset = tmp_path / "offset"
+    offset.write_text(str(ahead))  # as a machine boots whose hardware clock is wrong
+    installation.add(cron_expr=EVERY_SECOND)
+    first = installation.start_leader(*FAULTY_NODE, TEST_CLOCK_OFFSET=str(offset))
+    installation.wait_for_runs(2, State.COMPLETED)
+    if restarts:
+        first.kill()
+        first.wait()
+    offset.write_text("0")
+    if restarts:
+        found = installation.operations.status.status()
+        assert [(each.fix, each.task_id) for each in found.clock_troubles] == [
+            ("claude-tasks daemon", 1)
+        ]
+        installation.start_leader(*FAULTY_NODE, TEST_CLOCK_OFFSET=str(offset))
+    before = len(installation.runs(State.COMPLETED))
+    installation.wait_for_runs(before + 3, State.COMPLETED)
+    again = [run for run in installation.runs() if run.trigger is Trigger.CLOCK_SET]
+    assert all(run.covers is not None for run in again)
+    assert len(again) >= 3
+    assert installation.operations.status.status().clock_troubles == ()
+    installation.settle()
     installation.check()

@@ -29,11 +29,13 @@ def check_invariants(
         runs = connection.execute("SELECT * FROM task_runs ORDER BY id").fetchall()
         tasks = connection.execute("SELECT * FROM tasks").fetchall()
         lease = connection.execute("SELECT * FROM scheduler_leases").fetchall()
+        steps = connection.execute("SELECT * FROM clock_steps ORDER BY id").fetchall()
     finally:
         connection.close()
     assert len(lease) == 1, "the lease is a singleton"
     _check_rows(runs, settled=settled)
     _check_epochs(runs, lease[0]["epoch"])
+    _check_given_again(runs, steps)
     for task in tasks:
         _check_every_tick_has_its_row(task, [run for run in runs if run["task_id"] == task["id"]])
     if starts is not None:
@@ -61,9 +63,44 @@ def _check_rows(runs: list[Any], *, settled: bool) -> None:
 
 
 def _check_epochs(runs: list[Any], current: int) -> None:
-    epochs = [run["lease_epoch"] for run in runs if run["trigger"] == "schedule"]
+    epochs = [run["lease_epoch"] for run in runs if run["trigger"] != "manual"]
     written = [epoch for epoch in epochs if epoch is not None]
     assert all(epoch <= current for epoch in written), "an epoch from the future"
+
+
+def _check_given_again(runs: list[Any], steps: list[Any]) -> None:
+    """A second row of a tick only where a step of the clock gave it again, and no second start.
+
+    The tick must lie in a collapsed row that is older than the step, and the step older than the
+    row that runs it.
+    """
+    collapsed = [run for run in runs if run["skipped_until"] is not None]
+    again = [run for run in runs if run["covers"] is not None and run["skipped_until"] is None]
+    for run in runs:
+        assert (run["covers"] is not None) == (run["trigger"] == "clock_set"), f"run {run['id']}"
+    for run in again:
+        counted = [
+            (row["id"], step["id"])
+            for row in collapsed
+            for step in steps
+            if row["task_id"] == run["task_id"]
+            and _first(row) <= run["covers"] <= row["skipped_until"]
+            and row["id"] <= step["last_run_id"] < run["id"]
+        ]
+        assert counted, f"run {run['id']} gives tick {run['covers']} again, and nobody counted it"
+    ticks = Counter(
+        (run["task_id"], run["covers"] or run["scheduled_for"])
+        for run in runs
+        if run["trigger"] != "manual" and run["skipped_until"] is None
+    )
+    doubled = [tick for tick, count in ticks.items() if count > 1]
+    assert not doubled, f"ticks with two rows of their own: {doubled}"
+
+
+def _first(row: Any) -> int:
+    """The first tick that a collapsed row counts."""
+    first: int = row["scheduled_for"] if row["covers"] is None else row["covers"]
+    return first
 
 
 def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
@@ -80,13 +117,13 @@ def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
         assert task["next_run_at"] == schedule.next_after(task["cursor_at"]), (
             f"task {task['id']}: armed for what is not its next tick"
         )
-    keys = {run["scheduled_for"] for run in runs}
-    ranges = [(run["scheduled_for"], run["skipped_until"]) for run in runs if run["skipped_until"]]
+    keys = {run["scheduled_for"] for run in runs} | {run["covers"] for run in runs}
+    ranges = [(_first(run), run["skipped_until"]) for run in runs if run["skipped_until"]]
     tick = schedule.next_after(task["anchor_at"])
     while tick is not None and tick <= task["cursor_at"]:
-        covered = tick in keys or any(first <= tick <= last for first, last in ranges)
-        assert covered, f"task {task['id']}: tick {tick} has no row"
-        tick = schedule.next_after(tick)
+        counted = [last for first, last in ranges if first <= tick <= last]
+        assert counted or tick in keys, f"task {task['id']}: tick {tick} has no row"
+        tick = schedule.next_after(max([tick, *counted]))  # years of seconds in one step
 
 
 def _check_starts(starts: Path, runs: list[Any]) -> None:

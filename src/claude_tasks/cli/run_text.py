@@ -86,7 +86,7 @@ def _columns(zone: str, now: int) -> tuple[Column, ...]:
 
 
 def _row(run: Run, zone: str, now: int) -> tuple[str, ...]:
-    at = run.started_at or run.scheduled_for or run.queued_at
+    at = run.started_at or run.tick or run.queued_at
     shown = table_time(at, zone, now=now, exact=True)
     took = "" if run.duration_ms is None else human_duration(run.duration_ms)
     if run.state is State.RUNNING and run.started_at is not None:
@@ -123,7 +123,7 @@ def _facts(run: Run, timezone: str, *, now: int) -> list[tuple[str, str]]:
     took = "" if run.duration_ms is None else human_duration(run.duration_ms)
     return [
         ("why", Toned(run.error or "", "bad" if run.state is State.FAILED else "warn")),
-        ("trigger", "by hand" if run.scheduled_for is None else f"tick {time(run.scheduled_for)}"),
+        ("trigger", _trigger(run, time(run.tick))),
         ("queued", time(run.queued_at) if run.started_at is None else ""),
         ("started", time(run.started_at)),
         ("ended", time(run.ended_at)),
@@ -136,6 +136,12 @@ def _facts(run: Run, timezone: str, *, now: int) -> list[tuple[str, str]]:
         ("skipped", _skipped(run, time(run.skipped_until))),
         ("log", run.log_path or ""),
     ]
+
+
+def _trigger(run: Run, tick: str) -> str:
+    if run.covers is not None:
+        return f"tick {tick}, given again: the clock was ahead when it was first counted"
+    return f"tick {tick}" if run.trigger.is_tick else "by hand"
 
 
 def _agent(run: Run) -> str:

@@ -64,8 +64,8 @@ CHECKS: tuple[Check, ...] = (
         lambda facts: check_permissions(facts.permissions),
     ),
     Check(
-        "clock_and_zone", "a plausible clock, time zone data, TZ",
-        lambda facts: check_clock_and_zone(facts.zone),
+        "clock_and_zone", "a plausible clock, nothing left by one ahead, time zone data, TZ",
+        lambda facts: check_clock_and_zone(facts.zone, facts.database),
     ),
     Check(
         "tasks", "each enabled task could run now",

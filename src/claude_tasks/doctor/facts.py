@@ -9,6 +9,7 @@ from claude_tasks.domain.usage import Snapshot
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.ports import Gatherers
+    from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.task import Task
@@ -154,8 +155,10 @@ class Contents(NamedTuple):
 
     ``lost`` are (run, task's name) of the last day; ``failing`` are (task, name) whose last five
     runs all failed; ``given_up`` says why messages of the last day did not arrive, newest first.
-    ``lease`` is None where its row cannot be read. ``illegible`` says of each part (``lease``,
-    ``nodes``, ``tasks``, ``runs``, ``messages``) what of it could not be read.
+    ``left_by_clock`` are tasks that wait for a false future, ``furthest_instant`` (ms) is the
+    furthest that anybody wrote. ``lease`` is None where its row cannot be read. ``illegible`` says
+    of each part (``lease``, ``nodes``, ``tasks``, ``runs``, ``messages``) what of it could not be
+    read.
     """
 
     lease: Lease | None
@@ -166,6 +169,8 @@ class Contents(NamedTuple):
     failing: tuple[tuple[int, str], ...] = ()
     given_up: tuple[str, ...] = ()
     usage: Snapshot = Snapshot(None, None)
+    left_by_clock: tuple[LeftTask, ...] = ()
+    furthest_instant: int = 0
     illegible: tuple[tuple[str, str], ...] = ()
 
     def what_is_illegible(self, *parts: str) -> list[str]:
@@ -199,7 +204,7 @@ class DatabaseFacts(NamedTuple):
 
 
 class ZoneFacts(NamedTuple):
-    """Clock and zone data. ``recorded_at`` is the newest instant that the lease shows."""
+    """Clock and zone data. ``recorded_at`` is the newest instant that the database shows."""
 
     at: int
     variable: str = ""
@@ -315,8 +320,11 @@ class Facts:
     def zone(self) -> ZoneFacts:
         """Clock and zone data, held against what the lease shows."""
         contents = self.database.contents
-        lease = None if contents is None else contents.lease
-        return self._from.zone(None if lease is None else lease.renewed_at)
+        if contents is None:
+            return self._from.zone(None)
+        renewed_at = None if contents.lease is None else contents.lease.renewed_at
+        recorded_at = max(contents.furthest_instant, renewed_at or 0)
+        return self._from.zone(recorded_at or None)
 
     @cached_property
     def service(self) -> ServiceFacts:

@@ -164,6 +164,8 @@ class _Reading:
             lost=tuple(self._whole("runs", lambda: seen.lost_since(since))),
             failing=tuple(self._whole("runs", lambda: seen.failing_always(last=ALWAYS))),
             usage=seen.read_usage(),
+            left_by_clock=tuple(self._whole("tasks", lambda: seen.left_by_clock(at=self._at))),
+            furthest_instant=seen.furthest_instant(),
             given_up=tuple(self._whole("messages", lambda: _given_up(seen, since=since))),
             illegible=tuple(dict.fromkeys(self._illegible)),
         )

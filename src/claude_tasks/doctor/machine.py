@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
+from claude_tasks.domain.clock_step import EARLIEST_PLAUSIBLE
 from claude_tasks.domain.instant import MINUTE_MS, human_duration, to_rfc3339
+from claude_tasks.operations.clock_text import trouble
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
         ChannelFacts,
+        Contents,
         DatabaseFacts,
         ExposureFacts,
         ServiceFacts,
@@ -17,27 +20,36 @@ if TYPE_CHECKING:
     )
     from claude_tasks.doctor.finding import Finding
 
-EARLIEST_PLAUSIBLE = 1_735_689_600_000
-"""2025-01-01T00:00:00Z: a clock that shows less was never set."""
 
-
-def check_clock_and_zone(zone: ZoneFacts) -> Finding:
-    """The clock is plausible, zone data is there, TZ names a zone."""
+def check_clock_and_zone(zone: ZoneFacts, database: DatabaseFacts) -> Finding:
+    """The clock is plausible, nothing waits for a false future, zones are known."""
     name = "clock_and_zone"
     if zone.at < EARLIEST_PLAUSIBLE:
         text = f"the clock shows {to_rfc3339(zone.at)}: it was never set"
         return failed(name, text, "sudo timedatectl set-ntp true")
     if zone.data is not None:
         return failed(name, f"no time zone data: {zone.data.message}", "pip install tzdata")
+    contents = database.contents
+    if contents is not None and contents.left_by_clock:
+        return _left_by_clock(contents, at=zone.at)
     if zone.recorded_at is not None and zone.recorded_at - zone.at > MINUTE_MS:
         back = human_duration((zone.recorded_at - zone.at) // MINUTE_MS * MINUTE_MS)
-        text = f"the clock was set back: the lease was renewed {back} from now"
+        text = f"the clock was set back: the database was written {back} from now"
         return warned(name, text, "sudo timedatectl set-ntp true")
     if not zone.variable_known:
         text = f"TZ={zone.variable} is no time zone known here: new tasks are taken to be in UTC"
         return warned(name, text, "unset TZ")
     named = f", TZ={zone.variable}" if zone.variable else ""
     return passed(name, f"{to_rfc3339(zone.at // 1000 * 1000)}; zone data is there{named}")
+
+
+def _left_by_clock(contents: Contents, *, at: int) -> Finding:
+    """Tasks that would be silent until a false future, and what helps."""
+    holder = None if contents.lease is None else contents.lease.holder
+    led = any(entry.alive and entry.node.id == holder for entry in contents.nodes)
+    troubles = [trouble(left, led=led, at=at) for left in contents.left_by_clock]
+    lines = [each.line for each in troubles]
+    return failed("clock_and_zone", f"the clock was ahead: {some(lines)}", troubles[0].fix)
 
 
 def check_notifications(database: DatabaseFacts, channels: ChannelFacts) -> Finding:

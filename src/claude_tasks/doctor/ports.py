@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         TaskFact,
         ZoneFacts,
     )
+    from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.notification import DeliveryRecord
@@ -151,6 +152,14 @@ class Inspected(Protocol):
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:
         """Enabled tasks whose last runs all failed."""
+        ...
+
+    def left_by_clock(self, *, at: int) -> list[LeftTask]:
+        """Tasks that wait for a false future, or were used up in it."""
+        ...
+
+    def furthest_instant(self) -> int:
+        """The furthest instant that anybody wrote."""
         ...
 
     def read_usage(self) -> Snapshot:

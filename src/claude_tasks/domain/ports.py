@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from claude_tasks.domain.clock_ports import ClockStore
 from claude_tasks.domain.notification_ports import NotificationStore
 from claude_tasks.domain.usage_ports import UsageStore
 
@@ -412,6 +413,7 @@ class Store(
     TaskStore,
     RunStore,
     TickStore,
+    ClockStore,
     LeaseStore,
     NodeStore,
     SettingsStore,

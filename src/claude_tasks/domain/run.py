@@ -33,10 +33,16 @@ class State(StrEnum):
 
 
 class Trigger(StrEnum):
-    """Why a run exists."""
+    """Why a run exists. ``clock_set``: a tick of the schedule that a clock set back gives again."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    CLOCK_SET = "clock_set"
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether the schedule asked for it, and no person."""
+        return self is not Trigger.MANUAL
 
 
 class Reason(StrEnum):
@@ -79,6 +85,7 @@ class Run(NamedTuple):
     """One row of ``task_runs``, with the name of its task.
 
     ``scheduled_for`` is the tick (None for a manual run); ``(task_id, scheduled_for)`` is unique.
+    A tick that a clock set back gives again is in ``covers`` instead: its row cannot have the key.
     ``claim`` counts how often a node took the row for execution: it names the run's folder and
     fences late supervisors. ``attempt`` counts executions that really began (retries); ``resumes``
     those that went on in the session which the usage limit had interrupted. ``deferred_until`` is
@@ -87,7 +94,6 @@ class Run(NamedTuple):
     leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
     collapsed skip. ``resume_of`` is the session that the next attempt goes on in, None for one
     that begins anew. ``unreachable_since`` is when the run first met a network that was away.
-    ``covers`` is the tick that a row without one of its own makes good.
     """
 
     id: int
@@ -128,6 +134,11 @@ class Run(NamedTuple):
     resume_of: str | None = None
     unreachable_since: int | None = None
     covers: int | None = None
+
+    @property
+    def tick(self) -> int | None:
+        """The tick that it is for, None for a manual run."""
+        return self.covers if self.scheduled_for is None else self.scheduled_for
 
     @property
     def duration_ms(self) -> int | None:

@@ -58,7 +58,9 @@ class Task(NamedTuple):
     which ticks were accounted for; ``next_run_at`` is the first tick after it, None when nothing is
     to come. Edits bump
     ``revision``; the scheduler's own columns (``cursor_at``, ``next_run_at``, ``last_run_id``)
-    move without touching it. ``on_usage_limit`` None leaves it to the settings.
+    move without touching it. ``on_usage_limit`` None leaves it to the settings. ``decided_until``
+    is set with a cursor that a clock which was ahead had moved: every tick of the schedule up to
+    there has a row of its own.
     """
 
     id: int
@@ -99,6 +101,7 @@ class Task(NamedTuple):
     created_at: int
     updated_at: int
     deleted_at: int | None
+    decided_until: int | None = None
 
     @property
     def is_one_off(self) -> bool:

@@ -138,8 +138,10 @@ def _skip_range(
     """One skip for all ticks in (cursor, last]: a gap is one row, with its count and range."""
     if last is None:
         return ()
-    counted, first, _ = missed_between(schedule, task.cursor_at, last, COUNT_CAP)
-    assert first is not None  # `last` is a tick after the cursor
+    after = max(task.cursor_at, task.decided_until or 0)
+    counted, first, _ = missed_between(schedule, after, last, COUNT_CAP)
+    if first is None:
+        return ()  # the cursor was set back: all of them have rows of their own
     amount = f"at least {counted}" if counted >= COUNT_CAP else str(counted)
     ticks = "tick" if counted == 1 else "ticks"
     return (

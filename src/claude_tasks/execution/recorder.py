@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from claude_tasks.domain.errors import StorageError, StorageValueError
 from claude_tasks.domain.instant import to_rfc3339
-from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State, Trigger
+from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State
 from claude_tasks.domain.store_records import Finish
 from claude_tasks.domain.task import OnUsageLimit
 from claude_tasks.domain.usage import learnt_from_run
@@ -176,7 +176,7 @@ class Recorder:
     def _may_resume(self, run: Run, outcome: Outcome, end: Ended) -> bool:
         """Whether a run that met the usage limit goes on after the reset: once, in its session."""
         rule = end.snapshot.on_usage_limit or self._settings.on_usage_limit
-        one_off = end.snapshot.is_one_off and run.trigger is Trigger.SCHEDULE
+        one_off = end.snapshot.is_one_off and run.trigger.is_tick
         if one_off and end.snapshot.on_usage_limit is None:
             rule = OnUsageLimit.DEFER
         return (
@@ -230,10 +230,10 @@ class Recorder:
 
 def _rearm_at(run: Run, outcome: Outcome) -> int | None:
     """When a one-off that failed its preflight is due again: the longer it waits, the rarer."""
-    if outcome.reason is not Reason.PREFLIGHT or run.scheduled_for is None:
+    if outcome.reason is not Reason.PREFLIGHT or run.tick is None:
         return None
     shortest, longest = _REARM_MS
-    return outcome.ended_at + min(max(outcome.ended_at - run.scheduled_for, shortest), longest)
+    return outcome.ended_at + min(max(outcome.ended_at - run.tick, shortest), longest)
 
 
 def _log_end(run: Run, outcome: Outcome) -> None:

@@ -236,7 +236,7 @@ class Notifier:
             reason=run.reason,
             error=run.error,
             output=run.output,
-            scheduled_for=run.scheduled_for,
+            scheduled_for=run.tick,
             started_at=run.started_at,
             ended_at=run.ended_at,
             duration_ms=run.duration_ms,

@@ -15,12 +15,12 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from claude_tasks.domain.run import State, Trigger
+from claude_tasks.domain.run import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from claude_tasks.domain.run import Reason
+    from claude_tasks.domain.run import Reason, Trigger
     from claude_tasks.domain.store_records import RunFacts
 
 RAN = "run"
@@ -119,7 +119,7 @@ class RunLedger:
 
     def _enter(self, facts: RunFacts) -> None:
         """Take in a run as it stands: one seen for the first time, or one that was open."""
-        if facts.trigger is Trigger.SCHEDULE and facts.id not in self._settled_ticks:
+        if facts.trigger.is_tick and facts.id not in self._settled_ticks:
             self._enter_tick(facts)
         if facts.state.is_terminal:
             self._enter_end(facts)

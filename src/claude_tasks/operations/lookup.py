@@ -6,9 +6,20 @@ from claude_tasks.domain.errors import ConflictError, NotFoundError
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from claude_tasks.domain.clock_ports import ClockStore
+    from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.ports import TaskStore
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
+
+
+if TYPE_CHECKING:
+
+    class OwnedStore(TaskStore, ClockStore, Protocol):
+        """Tasks, and what a clock that was ahead left of them."""
 
 
 _MOST_DIGITS = 18
@@ -23,7 +34,7 @@ def as_id(digits: str) -> int:
 class TaskLookup:
     """Looks, and changes nothing."""
 
-    def __init__(self, store: TaskStore) -> None:
+    def __init__(self, store: OwnedStore) -> None:
         """Work on this store."""
         self._store = store
 
@@ -52,6 +63,13 @@ class TaskLookup:
     def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
         """All tasks, newest first."""
         return self._store.list_tasks(include_deleted=include_deleted)
+
+    def left_by_clock(self, found: Sequence[TaskSummary], *, at: int) -> Sequence[LeftTask]:
+        """Which of these wait for a false future or were used up in it. Asks only on suspicion."""
+        from claude_tasks.domain.clock_step import is_ahead  # noqa: PLC0415 (apart from `get`)
+
+        furthest = max((max(task.cursor_at, task.updated_at) for task, *_ in found), default=None)
+        return self._store.left_by_clock(at=at) if is_ahead(furthest, at=at) else []
 
     def count(self) -> tuple[int, int]:
         """How many are enabled, and how many are not."""

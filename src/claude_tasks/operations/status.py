@@ -9,17 +9,20 @@ from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
+from claude_tasks.operations.clock_text import is_felt, own, step_text, trouble
 from claude_tasks.operations.preview import Preview, preview_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from claude_tasks.domain.clock_step import ClockStep
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.notification import DeliveryCounts
     from claude_tasks.domain.ports import Clock, NodeRegister, Store
     from claude_tasks.domain.store_records import NextTick
     from claude_tasks.domain.task import Task
+    from claude_tasks.operations.clock_text import ClockTrouble
     from claude_tasks.operations.usage import UsageOperations
 
 _LAST_TICKS = 5
@@ -39,7 +42,8 @@ class Status(NamedTuple):
 
     ``max_concurrent_runs`` is the leader's where one lives. ``agent`` is where the binary stands,
     or ``agent_problem`` says why there is none. ``deliveries`` counts messages, of the last day.
-    ``usage_obstacle`` says what usage keeps from running.
+    ``usage_obstacle`` says what usage keeps from running. ``clock_step`` is the last step back of
+    the clock that was settled, ``clock_troubles`` what such a clock left that is not.
     """
 
     at: int
@@ -53,6 +57,8 @@ class Status(NamedTuple):
     agent_problem: str | None
     deliveries: DeliveryCounts
     usage_obstacle: str | None
+    clock_step: ClockStep | None = None
+    clock_troubles: tuple[ClockTrouble, ...] = ()
 
     @property
     def leader(self) -> Node | None:
@@ -106,8 +112,10 @@ class StatusOperations:
         ]
         limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
         agent, problem = self._agent()
+        at = self._clock.now()
+        led = any(entry.leads and entry.alive for entry in nodes)
         return Status(
-            at=self._clock.now(),
+            at=at,
             nodes=nodes,
             lease=lease,
             queued=self._active(State.QUEUED),
@@ -117,7 +125,11 @@ class StatusOperations:
             agent=agent,
             agent_problem=problem,
             usage_obstacle=self._usage.obstacle(),
-            deliveries=self._store.count_deliveries(since=self._clock.now() - DAY_MS),
+            deliveries=self._store.count_deliveries(since=at - DAY_MS),
+            clock_step=self._store.last_clock_step(),
+            clock_troubles=tuple(
+                trouble(left, led=led, at=at) for left in self._store.left_by_clock(at=at)
+            ),
         )
 
     def leader(self) -> Node | None:
@@ -162,6 +174,7 @@ class StatusOperations:
             self._schedule(task),
             self._switch(task),
             self._next(task, status),
+            *self._clock_findings(task, status),
             self._leader(status),
             self._agent_finding(status),
             self._usage_finding(status),
@@ -199,15 +212,20 @@ class StatusOperations:
 
         when = in_zone(tick, task.timezone)
         if tick > status.at:
-            text = f"{when}, in {human_duration(tick - status.at)}"
-            if task.cursor_at > status.at:
-                text += (
-                    "; ticks up to then are accounted for already: the clock was set back "
-                    "after they were"
-                )
-            return Finding("next tick", text)
+            return Finding("next tick", f"{when}, in {human_duration(tick - status.at)}")
         text = f"{when}: due for {human_duration(status.at - tick)}, waiting for a leader"
         return Finding("next tick", text, stands_in_the_way=status.leader is None)
+
+    @staticmethod
+    def _clock_findings(task: Task, status: Status) -> list[Finding]:
+        """What a clock that was ahead did to the task, and what it still means."""
+        found = own(status.clock_troubles, task)
+        if found is not None:
+            return [Finding("clock", f"it {found.text}: {found.fix}", stands_in_the_way=True)]
+        step = status.clock_step
+        if step is None or not is_felt(step, at=status.at):
+            return []
+        return [Finding("clock", step_text(step))]
 
     @staticmethod
     def _leader(status: Status) -> Finding:

@@ -8,6 +8,7 @@ from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.operations.views import run_view
 
 if TYPE_CHECKING:
+    from claude_tasks.domain.clock_step import ClockStep
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.store_records import NextTick
     from claude_tasks.operations.status import Explanation, NodeStatus, Status
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def status_view(status: Status) -> dict[str, Any]:
     """One look at everything."""
-    leader = status.leader
+    leader, step = status.leader, status.clock_step
     return {
         "at": to_rfc3339(status.at),
         "leader": None if leader is None else leader.id,
@@ -29,7 +30,15 @@ def status_view(status: Status) -> dict[str, Any]:
         "agent_problem": status.agent_problem,
         "deliveries": status.deliveries._asdict(),
         "usage_obstacle": status.usage_obstacle,
+        "clock": {
+            "last_step": None if step is None else _step_view(step),
+            "troubles": [entry._asdict() for entry in status.clock_troubles],
+        },
     }
+
+
+def _step_view(step: ClockStep) -> dict[str, Any]:
+    return {"seen_at": to_rfc3339(step.seen_at), "back_seconds": step.back_ms / 1000}
 
 
 def scheduler_view(status: Status, next_ticks: list[NextTick]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.domain.clock_step import is_ahead, is_doubtful, is_stuck
 from claude_tasks.domain.errors import ConflictError, InvalidInputError
 from claude_tasks.domain.instant import MINUTE_MS
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
+from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit
 from claude_tasks.domain.task import DEFAULT_PERMISSION_MODE, ONE_OFF, Task, TaskSpec
 from claude_tasks.domain.tick import plan_withdrawal
@@ -21,7 +23,8 @@ from claude_tasks.operations.validation import check_addresses, checked
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from claude_tasks.domain.ports import Clock, TaskStore
+    from claude_tasks.domain.ports import Clock
+    from claude_tasks.operations.lookup import OwnedStore
 
 _ATTEMPTS = 10
 _SCHEDULE = ("cron_expr", "timezone", "scheduled_at")
@@ -31,7 +34,7 @@ _WHEN = (*_SCHEDULE, "enabled")
 class TaskOperations(TaskLookup):
     """What can be done with tasks, besides looking at them."""
 
-    def __init__(self, store: TaskStore, clock: Clock) -> None:
+    def __init__(self, store: OwnedStore, clock: Clock) -> None:
         """Work on this store."""
         super().__init__(store)
         self._clock = clock
@@ -74,7 +77,7 @@ class TaskOperations(TaskLookup):
             if unknown:
                 raise InvalidInputError(f"unknown field {min(unknown)!r}")
             at = self._clock.now()
-            edit = _edit_of(task, changes, at=at)
+            edit = _edit_of(task, changes, lost=self._is_lost(task, at=at), at=at)
             if edit is None:
                 return task
             edit = self._with_free_tick(task, edit, at=at)
@@ -150,6 +153,12 @@ class TaskOperations(TaskLookup):
             )
         return task
 
+    def _is_lost(self, task: Task, *, at: int) -> bool:
+        """Whether a clock that was ahead skipped a one-off whose time is to come."""
+        if not (_is_spent(task) and is_ahead(task.scheduled_at, at=at)):
+            return False
+        return bool(self._store.left_by_clock(at=at, task_id=task.id))
+
     def _armed(self, specs: Sequence[TaskSpec], at: int) -> list[ArmedSpec]:
         return [self._arm_numbered(spec, place, len(specs), at) for place, spec in enumerate(specs)]
 
@@ -222,8 +231,11 @@ def _is_shown_as(named: int | None, kept: int | None) -> bool:
     return named is None or (kept is not None and kept - kept % MINUTE_MS <= named <= kept)
 
 
-def _edit_of(task: Task, changes: Mapping[str, Any], *, at: int) -> TaskEdit | None:
-    """The edit that makes ``task`` as wanted; None when it is so already."""
+def _edit_of(task: Task, changes: Mapping[str, Any], *, lost: bool, at: int) -> TaskEdit | None:
+    """The edit that makes ``task`` as wanted; None when it is so already.
+
+    ``lost`` says of a one-off that a clock which was ahead skipped it: it may be armed again.
+    """
     before = TaskSpec._make(getattr(task, name) for name in TaskSpec._fields)
     wanted = checked(before._replace(**changes))
     if wanted.cron_expr == ONE_OFF and wanted.scheduled_at is None:
@@ -234,11 +246,30 @@ def _edit_of(task: Task, changes: Mapping[str, Any], *, at: int) -> TaskEdit | N
         name: value for name, value in wanted._asdict().items() if value != getattr(task, name)
     }
     check_addresses(columns)
+    if changes.get("enabled") is not False and any(name in changes for name in _WHEN):
+        columns.update(_set_right(task, wanted, columns, lost=lost, at=at))
     if not columns:
         return _drop_of_spent(task) if changes.get("enabled") is False else None
-    if not any(name in columns for name in _WHEN):
+    if "cursor_at" in columns or not any(name in columns for name in _WHEN):
         return _edit(task, columns)
     return _reschedule(task, wanted, columns, at=at)
+
+
+def _set_right(
+    task: Task, wanted: TaskSpec, columns: Mapping[str, object], *, lost: bool, at: int
+) -> dict[str, object]:
+    """What an edit that asks for the schedule as it is changes where a clock was ahead."""
+    if any(name in columns for name in _SCHEDULE):
+        return {}  # another schedule begins anew anyway
+    if lost:
+        return {**_armed_columns(task, at=at), "enabled": True}
+    if is_doubtful(task, at=at):
+        return {"scheduled_at": task.scheduled_at}  # meant as it stands: somebody said so now
+    if is_stuck(task, at=at) and wanted.enabled:
+        back = set_back(task, None, at=at)
+        names = ("anchor_at", "cursor_at", "next_run_at", "decided_until")
+        return {name: getattr(back, name) for name in names}
+    return {}
 
 
 def _drop_of_spent(task: Task) -> TaskEdit | None:
@@ -292,9 +323,15 @@ def _armed_columns(task: Task, *, at: int) -> dict[str, object]:
             "anchor_at": scheduled_at if task.runs_at_once else at,
             "cursor_at": min(at, scheduled_at) - 1,
             "next_run_at": scheduled_at,
+            "decided_until": None,
         }
     schedule = parse_schedule(task.cron_expr, timezone=task.timezone, anchor_at=at)
-    return {"anchor_at": at, "cursor_at": at, "next_run_at": schedule.next_after(at)}
+    return {
+        "anchor_at": at,
+        "cursor_at": at,
+        "next_run_at": schedule.next_after(at),
+        "decided_until": None,
+    }
 
 
 def _cursor_after_withdrawal(task: Task, *, at: int) -> int:

@@ -82,6 +82,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "trigger": run.trigger,
         "scheduled_for": _time(run.scheduled_for),
+        "covers": _time(run.covers),
         "queued_at": to_rfc3339(run.queued_at),
         "attempt": run.attempt,
         "exit_code": run.exit_code,

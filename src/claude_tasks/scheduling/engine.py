@@ -14,6 +14,7 @@ import select
 import threading
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.errors import ClaudeTasksError, LeadershipLostError, StorageError
 from claude_tasks.scheduling.complaint import Complaint
 
@@ -39,7 +40,6 @@ TIDY_SECONDS = 60.0
 _AFTER_FAILURE_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 """Runs that end together are recorded together: one transaction for many."""
-_CLOCK_JUMP_MS = 5_000
 _NEVER = 1 << 62
 
 
@@ -109,7 +109,8 @@ class Engine:
         # them overlap, and makes room for them.
         self._try(lambda: self._rescue(term, at=at), "rescue")
         self._try(lambda: self._execution.settle(at=at), "settle")
-        more = self._try(lambda: self._take_ticks(term, at=at), "ticks") or False
+        more = self._try(lambda: self._set_clock_back(term, at=at), "clock") or False
+        more = self._try(lambda: self._take_ticks(term, at=at), "ticks") or more
         self._try(lambda: self._dispatcher.start_queued(term, at=at), "start")
         self._try(self._dispatcher.cancel_requested, "cancel")
         self._note_progress()
@@ -168,6 +169,10 @@ class Engine:
         self._complaint.settle()
         return wait
 
+    def _set_clock_back(self, term: Term | None, *, at: int) -> bool:
+        """Before ticks are taken: a clock that was ahead took some that are to come."""
+        return term is not None and self._ticker.set_clock_back(term, at=at)
+
     def _take_ticks(self, term: Term | None, *, at: int) -> bool:
         return term is not None and self._ticker.take_due(term, at=at)
 
@@ -199,7 +204,7 @@ class Engine:
         offset = at / 1000 - self._clock.monotonic()
         if self._clock_offset is not None:
             jump = round(offset - self._clock_offset, 3)
-            if abs(jump) * 1000 > _CLOCK_JUMP_MS:
+            if abs(jump) * 1000 > AHEAD_MS:
                 log.warning("the wall clock jumped by %+.1f s", jump)
         self._clock_offset = offset
 

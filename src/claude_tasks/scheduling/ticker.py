@@ -8,17 +8,25 @@ the timer by itself.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from claude_tasks.domain.clock_step import is_ahead
 from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
+from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
+    from claude_tasks.domain.clock_ports import ClockStore
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Clock, TickStore
     from claude_tasks.domain.task import Task
+
+    class AgendaStore(TickStore, ClockStore, Protocol):
+        """Ticks, and the clock that they follow."""
+
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +39,36 @@ PLANNING_SECONDS = 0.2
 class Ticker:
     """Takes what is due."""
 
-    def __init__(self, store: TickStore, clock: Clock) -> None:
+    def __init__(self, store: AgendaStore, clock: Clock) -> None:
         """Work on the engine's store; the clock only limits how long a pass plans."""
         self._store = store
         self._clock = clock
+        self._step: int | None = None
+        """How far the clock went back, while tasks are being set back; None when all are."""
+
+    def set_clock_back(self, term: Term, *, at: int) -> bool:
+        """Set right what a clock that was ahead left behind; whether there may be more.
+
+        Up to `TASKS_A_PASS` tasks, in a transaction of their own; what waits in a queue, at once.
+        Found by what is stored, whoever stored it. Errors: `LeadershipLostError`.
+        """
+        furthest = self._store.furthest_instant()
+        # A pass that stood still for long holds an instant of the past: so the clock is asked.
+        if not is_ahead(furthest, at=at) or not is_ahead(furthest, at=(at := self._clock.now())):
+            return False
+        ahead = self._store.tasks_ahead(at=at, limit=TASKS_A_PASS)
+        tasks = [set_back(task, counted, at=at) for task, counted in ahead]
+        first = bool(tasks) and self._step is None
+        if first:
+            self._step = max(task.cursor_at for task, _ in ahead) - at
+        self._store.set_clock_back(term, tasks, back_ms=self._step if first else None, at=at)
+        if first and self._step is not None:
+            back = human_duration(self._step)
+            log.warning("the clock was %s ahead: the ticks taken since then are set right", back)
+        if len(ahead) < TASKS_A_PASS:
+            self._step = None
+            return False
+        return True
 
     def take_due(self, term: Term, *, at: int) -> bool:
         """Take the due ticks of up to `TASKS_A_PASS` tasks; whether there may be more.

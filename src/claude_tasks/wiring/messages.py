@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
 from claude_tasks.notify.notifier_thread import NotifierThread
@@ -61,8 +62,11 @@ def build_notifier(
 def nobody_leads(lease: Lease, is_dead: Callable[[str], bool], *, at: int) -> bool:
     """Whether the lease is free, or its holder dead or silent for twice its ttl.
 
+    One renewed in the future was renewed before the clock was set back, and not since.
+
     Two who send at once lose and double nothing, so the wall clock may decide here.
     """
     if lease.holder is None or lease.renewed_at is None:
         return True
-    return at - lease.renewed_at > 2 * lease.ttl_ms or is_dead(lease.holder)
+    silent = not -AHEAD_MS <= at - lease.renewed_at <= 2 * lease.ttl_ms
+    return silent or is_dead(lease.holder)

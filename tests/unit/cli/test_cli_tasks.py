@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_tasks.clock import SystemClock
 from claude_tasks.local_zone import local_zone
 
 if TYPE_CHECKING:
@@ -306,3 +308,25 @@ def test_an_imported_task_without_a_zone_goes_by_this_machine_s(cli: CommandLine
     assert cli("import", "-", stdin=exported, TZ="America/Lima").code == 0
     again = {task["name"]: task["timezone"] for task in cli.good("list", "--json").json["tasks"]}
     assert again == kept, "an export says the zone"
+
+
+def test_what_a_clock_that_was_ahead_left_is_said_with_the_command(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def three_years_ahead(_clock: SystemClock) -> int:
+        return time.time_ns() // 1_000_000 + 3 * 365 * 86_400_000
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(SystemClock, "now", three_years_ahead)
+        _add(cli)
+    for words in (("list",), ("status",), ("why", "nightly")):
+        outcome = cli.good(*words)
+        said = outcome.out + outcome.err
+        assert "the clock was 1095d ahead" in said, words
+        assert "claude-tasks daemon" in said, words
+    assert "FAIL clock_and_zone" in cli.good("status").out
+    assert cli.good("status", "--json").json["clock"]["troubles"][0]["task_id"] == 1
+    edited = cli.good("edit", "nightly", "--cron", "0 2 * * *")
+    assert "Changed task 1" in edited.out
+    assert "the clock was" not in cli.good("list").err
+    assert "1095d ahead, and was set back" in cli.good("why", "nightly").out

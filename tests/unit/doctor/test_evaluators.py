@@ -38,6 +38,7 @@ from claude_tasks.doctor.machine import (
 )
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
+from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
 from support.builders import node
@@ -392,7 +393,24 @@ def test_permissions_of_nothing_are_none_yet() -> None:
     ],
 )
 def test_clock_and_zone(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_clock_and_zone(ZoneFacts(**{"at": NOW, **fields})), verdict, words, fix=fix)
+    zone = ZoneFacts(**{"at": NOW, **fields})
+    says(check_clock_and_zone(zone, database()), verdict, words, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("left", "nodes", "words", "fix"),
+    [
+        (Left.STUCK, (), "waits for a leader", "claude-tasks daemon"),
+        (Left.STUCK, (node_fact(),), "the leader sets it right", "edit 7 --enabled"),
+        (Left.DOUBTFUL, (), "2h ahead; say whether", "edit 7 --at <TIME>"),
+        (Left.MISSED, (), "skipped as missed", "enable 7"),
+    ],
+)
+def test_what_a_clock_that_was_ahead_left_is_no_readiness(
+    left: Left, nodes: Any, words: str, fix: str
+) -> None:
+    found = database(nodes=nodes, left_by_clock=(LeftTask(7, "nightly", left, NOW + 7_200_000),))
+    says(check_clock_and_zone(ZoneFacts(at=NOW), found), "FAIL", words, fix=fix)
 
 
 MODELS = (

@@ -19,6 +19,10 @@ ALLOWED = {
     "task_runs_running",
     "task_runs_by_state",
     "tasks_agenda",
+    "tasks_furthest",
+    "changes_by_instant",
+    "task_runs_given_again",
+    "task_runs_covering",
     "INTEGER PRIMARY KEY",
     "sqlite_autoindex_task_runs_1",
     "sqlite_autoindex_scheduler_leases_1",
@@ -45,6 +49,12 @@ HOT = [
     ("runs", "running_elsewhere"),
     ("runs", "cancel_requests"),
     ("runs", "assigned_nodes"),
+    ("clock", "furthest_instant"),
+    ("clock", "row_of_tick"),
+    ("clock", "row_before"),
+    ("clock", "is_given_again"),
+    ("clock", "future_changes"),
+    ("clock", "waiting_beyond"),
 ]
 
 

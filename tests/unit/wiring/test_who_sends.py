@@ -16,7 +16,8 @@ from unit.doctor.made import NOW, lease
         ({}, True, True),
         ({"renewed_at": NOW - 29_000}, False, False),
         ({"renewed_at": NOW - 31_000}, False, True),  # stopped, or it hangs
-        ({"renewed_at": NOW + 86_400_000}, False, False),
+        ({"renewed_at": NOW + 4_000}, False, False),
+        ({"renewed_at": NOW + 86_400_000}, False, True),  # before the clock was set back
     ],
 )
 def test_a_free_lease_a_dead_holder_and_a_silent_one_are_nobody(

@@ -20,6 +20,9 @@ from claude_tasks.api.documents.runs import (
     TaskRunsQuery,
 )
 from claude_tasks.api.documents.server import (
+    Clock,
+    ClockStep,
+    ClockTrouble,
     DeliveryCounts,
     Diagnosis,
     Health,
@@ -44,6 +47,9 @@ from claude_tasks.api.documents.tasks import (
 )
 
 __all__ = [
+    "Clock",
+    "ClockStep",
+    "ClockTrouble",
     "DeliveriesQuery",
     "Delivery",
     "DeliveryCounts",

@@ -30,6 +30,9 @@ class Run(Struct, kw_only=True):
     reason: Reason | None
     trigger: Trigger
     scheduled_for: Time | None
+    covers: Annotated[
+        Time | None, Meta(description="the tick that a clock set back gave again (clock_set)")
+    ]
     queued_at: Time
     attempt: int
     exit_code: int | None

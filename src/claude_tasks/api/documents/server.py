@@ -109,6 +109,29 @@ class DeliveryCounts(Struct):
     failed: Count
 
 
+class ClockStep(Struct):
+    """The wall clock went back by so much: it had been ahead."""
+
+    seen_at: Time
+    back_seconds: float
+
+
+class ClockTrouble(Struct):
+    """A task that waits for a false future, or was used up in it; ``fix`` is a command."""
+
+    task_id: Id
+    task_name: str
+    text: str
+    fix: str
+
+
+class Clock(Struct):
+    """What a clock that was ahead left: the last step that was settled, and what is not."""
+
+    last_step: ClockStep | None
+    troubles: list[ClockTrouble]
+
+
 class Scheduler(Struct):
     """Who schedules, what waits, what runs, what comes next."""
 
@@ -124,6 +147,7 @@ class Scheduler(Struct):
     agent_problem: str | None
     deliveries: DeliveryCounts
     usage_obstacle: Annotated[str | None, Meta(description="what usage keeps from running")]
+    clock: Clock
 
 
 class PreviewRequest(Struct, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ claude-tasks list --tag nightly
 claude-tasks list --all --json | jq '.tasks[].name'
 """
 _EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
+_MOST_NOTES = 3
 _NONE_TAGGED = "No task has that tag."
 
 
@@ -36,7 +37,27 @@ def run(context: Context, arguments: Namespace) -> Result:
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
-    return Result(data=lambda: _data(found), text=lambda: _text(context, found, empty=empty))
+    return Result(
+        data=lambda: _data(found),
+        text=lambda: _text(context, found, empty=empty),
+        notes=_clock_notes(context, found),
+    )
+
+
+def _clock_notes(context: Context, found: list[TaskSummary]) -> list[str]:
+    """What a clock that was ahead left, with the command that helps."""
+    left = context.tasks.left_by_clock(found, at=context.now())
+    if not left:
+        return []
+    from claude_tasks.operations.clock_text import trouble  # noqa: PLC0415 (rarely)
+
+    led = context.operations.status.leader() is not None
+    shown = {summary.task.id for summary in found}
+    lines = [
+        trouble(each, led=led, at=context.now()).line for each in left if each.task_id in shown
+    ]
+    more = [f"Note: and {len(lines) - _MOST_NOTES} more"] if len(lines) > _MOST_NOTES else []
+    return [f"Note: {line}" for line in lines[:_MOST_NOTES]] + more
 
 
 def _data(found: Sequence[TaskSummary]) -> dict[str, object]:

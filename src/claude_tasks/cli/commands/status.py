@@ -36,6 +36,7 @@ _RUN_COLUMNS = (
     Column("WAITS FOR", flexible=3, droppable=True),
 )
 _SHORT_ID = 8
+_MOST_TROUBLES = 3
 
 
 def configure(_parser: Parser) -> None:
@@ -67,6 +68,7 @@ def _text(context: Context, status: Status, report: Report) -> list[Block]:
         ("runs", _runs(status)),
         ("next tick", _next(status, context.zone)),
         ("usage", Toned(status.usage_obstacle or "", "bad")),
+        ("clock", Toned(say(text := _clock(status)), text.tone)),
         ("messages", Toned(say(text := counts_text(status.deliveries)), text.tone)),
         ("data", context.settings.data),
         ("doctor", Toned(say(text := _doctor(report)), text.tone)),
@@ -88,6 +90,19 @@ def _agent(status: Status) -> Toned:
             return Toned(text, "warn")
         return Toned(f"! {status.agent_problem}", "bad")
     return Toned(status.agent or "")
+
+
+def _clock(status: Status) -> Toned:
+    """What a clock that was ahead left, as long as it is felt."""
+    from claude_tasks.operations.clock_text import is_felt, step_text  # noqa: PLC0415 (only text)
+
+    troubles = status.clock_troubles
+    if troubles:
+        more = [f"and {len(troubles) - _MOST_TROUBLES} more"] * (len(troubles) > _MOST_TROUBLES)
+        lines = [each.line for each in troubles[:_MOST_TROUBLES]]
+        return Toned("\n".join(lines + more), "bad")
+    step = status.clock_step
+    return Toned(step_text(step) if step and is_felt(step, at=status.at) else "", "warn")
 
 
 def _doctor(report: Report) -> Toned:

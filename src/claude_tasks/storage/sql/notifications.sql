@@ -90,9 +90,9 @@ FROM deliveries WHERE state = 'pending' OR ended_at >= :since
 SELECT id, name, next_run_at FROM tasks
 WHERE next_run_at <= :before
 UNION ALL
-SELECT run.task_id, tasks.name, run.scheduled_for FROM task_runs AS run
+SELECT run.task_id, tasks.name, COALESCE(run.scheduled_for, run.covers) FROM task_runs AS run
 JOIN tasks ON tasks.id = run.task_id
-WHERE run.state = 'queued' AND run.scheduled_for <= :before AND run.not_before <= :before
+WHERE run.state = 'queued' AND COALESCE(run.scheduled_for, run.covers) <= :before AND run.not_before <= :before
   AND run.queued_at <= :before
   AND NOT EXISTS (SELECT 1 FROM task_runs AS other
                   WHERE other.task_id = run.task_id AND other.state = 'running')

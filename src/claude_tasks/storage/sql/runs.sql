@@ -23,7 +23,7 @@ SELECT COUNT(*) FROM task_runs r WHERE {conditions}
 
 -- name: fact_columns
 -- The columns of a run's facts in the order of their record.
-id, trigger, state, reason, scheduled_for, queued_at, started_at, ended_at, attempt, cost_usd,
+id, trigger, state, reason, COALESCE(scheduled_for, covers), queued_at, started_at, ended_at, attempt, cost_usd,
 input_tokens, output_tokens, skipped_count, claim
 
 -- name: run_facts
@@ -38,14 +38,16 @@ SELECT {fact_columns} FROM task_runs WHERE id IN ({ids}) ORDER BY id
 -- Queued runs this node may start, of its own, of the common queue, or of both: at most as many of
 -- each task as its limit leaves room for, with that room; or all of those tasks that have any. Oldest
 -- first, whatever a run had to wait for: jitter and retries must not starve behind plain ticks. A run
--- that seems to wait for usage longer than any does was told so before the clock was set back.
+-- that seems to wait for usage, or for its next attempt, longer than any does was told so before the
+-- clock was set back.
 WITH busy AS (
     SELECT task_id, COUNT(*) AS running FROM task_runs WHERE state = 'running' GROUP BY task_id
 ), waiting AS (
     SELECT r.id, r.task_id, ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.id) AS place
     FROM task_runs r
     WHERE r.state = 'queued' AND (r.not_before <= :at
-             OR (r.reason = 'usage_threshold' AND r.not_before > :furthest))
+             OR ((r.reason = 'usage_threshold' OR (r.reason IS NULL AND r.attempt > 1))
+                 AND r.not_before > :furthest))
       AND ((:own = 1 AND r.assigned_to = :node_id) OR (:common = 1 AND r.assigned_to IS NULL))
 ), placed AS (
     SELECT w.id, w.task_id, w.place,
@@ -75,7 +77,7 @@ WHERE id = :run_id AND state = 'running'
 -- What a run does when usage stands in its way. A one-off must not be used up by it, nor must what
 -- has begun be dropped, unless somebody asked for that.
 SELECT COALESCE(t.on_usage_limit,
-                CASE WHEN t.cron_expr = '' AND r.trigger = 'schedule' THEN 'defer' ELSE :rule END),
+                CASE WHEN t.cron_expr = '' AND r.trigger <> 'manual' THEN 'defer' ELSE :rule END),
        r.attempt
 FROM task_runs r JOIN tasks t ON t.id = r.task_id WHERE r.id = :run_id
 

@@ -23,7 +23,7 @@ t.permission_mode, t.allowed_tools, t.disallowed_tools, t.max_turns, t.max_budge
 t.append_system_prompt, t.extra_args, t.timeout_seconds, t.overlap, t.catchup,
 t.catchup_window_seconds, t.jitter_seconds, t.max_retries, t.max_concurrency, t.on_usage_limit,
 t.notify_on, t.tags, t.discord_webhook, t.slack_webhook, t.webhook_url, t.apprise_url, t.revision, t.anchor_at, t.cursor_at,
-t.next_run_at, t.last_run_id, t.created_at, t.updated_at, t.deleted_at
+t.next_run_at, t.last_run_id, t.created_at, t.updated_at, t.deleted_at, t.decided_until
 
 -- name: get_task
 -- One task, deleted or not.
@@ -67,7 +67,7 @@ SELECT 1 FROM task_runs WHERE task_id = :task_id AND scheduled_for = :scheduled_
 -- Whether a tick of a task still waits.
 SELECT 1 FROM task_runs
 WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued'
-  AND trigger = 'schedule' LIMIT 1
+  AND trigger <> 'manual' LIMIT 1
 
 -- name: drop_queued
 -- End the queued runs of a task whose owner took them away: those asked for by hand stay, unless
@@ -77,5 +77,5 @@ UPDATE task_runs SET reason = :reason, ended_at = :at,
     error = CASE WHEN attempt > 1 THEN COALESCE(error || '; ', '') || 'no further attempt: ' ELSE '' END
             || :error
 WHERE task_id = :task_id AND state IN ('queued', 'running') AND state = 'queued'
-  AND (trigger = 'schedule' OR :reason = 'deleted')
+  AND (trigger <> 'manual' OR :reason = 'deleted')
 RETURNING id

@@ -41,15 +41,15 @@ WHERE id = :task_id AND revision = :revision AND next_run_at = :due_at
 SELECT COUNT(*) FROM task_runs WHERE task_id = :task_id AND state IN ('queued', 'running')
 
 -- name: insert_run
--- One row for one tick; a tick that has its row keeps it.
+-- One row for one tick; a tick that has its row keeps it, and one given again is given once.
 INSERT INTO task_runs (
     task_id, trigger, scheduled_for, state, reason, error, attempt, claim, lease_epoch, assigned_to,
-    not_before, queued_at, ended_at, skipped_count, skipped_until
+    not_before, queued_at, ended_at, skipped_count, skipped_until, covers
 ) VALUES (
     :task_id, :trigger, :scheduled_for, :state, :reason, :error, 1, 0, :epoch, :assigned_to,
-    :not_before, :at, :ended_at, :skipped_count, :skipped_until
+    :not_before, :at, :ended_at, :skipped_count, :skipped_until, :covers
 )
-ON CONFLICT (task_id, scheduled_for) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id
 
 -- name: cancel_running_for_next

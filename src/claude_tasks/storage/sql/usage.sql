@@ -5,9 +5,9 @@ FROM usage_snapshot WHERE id = 1
 
 -- name: begin_asking
 -- One asks for all; whoever did not come back in time is taken for dead. A turn that ends long after
--- the one wanted was begun before the clock was set back; two clocks of one host differ by less.
+-- the one wanted was begun before the clock was set back.
 UPDATE usage_snapshot SET asking_node = :node_id, asking_until = :until
-WHERE id = 1 AND (asking_node IS NULL OR asking_until <= :at OR asking_until > :until + 60000)
+WHERE id = 1 AND (asking_node IS NULL OR asking_until <= :at OR asking_until > :until + :ahead)
 
 -- name: end_asking
 -- Whoever asked asks no more, and learnt nothing.

@@ -8,12 +8,14 @@ from claude_tasks.domain.errors import LeadershipLostError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.task import Overlap
 from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.sqlite.given_again import standing_of
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.planned import PlannedRow
     from claude_tasks.domain.task import Task
     from claude_tasks.storage.sqlite.connection import Connection
+    from claude_tasks.storage.sqlite.given_again import Horizon
 
 LONGEST_QUEUE = 100
 """Runs of one task that may wait: a task that never keeps up must not grow without end."""
@@ -48,6 +50,26 @@ def make_way(connection: Connection, task_id: int, *, keep: int, at: int) -> Non
     connection.rows(sql["cancel_queued_for_next"], parameters)
 
 
+def insert_tick(
+    connection: Connection,
+    task: Task,
+    row: PlannedRow,
+    horizon: Horizon,
+    *,
+    epoch: int | None,
+    at: int,
+) -> int | None:
+    """Insert the row of a tick; its id, or None when the tick is decided already.
+
+    One that a clock set back gives again cannot have the key: a collapsed row has it, or counts it.
+    """
+    trigger = standing_of(connection, task.id, row, horizon)
+    if trigger is None:
+        return None
+    covers = row.scheduled_for if trigger is Trigger.CLOCK_SET else None
+    return insert_planned(connection, task, row, epoch=epoch, at=at, trigger=trigger, covers=covers)
+
+
 def insert_planned(
     connection: Connection,
     task: Task,
@@ -57,6 +79,7 @@ def insert_planned(
     at: int,
     trigger: Trigger = Trigger.SCHEDULE,
     assigned_to: str | None = None,
+    covers: int | None = None,
 ) -> int | None:
     """Insert one row; its id, or None when the tick had one already."""
     skipped = row.reason is not None
@@ -76,6 +99,7 @@ def insert_planned(
             "ended_at": at if skipped else None,
             "skipped_count": row.skipped_count,
             "skipped_until": row.skipped_until,
+            "covers": covers,
         },
     )
     return inserted

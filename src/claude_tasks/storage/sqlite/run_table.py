@@ -310,9 +310,10 @@ class RunTable(Tables):
 
     def _task(self, task_id: int) -> Task:
         rows = self._connection.rows(select_task(load("tasks")["get_task"]), {"task_id": task_id})
-        if not rows or rows[0][-1] is not None:
+        task = task_from_row(rows[0]) if rows else None
+        if task is None or task.deleted_at is not None:
             raise NotFoundError("Task not found", hint=f"there is no task {task_id}")
-        return task_from_row(rows[0])
+        return task
 
     def _claim(self, run_id: int, *, node_id: str, epoch: int | None, at: int) -> None:
         sql = load("runs")

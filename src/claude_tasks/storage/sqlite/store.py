@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.storage.sqlite.clock_table import ClockTable
 from claude_tasks.storage.sqlite.connection import Connection, prepare_file
 from claude_tasks.storage.sqlite.lease_table import ChangeTable, LeaseTable, NodeTable
 from claude_tasks.storage.sqlite.migrate import bring_up_to_date
@@ -30,6 +31,7 @@ class SqliteStore(
     SettingsTable,
     UsageTable,
     NotificationTable,
+    ClockTable,
     ChangeTable,
 ):
     """`claude_tasks.domain.ports.Store` in one SQLite file."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import column_values, sound, task_from_row
-from claude_tasks.storage.sqlite.queue_rules import insert_planned
+from claude_tasks.storage.sqlite.given_again import horizon
+from claude_tasks.storage.sqlite.queue_rules import insert_tick
 from claude_tasks.storage.sqlite.tables import Tables
 
 if TYPE_CHECKING:
@@ -83,10 +85,9 @@ class TaskTable(Tables):
             if not self._assign(edit, at=at):
                 return False
             task = self.get_task(edit.task_id, include_deleted=True)
-            for row in edit.withdrawn:
-                run_id = insert_planned(self._connection, task, row, epoch=None, at=at)
-                if run_id is not None:
-                    self._note("run", run_id, at)
+            self._withdraw(task, edit, at=at)
+            if not task.is_one_off:  # the cursor of one stands before its time, wherever that goes
+                self._record_step(task, edit, at=at)
             if edit.drop_queued is not None:
                 self._drop_queued(edit.task_id, *edit.drop_queued, at=at)
             if "on_usage_limit" in edit.columns:
@@ -97,6 +98,21 @@ class TaskTable(Tables):
                     self._note("run", run_id, at)
             self._note("task", edit.task_id, at)
         return True
+
+    def _withdraw(self, task: Task, edit: TaskEdit, *, at: int) -> None:
+        """The skips for ticks that were due under the schedule that the edit takes away."""
+        furthest = horizon(self._connection)
+        for row in edit.withdrawn:
+            run_id = insert_tick(self._connection, task, row, furthest, epoch=None, at=at)
+            if run_id is not None:
+                self._note("run", run_id, at)
+
+    def _record_step(self, task: Task, edit: TaskEdit, *, at: int) -> None:
+        """A cursor goes back only beside the record of a clock that did."""
+        back_ms = edit.expected_cursor_at - task.cursor_at
+        if back_ms > AHEAD_MS:
+            parameters = {"at": at, "back_ms": back_ms}
+            self._connection.execute(load("clock")["record_step_of_edit"], parameters)
 
     def _assign(self, edit: TaskEdit, *, at: int) -> bool:
         # Column names come from this program's own records, never from input.

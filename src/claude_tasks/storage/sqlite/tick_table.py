@@ -9,8 +9,9 @@ from claude_tasks.domain.store_records import NextTick, TickOutcome
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import legible, sound, task_from_row
+from claude_tasks.storage.sqlite.given_again import Horizon, horizon
 from claude_tasks.storage.sqlite.queue_rules import (
-    insert_planned,
+    insert_tick,
     make_way,
     require_term,
     settle_overlap,
@@ -79,12 +80,13 @@ class TickTable(Tables):
         queued = skipped = edited = 0
         with self._connection.write():
             require_term(self._connection, term)
+            furthest = horizon(self._connection)
             for plan in plans:
                 if not self._advance(plan):
                     edited += 1
                     continue
                 for row in plan.rows:
-                    if self._record(plan.task, row, term=term, at=at):
+                    if self._record(plan.task, row, furthest, term=term, at=at):
                         queued += 1
                     else:
                         skipped += 1
@@ -104,10 +106,12 @@ class TickTable(Tables):
         )
         return cursor.rowcount == 1
 
-    def _record(self, task: Task, row: PlannedRow, *, term: Term, at: int) -> bool:
+    def _record(
+        self, task: Task, row: PlannedRow, furthest: Horizon, *, term: Term, at: int
+    ) -> bool:
         """Write one row; True when it is a run to start."""
         row = settle_overlap(self._connection, task, row)
-        run_id = insert_planned(self._connection, task, row, epoch=term.epoch, at=at)
+        run_id = insert_tick(self._connection, task, row, furthest, epoch=term.epoch, at=at)
         if run_id is None:
             return False  # this tick had its row already
         if row.reason is None and task.overlap is Overlap.CANCEL_OTHER:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite.tables import Tables
@@ -26,7 +27,7 @@ class UsageTable(Tables):
 
     def begin_asking(self, node_id: str, *, at: int, until: int) -> bool:
         """Ask for all processes; False while another does."""
-        parameters = {"node_id": node_id, "at": at, "until": until}
+        parameters = {"node_id": node_id, "at": at, "until": until, "ahead": AHEAD_MS}
         with self._connection.write():
             return self._connection.execute(load("usage")["begin_asking"], parameters).rowcount == 1
 

@@ -9,9 +9,18 @@ CREATE TABLE clock_steps (
     id                      INTEGER PRIMARY KEY AUTOINCREMENT,
     seen_at                 INTEGER NOT NULL,             -- by the clock as it stands since
     back_ms                 INTEGER NOT NULL,             -- how far it went back
-    node_id                 TEXT    NOT NULL,
-    epoch                   INTEGER NOT NULL
+    node_id                 TEXT    NOT NULL,             -- 'edit': a person was faster than a leader
+    epoch                   INTEGER NOT NULL,
+    last_run_id             INTEGER NOT NULL              -- the newest run then: what is older may be given again
 );
+
+-- Every tick of the schedule up to here has a row of its own; NULL where nobody needs to know.
+ALTER TABLE tasks ADD COLUMN decided_until INTEGER;
+
+-- What a clock that was ahead wrote is found by its instant: the furthest is the end of an index.
+CREATE INDEX tasks_furthest ON tasks (cursor_at)
+WHERE enabled = 1 AND deleted_at IS NULL AND cron_expr <> '';
+CREATE INDEX changes_by_instant ON changes (at);
 
 -- The words of `trigger` and `state` are the domain's to check: with a CHECK each new word would
 -- have this table copied again.
@@ -76,9 +85,13 @@ CREATE INDEX task_runs_running ON task_runs (task_id) WHERE state = 'running';
 CREATE INDEX task_runs_verdicts ON task_runs (task_id, ended_at, id)
 WHERE state IN ('completed', 'failed') OR (state = 'skipped'
       AND reason NOT IN ('overlap', 'disabled', 'deleted', 'rescheduled'));
--- A tick that a clock set back gives again runs once more, whoever writes.
+-- A tick that a clock set back gives again runs once more, whoever writes. (Ticks that are missed once
+-- more are counted in a row with a range, which keeps none of them from running.)
 CREATE UNIQUE INDEX task_runs_given_again ON task_runs (task_id, covers)
-WHERE trigger = 'clock_set' AND covers IS NOT NULL;
+WHERE trigger = 'clock_set' AND skipped_until IS NULL;
+
+-- Nearly always empty: rows beside the key are found by the tick that they stand for.
+CREATE INDEX task_runs_covering ON task_runs (task_id, covers) WHERE covers IS NOT NULL;
 
 -- What ended stays as it ended, whatever a late writer believes.
 CREATE TRIGGER task_runs_terminal_is_final
