@@ -82,6 +82,14 @@ def look_at(paths: Iterable[str], *, seconds: float = SECONDS) -> dict[str, Look
     return found
 
 
+def absolute(path: str) -> str:
+    """The path in full, by its text alone. Where the current folder is gone it stays relative."""
+    path = os.path.expanduser(path)
+    with contextlib.suppress(OSError):
+        path = os.path.join(os.getcwd(), path)
+    return os.path.normpath(path)
+
+
 def _is_possible(path: str) -> bool:
     try:
         data = os.fsencode(path)

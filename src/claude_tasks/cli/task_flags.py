@@ -142,7 +142,9 @@ def given_dir(context: Context, folder: str | None) -> dict[str, Any]:
     if folder is None:
         return {}
     path = os.path.expanduser(folder)
-    return {"working_dir": os.path.normpath(os.path.join(context.folder_here(), path))}
+    if not os.path.isabs(path):
+        path = os.path.join(context.folder_here(), path)
+    return {"working_dir": os.path.normpath(path)}
 
 
 def given_schedule(context: Context, arguments: Namespace, timezone: str) -> dict[str, Any]:

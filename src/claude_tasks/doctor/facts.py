@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.task import Task
+    from claude_tasks.path_probe import Looked
 
 
 class Trouble(NamedTuple):
@@ -141,12 +142,11 @@ class RunningFact(NamedTuple):
 
 
 class TaskFact(NamedTuple):
-    """An enabled task, with its working directory resolved as a run would."""
+    """An enabled task, its working directory resolved as a run would, and what stands there."""
 
     task: Task
     folder: str
-    folder_exists: bool
-    enterable: bool = True
+    looked: Looked
 
 
 class Contents(NamedTuple):

@@ -19,6 +19,7 @@ from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.notification import DeliveryState
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.path_probe import absolute, look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -218,16 +219,13 @@ class _Reading:
 
 def _task_facts(tasks: Iterable[Task]) -> tuple[TaskFact, ...]:
     """The enabled ones; each folder is looked at once."""
-    folders: dict[str, tuple[str, bool, bool]] = {}
-    facts = []
-    for task in tasks:
-        if not task.enabled:
-            continue
-        if task.working_dir not in folders:
-            path = os.path.abspath(os.path.expanduser(task.working_dir or "."))
-            folders[task.working_dir] = (path, os.path.isdir(path), os.access(path, os.X_OK))
-        facts.append(TaskFact(task, *folders[task.working_dir]))
-    return tuple(facts)
+    enabled = [task for task in tasks if task.enabled]
+    folders = {task.working_dir: absolute(task.working_dir or ".") for task in enabled}
+    found = look_at(folders.values())
+    return tuple(
+        TaskFact(task, folder, found[folder])
+        for task, folder in ((task, folders[task.working_dir]) for task in enabled)
+    )
 
 
 def _given_up(seen: Inspected, *, since: int) -> list[str]:

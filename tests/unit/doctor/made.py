@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact, TaskFact
 from claude_tasks.domain.lease import Lease
 from claude_tasks.domain.task import Task
+from claude_tasks.path_probe import Looked
 from support.builders import node, spec
 
 if TYPE_CHECKING:
@@ -36,10 +37,8 @@ def task(**fields: Any) -> Task:
     return Task(**{**spec(cron_expr="0 9 * * *")._asdict(), **own, **fields})
 
 
-def task_fact(
-    *, folder: str = "/work", exists: bool = True, enterable: bool = True, **fields: Any
-) -> TaskFact:
-    return TaskFact(task(**fields), folder, exists, enterable)
+def task_fact(*, folder: str = "/work", looked: Looked = Looked.FOLDER, **fields: Any) -> TaskFact:
+    return TaskFact(task(**fields), folder, looked)
 
 
 def node_fact(

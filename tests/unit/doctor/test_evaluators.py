@@ -40,6 +40,7 @@ from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, ch
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.path_probe import Looked
 from support.builders import node
 from unit.doctor.made import (
     MACHINE,
@@ -405,9 +406,14 @@ MODELS = (
     ("fields", "verdict", "words", "fix"),
     [
         ({}, "PASS", "1 enabled", ""),
-        ({"exists": False, "folder": "/gone"}, "FAIL", "/gone does not exist", "edit 7 --dir"),
+        (
+            {"looked": Looked.MISSING, "folder": "/gone"},
+            "FAIL", "/gone does not exist", "edit 7 --dir",
+        ),
+        ({"looked": Looked.OTHER}, "FAIL", "/work is no folder", "edit 7 --dir"),
+        ({"looked": Looked.NO_ANSWER}, "FAIL", "/work does not answer", "edit 7 --dir"),
         ({"cron_expr": "61 * * * *"}, "FAIL", "'61 * * * *'", "edit 7 --cron"),
-        ({"enterable": False}, "FAIL", "cannot be entered", "chmod u+x /work"),
+        ({"looked": Looked.BARRED}, "FAIL", "cannot be entered", "chmod u+x /work"),
         ({"timezone": "Mars/Base"}, "FAIL", "Mars/Base", "edit 7 --tz <ZONE>"),
         (
             {"timezone": "Mars/Base", "cron_expr": "", "scheduled_at": NOW},
@@ -454,7 +460,7 @@ def test_tasks_without_a_database() -> None:
 
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
     bad = (("tasks", "task 3: extra_args is odd"),)
-    finding = check_tasks(database(tasks=(task_fact(exists=False),), illegible=bad), MACHINE)
+    finding = check_tasks(database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE)
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
     for part, check in (("runs", check_runs), ("nodes", lambda it: check_versions(it, MACHINE))):
         says(check(database(illegible=((part, "odd"),))), "FAIL", "odd", fix="")
