@@ -448,7 +448,7 @@ def test_bypass_fails_where_the_agent_refuses_it(fields: dict[str, Any]) -> None
 
 
 def test_many_broken_tasks_are_counted_and_the_first_are_named() -> None:
-    facts = tuple(task_fact(id=i, exists=False) for i in range(1, 9))
+    facts = tuple(task_fact(id=i, looked=Looked.MISSING) for i in range(1, 9))
     finding = check_tasks(database(tasks=facts), MACHINE)
     says(finding, "FAIL", "8 of 8 enabled cannot run", "and 5 more", fix="edit 1 --dir")
 
@@ -460,7 +460,9 @@ def test_tasks_without_a_database() -> None:
 
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
     bad = (("tasks", "task 3: extra_args is odd"),)
-    finding = check_tasks(database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE)
+    finding = check_tasks(
+        database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
+    )
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
     for part, check in (("runs", check_runs), ("nodes", lambda it: check_versions(it, MACHINE))):
         says(check(database(illegible=((part, "odd"),))), "FAIL", "odd", fix="")
