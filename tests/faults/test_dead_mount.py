@@ -143,7 +143,7 @@ def test_doctor_names_a_run_that_nothing_ends(installation: Installation, tmp_pa
         installation.operations.tasks.edit(task.id, {"working_dir": str(mount.path)})
         leader = installation.start_leader(*FAULTY_NODE, TEST_SILENT_SECONDS=str(SILENT_SECONDS))
         run = installation.operations.runs.start(task.id)
-        pid = installation.supervisor_pid(installation.operations.runs.get(run.id))
+        installation.supervisor_pid(installation.operations.runs.get(run.id))
         wait_until(lambda: "was killed" in installation.log(), what="it is killed, in vain")
         leader.send_signal(signal.SIGTERM)
         assert leader.wait(timeout=5) == 0

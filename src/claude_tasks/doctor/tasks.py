@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 _NAME = "tasks"
 _ALIASES = ("default", "haiku", "inherit", "opus", "opusplan", "sonnet")
 """What the agent calls its models by."""
-_DIR = "--dir <FOLDER>"
 _WRONG = {
     Looked.MISSING: "does not exist",
     Looked.OTHER: "is no folder",
     Looked.BARRED: "cannot be entered by this user",
-    Looked.NO_ANSWER: "does not answer (its mount hangs: mount it anew, or umount -l it); until it"
-    " does, each run waits there for its time limit",
+    Looked.NO_ANSWER: "does not answer (its mount hangs); until it does, each run waits there for"
+    " its time limit",
 }
 _BYPASS = ("--dangerously-skip-permissions", "bypassPermissions")
 
@@ -75,12 +74,20 @@ def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | 
         return text, _edit(task, flag)
     if fact.looked is not Looked.FOLDER:
         text = f"its working directory {fact.folder} {_WRONG[fact.looked]}"
-        barred = fact.looked is Looked.BARRED
-        return text, shell("chmod", "u+x", fact.folder) if barred else _edit(task, _DIR)
+        return text, _way_in(fact)
     if machine.refuses_bypass and _bypasses(task):
         text = "the agent refuses to bypass permissions as root"
         return text, _edit(task, "--permission-mode acceptEdits")
     return None
+
+
+def _way_in(fact: TaskFact) -> str:
+    """What lets a run enter its folder."""
+    if fact.looked is Looked.BARRED:
+        return shell("chmod", "u+x", fact.folder)
+    if fact.mount is not None:  # with -f whoever waits there goes on, and mount works again
+        return shell("sudo", "umount", "-f", "-l", fact.mount)
+    return _edit(fact.task, "--dir <FOLDER>")
 
 
 def _schedule_problem(task: Task, known: _Known) -> tuple[str, str] | None:

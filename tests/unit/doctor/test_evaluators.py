@@ -16,6 +16,7 @@ from claude_tasks.doctor.facts import (
     DiskFacts,
     ExposureFacts,
     FolderFacts,
+    LivenessFacts,
     LooseEntry,
     PermissionFacts,
     RunningFact,
@@ -36,6 +37,7 @@ from claude_tasks.doctor.machine import (
     check_notifications,
     check_service,
 )
+from claude_tasks.doctor.nodes import check_nodes
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.node import Role
@@ -464,8 +466,10 @@ def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
         database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
     )
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
-    for part, check in (("runs", check_runs), ("nodes", lambda it: check_versions(it, MACHINE))):
-        says(check(database(illegible=((part, "odd"),))), "FAIL", "odd", fix="")
+    runs, nodes = (database(illegible=((part, "odd"),)) for part in ("runs", "nodes"))
+    says(check_runs(runs, MACHINE), "FAIL", "odd", fix="")
+    says(check_versions(nodes, MACHINE), "FAIL", "odd", fix="")
+    says(check_nodes(nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
     facts = database(illegible=(("messages", "odd"),))
     says(check_notifications(facts, UNTOLD), "FAIL", "odd")
 
@@ -511,7 +515,7 @@ HOUR_MS = 3_600_000
     ],
 )  # fmt: skip
 def test_runs(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_runs(facts), verdict, words, fix=fix)
+    says(check_runs(facts, MACHINE), verdict, words, fix=fix)
 
 
 UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
