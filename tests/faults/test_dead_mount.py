@@ -42,6 +42,12 @@ def killable(tmp_path: Path) -> Iterator[DeadMount]:
         yield made
 
 
+@pytest.fixture
+def unkillable(tmp_path: Path) -> Iterator[DeadMount]:
+    with dead_mount(tmp_path / "mount", takes_requests=True) as made:
+        yield made
+
+
 def test_dead_paths_do_not_keep_others_from_being_looked_at(
     mount: DeadMount, tmp_path: Path
 ) -> None:
@@ -74,8 +80,9 @@ def command(
 
 
 def test_every_face_answers_whatever_a_folder_does(
-    installation: Installation, mount: DeadMount
+    installation: Installation, unkillable: DeadMount
 ) -> None:
+    mount = unkillable
     task = installation.add(name="healthy", cron_expr="@daily")
     commands: list[tuple[str, ...]] = [
         ("status",),
@@ -135,20 +142,6 @@ def test_others_tick_on_time_and_the_run_itself_ends(
     assert missing_ticks(installation, healthy.id) == []
     leader.send_signal(signal.SIGTERM)
     assert leader.wait(timeout=5) == 0
-
-
-def test_doctor_names_a_run_that_nothing_ends(installation: Installation, tmp_path: Path) -> None:
-    with dead_mount(tmp_path / "mount", takes_requests=True) as mount:
-        task = installation.add(name="stuck", enabled=False, timeout_seconds=1)
-        installation.operations.tasks.edit(task.id, {"working_dir": str(mount.path)})
-        leader = installation.start_leader(*FAULTY_NODE, TEST_SILENT_SECONDS=str(SILENT_SECONDS))
-        run = installation.operations.runs.start(task.id)
-        installation.supervisor_pid(installation.operations.runs.get(run.id))
-        wait_until(lambda: "was killed" in installation.log(), what="it is killed, in vain")
-        leader.send_signal(signal.SIGTERM)
-        assert leader.wait(timeout=5) == 0
-    installation.start_leader()
-    wait_until(lambda: installation.operations.runs.get(run.id).state.is_terminal)
 
 
 @pytest.mark.parametrize("folder", [".", "below"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import select
 import struct
@@ -41,7 +42,7 @@ class DeadMount:
             self._taker.start()
 
     def let_go(self) -> None:
-        """Let whoever waits go on, with an error. Repeatable."""
+        """Let whoever waits go on, with an error. Repeatable; ``umount -f`` does as much."""
         if self._device < 0:
             return
         self._ended.set()
@@ -52,7 +53,11 @@ class DeadMount:
 
     def close(self) -> None:
         self.let_go()
-        _call("umount2", bytes(self.path), _MNT_DETACH)
+        try:
+            _call("umount2", bytes(self.path), _MNT_DETACH)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it is no mount any more
+                raise
 
     def _greet(self) -> None:
         """Answer FUSE_INIT, the kernel's first request (fuse(4)), and nothing after it."""
@@ -64,8 +69,14 @@ class DeadMount:
     def _take(self) -> None:
         while not self._ended.is_set():
             if select.select([self._device], [], [], 0.05)[0]:
-                with contextlib.suppress(BlockingIOError):
+                try:
                     os.read(self._device, _LARGEST_REQUEST)
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    if error.errno != errno.ENODEV:
+                        raise
+                    return  # it was unmounted
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         NodeFact,
     )
     from claude_tasks.doctor.finding import Finding
+    from claude_tasks.domain.signs import Stall
 
 _NAME = "nodes"
 _CONTAINER_NAME_LENGTH = 12
@@ -25,9 +26,7 @@ _CONTAINER_NAME_LENGTH = 12
 def check_nodes(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFacts) -> Finding:
     """FAIL where one keeps others from their work, or works on what nobody sees any more."""
     if liveness.writer is not None:
-        pid, stall = liveness.writer
-        text = f"process {pid} is in the middle of a write, and nobody else can write: it"
-        return failed(_NAME, f"{text} {stall.why}; or end it: kill -9 {pid}", stall.command)
+        return _writes(*liveness.writer, database.contents, machine)
     if liveness.strangers:
         pids = [str(pid) for pid in liveness.strangers]
         text = f"{_processes(pids)} of a database that was removed, or exchanged for this one"
@@ -41,6 +40,16 @@ def check_nodes(database: DatabaseFacts, liveness: LivenessFacts, machine: Machi
     if illegible:
         return failed(_NAME, cannot_be_read(illegible))
     return _of_the_hung(contents, machine)
+
+
+def _writes(pid: int, stall: Stall, contents: Contents | None, machine: MachineFacts) -> Finding:
+    """A node that was stopped a moment ago may be about to go on."""
+    text = f"process {pid} is in the middle of a write, and nobody else can write: it {stall.why}"
+    text = f"{text}; or end it: kill -9 {pid}"
+    nodes = () if contents is None else contents.nodes
+    here = (pid, machine.host)
+    fresh = any((it.node.pid, it.node.host) == here and it.works for it in nodes)
+    return (warned if fresh else failed)(_NAME, text, stall.command)
 
 
 def _of_the_hung(contents: Contents, machine: MachineFacts) -> Finding:

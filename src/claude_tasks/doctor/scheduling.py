@@ -57,7 +57,7 @@ def _unled(contents: Contents, text: str, at: int) -> Finding:
     tasks = "a task waits" if len(armed) == 1 else f"{len(armed)} tasks wait"
     text = f"{text}, and {tasks} for it"
     if armed[0] < at:
-        text = f"{text}, overdue since {_age(armed[0], at)}"
+        text = f"{text}, the first tick was due {_age(armed[0], at)}"
         return failed("scheduler_lease", text, _START)
     return warned("scheduler_lease", text, _START)._replace(reservation=_nobody())
 
@@ -74,9 +74,8 @@ def _behind(contents: Contents, lease: Lease, at: int) -> Finding | None:
         return None
     oldest = min(due, key=lambda task: task.next_run_at or 0)
     text = (
-        f"{_holder(lease, at)}; that node lives, but a tick of {len(due)} of"
-        f" {len(contents.tasks)} tasks is overdue, of {oldest.id} since"
-        f" {_age(oldest.next_run_at, at)}; its log says why"
+        f"{_holder(lease, at)}; that node lives, but {len(due)} of {len(contents.tasks)} tasks"
+        f" are overdue, {oldest.id} was due {_age(oldest.next_run_at, at)}; its log says why"
     )
     return failed("scheduler_lease", text, f"claude-tasks why {oldest.id}")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS, ClaimSigns
+from claude_tasks.data_folder import mount_point_above
+from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS, ClaimSigns, Stall
 from claude_tasks.execution.process_tree import holders_of
 from claude_tasks.execution.run_folder import RunFolder, is_locked
 from claude_tasks.process_state import process_started, stall_of
@@ -45,8 +47,17 @@ def _of_silence(folder: RunFolder, run: Run, *, kill_grace: float, at: int) -> C
     if silent_ms <= 0:
         return ClaimSigns()
     pid = _held_by(folder, began.supervisor_pid, began.process_started)
-    stall = None if pid is None else stall_of(pid)
-    return ClaimSigns(silent_ms=None if pid is None else silent_ms, pid=pid, stall=stall)
+    if pid is None:
+        return ClaimSigns()
+    return ClaimSigns(silent_ms=silent_ms, pid=pid, stall=_stall(pid, spec.cwd))
+
+
+def _stall(pid: int, folder: str) -> Stall | None:
+    """What keeps it: where that is the mount of the folder it works in, that can be ended."""
+    stall, mount = stall_of(pid), mount_point_above(folder)
+    if stall is None or stall.command is not None or mount is None:
+        return stall
+    return Stall(f"{stall.why} ({mount}?)", f"sudo umount -f -l {shlex.quote(mount)}")
 
 
 def _held_by(folder: RunFolder, supervisor_pid: int, process_began: str) -> int | None:

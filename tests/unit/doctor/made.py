@@ -48,9 +48,15 @@ def task_fact(*, folder: str = "/work", looked: Looked = Looked.FOLDER, **fields
 
 
 def node_fact(
-    node_id: str = "node-a", *, alive: bool | None = True, is_process: bool = True, **fields: Any
+    node_id: str = "node-a",
+    *,
+    alive: bool | None = True,
+    is_process: bool = True,
+    silent_ms: int | None = None,
+    stall: Stall | None = None,
+    **fields: Any,
 ) -> NodeFact:
-    return NodeFact(node(node_id, **fields), alive, is_process)
+    return NodeFact(node(node_id, **fields), alive, is_process, silent_ms, stall)
 
 
 class NoSigns:

@@ -24,6 +24,7 @@ from claude_tasks.doctor.facts import (
     Trouble,
     ZoneFacts,
 )
+from claude_tasks.doctor.finding import Report
 from claude_tasks.doctor.folder import (
     MIB,
     check_data_dir,
@@ -41,6 +42,7 @@ from claude_tasks.doctor.nodes import check_nodes
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.signs import ClaimSigns, Stall
 from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
 from claude_tasks.path_probe import Looked
 from support.builders import node
@@ -629,3 +631,131 @@ BAD = Trouble("auth_token: it is empty", "make another")
 )
 def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:
     says(check_api_exposure(facts), verdict, words, fix=fix)
+
+
+STOPPED = Stall("is stopped, by SIGSTOP or Ctrl-Z", "kill -CONT 4242")
+HUNG = node_fact(silent_ms=61_000, stall=STOPPED)
+HELD = RUNNING._replace(node_id="node-a")
+BLOCKED = LivenessFacts(writer=(4242, STOPPED))
+
+
+@pytest.mark.parametrize(
+    ("facts", "liveness", "verdict", "words", "fix"),
+    [
+        (database(), LivenessFacts(), "PASS", "1 living, all at work", ""),
+        (database(nodes=()), LivenessFacts(), "PASS", "none lives", ""),
+        (NO_DATABASE, LivenessFacts(), "PASS", "none yet", ""),
+        (UNREAD, LivenessFacts(), "WARN", "not looked at", ""),
+        (
+            database(nodes=(HUNG,)), LivenessFacts(),
+            "WARN", "4242 on host lives, but has done nothing for 1m 1s: it is stopped",
+            "kill -CONT 4242",
+        ),
+        (
+            database(nodes=(FOLLOWER, HUNG), running=(HELD,)), LivenessFacts(),
+            "FAIL", "it holds run 5", "kill -CONT 4242",
+        ),
+        (
+            database(nodes=(HUNG._replace(stall=None),), running=(HELD,)), LivenessFacts(),
+            "FAIL", "its runs go on", "kill -9 4242",
+        ),
+        (
+            database(nodes=(HUNG._replace(stall=None, is_process=False),)), LivenessFacts(),
+            "WARN", "could not be matched", "ps -o pid,user,lstart,args -p 4242",
+        ),
+        (
+            database(nodes=(node_fact(host="0a1b2c3d4e5f", is_process=False, silent_ms=61_000),)),
+            LivenessFacts(), "WARN", "(paused?)", "docker unpause 0a1b2c3d4e5f",
+        ),
+        (database(), BLOCKED, "WARN", "nobody else can write", "kill -CONT 4242"),
+        (database(nodes=(HUNG,)), BLOCKED, "FAIL", "kill -9 4242", "kill -CONT 4242"),
+        (database(nodes=()), BLOCKED, "FAIL", "nobody else can write", "kill -CONT 4242"),
+        (
+            database(), LivenessFacts(strangers=(51, 52)),
+            "FAIL", "processes 51; 52 are nodes of a database that was removed", "kill -9 51 52",
+        ),
+    ],
+)  # fmt: skip
+def test_nodes(
+    facts: DatabaseFacts, liveness: LivenessFacts, verdict: str, words: str, fix: str
+) -> None:
+    says(check_nodes(facts, liveness, MACHINE), verdict, words, fix=fix)
+
+
+def test_a_hung_node_does_not_stand_by() -> None:
+    nodes = (node_fact(), node_fact("node-b", silent_ms=61_000))
+    says(
+        check_scheduler_lease(database(lease=LATE, nodes=nodes), MACHINE, at=NOW),
+        "FAIL",
+        "no other stands by",
+    )
+
+
+def test_a_stopped_leader_is_said_to_be_stopped() -> None:
+    says(
+        check_scheduler_lease(database(lease=LATE, nodes=(HUNG,)), MACHINE, at=NOW),
+        "FAIL",
+        "it is stopped",
+        "kill -CONT 4242 lets it go on",
+        fix="kill -9 4242",
+    )
+
+
+def test_ticks_that_are_overdue_with_nobody_to_take_them_fail() -> None:
+    def finding(next_run_at: int | None, **fields: Any) -> Finding:
+        tasks = (task_fact(next_run_at=next_run_at),)
+        return check_scheduler_lease(database(tasks=tasks, **fields), MACHINE, at=NOW)
+
+    free: dict[str, Any] = {"lease": lease(holder=None), "nodes": ()}
+    dead: dict[str, Any] = {"nodes": (node_fact(alive=False),)}
+    for unled in (free, dead):
+        overdue = finding(NOW - 61_000, **unled)
+        says(overdue, "FAIL", "the first tick was due 1m 1s ago", fix="claude-tasks daemon")
+        early = finding(NOW + 60_000, **unled)
+        says(early, "WARN", "a task waits for it", fix="claude-tasks daemon")
+        assert Report(NOW, "1.0.0", (early,)).summary() == "Ready, but nobody schedules"
+        assert finding(None, **unled).reservation is None
+    says(finding(NOW - 60_000), "FAIL", "7 was due 1m ago", fix="claude-tasks why 7")
+    says(finding(NOW - 1_000), "PASS")
+
+
+ENDED = HELD._replace(signs=ClaimSigns(ended_ms=61_000))
+SILENT = HELD._replace(signs=ClaimSigns(silent_ms=61_000, pid=77))
+FROZEN = ClaimSigns(61_000, 61_000, 77, Stall("is frozen with its container", "docker unpause 0a"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (database(running=(ENDED,)), "FAIL", "ended, but not recorded: run 5", "status"),
+        (
+            database(running=(ENDED,), nodes=(HUNG,)),
+            "FAIL", "ended, but not recorded: run 5", "kill -CONT 4242",
+        ),
+        (
+            database(running=(ENDED._replace(watched=False),), nodes=()),
+            "FAIL", "ended, but not recorded: run 5", "claude-tasks daemon",
+        ),
+        (
+            database(running=(HELD._replace(signs=ClaimSigns(ended_ms=1_000)),)),
+            "PASS", "1 running", "",
+        ),
+        (
+            database(running=(SILENT,)),
+            "FAIL", "should have ended 1m 1s ago, process 77 is left of it: run 5", "kill -9 77",
+        ),
+        (
+            database(running=(HELD._replace(signs=FROZEN._replace(ended_ms=None)),)),
+            "FAIL", "process 77 is frozen with its container: run 5", "docker unpause 0a",
+        ),
+    ],
+)  # fmt: skip
+def test_runs_that_stand_still(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_runs(facts, MACHINE), verdict, words, fix=fix)
+
+
+def test_a_database_that_is_gone_is_no_fresh_installation() -> None:
+    gone = NO_DATABASE._replace(
+        exists=True, trouble=Trouble("it is gone", "put it back", "storage_gone"), unread="gone"
+    )
+    says(check_database(gone), "FAIL", "it is gone; put it back", fix="mv -i /data /data.old")
