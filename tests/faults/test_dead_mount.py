@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from claude_tasks.domain.run import Reason, State
 from claude_tasks.path_probe import Looked, look_at
 from support.dead_mount import dead_mount
 from support.installation import EVERY_SECOND, FAULTY_NODE, SOURCE, missing_ticks
+from support.server import Server
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from support.installation import Installation
 
 ANSWER_SECONDS = 2.0
+TASK = {"name": "task", "prompt": "hello", "cron_expr": "0 3 1 1 *"}
 SILENT_SECONDS = 2.0
 """Instead of half a minute, after which a supervisor counts as silent."""
 
@@ -86,10 +89,11 @@ def test_every_face_answers_whatever_a_folder_does(
     task = installation.add(name="healthy", cron_expr="@daily")
     commands: list[tuple[str, ...]] = [
         ("status",),
-        ("doctor", "tasks", "runs", "scheduler_lease", "database"),
+        ("doctor",),
         ("why", str(task.id)),
         ("list",),
         ("show", str(task.id)),
+        ("completion", "--task-names"),
     ]
     usual = {words: command(installation, *words)[1] for words in commands}
     dir_ = ("--dir", str(mount.path / "project"))
@@ -110,6 +114,40 @@ def test_every_face_answers_whatever_a_folder_does(
     assert f"{mount.path} does not answer" in said["doctor"]
     assert "does not answer" in said["status"]
     assert "! folder" in said["why"]
+
+
+def test_a_document_with_a_dead_folder_is_imported(
+    installation: Installation, killable: DeadMount
+) -> None:
+    path = installation.folder / "tasks.json"
+    task = {"name": "a", "prompt": "b", "cron_expr": "@daily", "working_dir": str(killable.path)}
+    path.write_text(json.dumps({"tasks": [task, {**task, "working_dir": "/gone"}]}))
+    done, _ = command(installation, "import", str(path))
+    assert done.returncode == 0
+    assert f"{killable.path} does not answer" in done.stderr
+    assert "/gone is not there" in done.stderr
+
+
+def test_a_dead_folder_holds_up_no_client_of_the_api(
+    installation: Installation, killable: DeadMount
+) -> None:
+    server = Server(installation, "--scheduler", "false")
+    task = server.add(working_dir=str(killable.path))
+    path = f"/tasks/{task['id']}/why"
+    with ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(server.get, path) for _ in range(8)]
+        begun = time.monotonic()
+        while not all(future.done() for future in asked):
+            server.get("/scheduler")
+            assert time.monotonic() - begun < 2 * ANSWER_SECONDS
+    for future in asked:
+        found = {finding["topic"]: finding for finding in future.result()["findings"]}
+        assert "does not answer" in found["folder"]["text"]
+    [finding] = [it for it in server.get("/doctor")["findings"] if it["id"] == "tasks"]
+    assert f"{killable.path} does not answer" in finding["detail"]
+    answer = server.client.put(f"/tasks/{task['id']}", json={**TASK, "working_dir": "/gone"})
+    assert answer.status_code == 200
+    assert server.stop() == 0
 
 
 def test_others_tick_on_time_and_the_run_itself_ends(

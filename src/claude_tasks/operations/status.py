@@ -193,7 +193,10 @@ class StatusOperations:
         return any(node.scheduler and not node.silent_ms(at=at) for node in self.living_nodes())
 
     def why(self, task_id: int) -> Explanation:
-        """Why a task did or did not run: everything that decides it, in order."""
+        """Why a task did or did not run: everything that decides it, in order.
+
+        But for its folder, which may take a second: see `claude_tasks.operations.folders`.
+        """
         task = self._store.get_task(task_id, include_deleted=True)
         status = self.status()
         findings = [
@@ -202,7 +205,6 @@ class StatusOperations:
             self._next(task, status),
             self._leader(status),
             self._agent_finding(status),
-            self._folder(task),
             self._usage_finding(status),
             *self._queue(task, status),
         ]
@@ -268,19 +270,6 @@ class StatusOperations:
         if status.leader is not None:  # it has an environment of its own
             return Finding("agent", f"not found from here, the leader may know better: {problem}")
         return Finding("agent", problem, stands_in_the_way=True)
-
-    @staticmethod
-    def _folder(task: Task) -> Finding:
-        """Where it works; a relative one begins wherever the node that runs it was started."""
-        from claude_tasks.operations.folders import folder_obstacles  # noqa: PLC0415 (for why alone)
-
-        folder = task.working_dir
-        if not folder.startswith(("/", "~")):
-            return Finding("folder", f"{folder}, from the folder in which the daemon was started")
-        obstacles = folder_obstacles([folder])
-        for path, obstacle in obstacles.items():
-            return Finding("folder", f"{path} {obstacle}", stands_in_the_way=True)
-        return Finding("folder", folder)
 
     @staticmethod
     def _usage_finding(status: Status) -> Finding | None:
