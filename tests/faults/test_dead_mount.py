@@ -132,10 +132,9 @@ def test_a_dead_folder_holds_up_no_client_of_the_api(
     installation: Installation, killable: DeadMount
 ) -> None:
     server = Server(installation, "--scheduler", "false")
-    task = server.add(working_dir=str(killable.path))
-    path = f"/tasks/{task['id']}/why"
+    tasks = [server.add(working_dir=f"{killable.path}/{number}") for number in range(8)]
     with ThreadPoolExecutor(8) as clients:
-        asked = [clients.submit(server.get, path) for _ in range(8)]
+        asked = [clients.submit(server.get, f"/tasks/{task['id']}/why") for task in tasks]
         begun = time.monotonic()
         while not all(future.done() for future in asked):
             server.get("/scheduler")
@@ -144,8 +143,9 @@ def test_a_dead_folder_holds_up_no_client_of_the_api(
         found = {finding["topic"]: finding for finding in future.result()["findings"]}
         assert "does not answer" in found["folder"]["text"]
     [finding] = [it for it in server.get("/doctor")["findings"] if it["id"] == "tasks"]
-    assert f"{killable.path} does not answer" in finding["detail"]
-    answer = server.client.put(f"/tasks/{task['id']}", json={**TASK, "working_dir": "/gone"})
+    assert "8 of 8 enabled cannot run" in finding["detail"]
+    assert "does not answer" in finding["detail"]
+    answer = server.client.put(f"/tasks/{tasks[0]['id']}", json={**TASK, "working_dir": "/gone"})
     assert answer.status_code == 200
     assert server.stop() == 0
 
