@@ -206,13 +206,12 @@ def test_a_run_that_kill_does_not_end_is_named(stuck: Installation, tmp_path: Pa
 def test_a_frozen_run_is_named(stuck: Installation) -> None:
     group = FREEZER / f"claude-tasks-test-{os.getpid()}"
     group.mkdir()
-    task = stuck.add(
-        name="frozen", enabled=False, prompt="[case:slow seconds=60]", timeout_seconds=1
-    )
+    task = stuck.add(name="frozen", enabled=False, prompt="[case:slow seconds=60]")
     run = stuck.operations.runs.start(task.id)
     pid = stuck.supervisor_pid(stuck.operations.runs.get(run.id))
     (group / "cgroup.procs").write_text(str(pid))
     (group / "freezer.state").write_text("FROZEN")
+    stuck.operations.runs.cancel(run.id)
     try:
         wait_until(lambda: "was killed" in stuck.log(), what="it is killed, in vain")
         finding = of_runs(stuck)
@@ -220,8 +219,8 @@ def test_a_frozen_run_is_named(stuck: Installation) -> None:
         assert f"process {pid} is frozen with its container: run {run.id}" in finding.detail
         assert str(finding.fix) in why(stuck, run)
         type_(finding.fix or "")
-        [ended] = stuck.wait_for_runs(1, State.FAILED)
-        assert ended.reason is Reason.TIMEOUT
+        [ended] = stuck.wait_for_runs(1, State.CANCELLED)
+        assert ended.reason is Reason.CANCELLED
     finally:
         (group / "freezer.state").write_text("THAWED")
         wait_until(lambda: not (group / "cgroup.procs").read_text(), what="it is empty")
