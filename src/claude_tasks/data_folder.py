@@ -101,15 +101,25 @@ class DataFolder(NamedTuple):
 
 def file_system_of(path: str) -> str:
     """The type of the file system that holds ``path``, "" where it cannot be told."""
-    real = os.path.realpath(path)
+    return _mount_above(os.path.realpath(path))[1]
+
+
+def mount_point_above(path: str) -> str | None:
+    """Where the mount begins that holds a path, by the path's text alone; None below the root's."""
+    point, _ = _mount_above(path)
+    return point if point.strip("/") else None
+
+
+def _mount_above(real: str) -> tuple[str, str]:
+    """Mount point and type."""
     mounts = _linux_mounts() if sys.platform == "linux" else _other_mounts()
-    best, kind_there = -1, ""
+    best = ("", "")
     for point, kind in mounts:
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         # The longest mount point holds the path; of several on one point the last is on top.
-        if inside and len(point) >= best:
-            best, kind_there = len(point), kind
-    return kind_there
+        if inside and len(point) >= len(best[0]):
+            best = (point, kind)
+    return best
 
 
 def _linux_mounts() -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def doctor(program: Program, *argv: str, code: int = 0) -> dict[str, Any]:
     """What it says with ``--json``: the findings by id, and the rest."""
     done = program("doctor", *argv, "--json")
-    assert done.returncode == code, (done.stdout, done.stderr)
+    assert done.returncode == code, done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     said["findings"] = {finding["id"]: finding for finding in said["findings"]}
     return said

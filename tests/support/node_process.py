@@ -8,6 +8,7 @@ Extra variables:
   transaction, after its rows are written and before they are committed, and removes the file.
 * ``TEST_STOP_BEFORE_LAUNCH``, ``TEST_STOP_BEFORE_REQUEST``: likewise, between the claim of a run
   and its folder, and between the folder and the request for a supervisor.
+* ``TEST_SILENT_SECONDS``: how long past its time a supervisor may be silent.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Role
+from claude_tasks.execution import executor
 from claude_tasks.execution.executor import Executor
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite import tick_table
@@ -83,6 +85,9 @@ def main() -> None:
         stop_before(Executor, "launch", os.environ["TEST_STOP_BEFORE_LAUNCH"])
     if "TEST_STOP_BEFORE_REQUEST" in os.environ:
         stop_before(Executor, "_request", os.environ["TEST_STOP_BEFORE_REQUEST"])
+    if "TEST_SILENT_SECONDS" in os.environ:
+        silent = float(os.environ["TEST_SILENT_SECONDS"])
+        executor.SILENT_SECONDS = silent  # type: ignore[attr-defined] # imported there
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     node = build_node(load_settings(os.environ), role=Role.DAEMON, schedules=True, clock=clock)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from claude_tasks.cli.results import Pairs, Toned
 from claude_tasks.cli.task_words import switch_word
 from claude_tasks.cli.times import clock_time, relative, when
@@ -74,9 +72,10 @@ def settings_of(task: Task) -> list[tuple[str, str]]:
 
 def folder_notes(task: Task) -> list[str]:
     """A warning where the agent could not start today."""
-    if os.path.isdir(task.working_dir):
-        return []
-    return [f"Note: {task.working_dir} is not there; until it is, every run fails."]
+    from claude_tasks.operations.folders import folder_obstacles  # noqa: PLC0415 (starts a process)
+
+    obstacles = folder_obstacles([task.working_dir])
+    return [f"Note: {folder} {obstacle}." for folder, obstacle in obstacles.items()]
 
 
 def scheduler_notes(context: Context, task: Task) -> list[str]:

@@ -19,6 +19,7 @@ from claude_tasks.doctor.machine import (
     check_notifications,
     check_service,
 )
+from claude_tasks.doctor.nodes import check_nodes
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.errors import ClaudeTasksError
@@ -58,6 +59,10 @@ CHECKS: tuple[Check, ...] = (
         "scheduler_lease", "who holds it, and whether that node lives",
         lambda facts: check_scheduler_lease(facts.database, facts.machine, at=facts.at),
     ),
+    Check(
+        "nodes", "none that lives hangs, or keeps others from their work",
+        lambda facts: check_nodes(facts.database, facts.liveness, facts.machine),
+    ),
     Check("disk_space", "room for logs and data", lambda facts: check_disk_space(facts.disk)),
     Check(
         "permissions", "folders 0700, files 0600",
@@ -72,7 +77,7 @@ CHECKS: tuple[Check, ...] = (
         lambda facts: check_tasks(facts.database, facts.machine),
     ),
     Check("runs", "none stuck, none lost, none failing always",
-          lambda facts: check_runs(facts.database)),
+          lambda facts: check_runs(facts.database, facts.machine)),
     Check("notifications", "messages about runs arrive",
           lambda facts: check_notifications(facts.database, facts.channels)),
     Check("service", "starts with the machine, and finds the agent then",
@@ -88,7 +93,7 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 NAMES = tuple(check.id for check in CHECKS)
-QUICK = ("logs_dir", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
+QUICK = ("logs_dir", "nodes", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
          "notifications", "versions")  # fmt: skip
 """Those that start no process, ask nobody and read little: what every ``status`` can afford."""
 

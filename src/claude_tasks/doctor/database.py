@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import allow, failed, passed, shell, some, warned, why_barred
@@ -102,7 +103,12 @@ def _troubled(database: DatabaseFacts) -> Finding:
     if trouble.code == "storage_unknown":
         text = f"{trouble.text}; put it aside, and a backup into its place"
         return failed(_NAME, text, _put_aside(path))
-    fixes = {"storage_foreign": _MOVE, "storage_busy": "claude-tasks status"}
+    old = os.path.dirname(path)
+    fixes = {
+        "storage_foreign": _MOVE,
+        "storage_busy": "claude-tasks status",
+        "storage_gone": shell("mv", "-i", old, f"{old}.old"),
+    }
     if trouble.code not in fixes and database.barred:
         text = f"{trouble.message}: {why_barred(database.barred[0])}"
         return failed(_NAME, text, allow(database.barred[0]))

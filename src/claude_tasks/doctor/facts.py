@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.usage import Snapshot
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
+    from claude_tasks.domain.signs import Stall
     from claude_tasks.domain.task import Task
+    from claude_tasks.path_probe import Looked
 
 
 class Trouble(NamedTuple):
@@ -123,31 +126,46 @@ class NodeFact(NamedTuple):
     """A registered node, and what its lifetime lock says: None where it cannot be looked at.
 
     ``is_process`` is whether the process of that number, here, is the node: a number is given to
-    another process in time, and means another one in another container.
+    another process in time, and means another one in another container. One that lives and hangs
+    has been ``silent_ms`` without a beat; ``stall`` is what keeps it, as far as that is known.
     """
 
     node: Node
     alive: bool | None
     is_process: bool = False
+    silent_ms: int | None = None
+    stall: Stall | None = None
+
+    @property
+    def works(self) -> bool:
+        """It lives, and does not hang."""
+        return bool(self.alive) and self.silent_ms is None
 
 
 class RunningFact(NamedTuple):
-    """A run that has not ended, and whether the node that it is with lives."""
+    """A run that has not ended, the node that it is with, and whether that lives.
+
+    ``queued_for_ms`` is how long it waits already, None once it runs.
+    """
 
     run_id: int
     task_name: str
     watched: bool
     queued_for_ms: int | None = None
-    """How long it waits already; None once it runs."""
+    node_id: str | None = None
+    signs: ClaimSigns = ClaimSigns()
 
 
 class TaskFact(NamedTuple):
-    """An enabled task, with its working directory resolved as a run would."""
+    """An enabled task, its working directory resolved as a run would, and what stands there.
+
+    ``mount`` is where the mount of a folder that does not answer seems to begin.
+    """
 
     task: Task
     folder: str
-    folder_exists: bool
-    enterable: bool = True
+    looked: Looked
+    mount: str | None = None
 
 
 class Contents(NamedTuple):
@@ -176,6 +194,17 @@ class Contents(NamedTuple):
     def what_is_illegible(self, *parts: str) -> list[str]:
         """What could not be read of these parts."""
         return [text for part, text in self.illegible if part in parts]
+
+
+class LivenessFacts(NamedTuple):
+    """Processes that live beside the register, or in its way.
+
+    ``strangers`` are nodes of another database than the one in its place; ``writer`` does nothing,
+    and keeps everybody else from writing.
+    """
+
+    strangers: tuple[int, ...] = ()
+    writer: tuple[int, Stall] | None = None
 
 
 class DatabaseFacts(NamedTuple):
@@ -315,6 +344,11 @@ class Facts:
     def database(self) -> DatabaseFacts:
         """The database, with its contents."""
         return self._from.database()
+
+    @cached_property
+    def liveness(self) -> LivenessFacts:
+        """Who lives beside the register, or in its way."""
+        return self._from.liveness(self.database)
 
     @cached_property
     def zone(self) -> ZoneFacts:

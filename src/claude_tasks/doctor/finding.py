@@ -18,12 +18,16 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """The outcome of one check. ``fix`` is a command to type, None where none would do."""
+    """The outcome of one check. ``fix`` is a command to type, None where none would do.
+
+    ``reservation`` is what "Ready" alone would hide.
+    """
 
     id: str
     verdict: Verdict
     detail: str
     fix: str | None = None
+    reservation: str | None = None
 
 
 class Report(NamedTuple):
@@ -51,7 +55,8 @@ class Report(NamedTuple):
     def summary(self, *, strict: bool = False) -> str:
         """``Ready``, or ``2 problems, 1 warning``; with ``strict`` warnings are not ready."""
         if self.ready and not (strict and self.warnings):
-            return "Ready"
+            reservations = [it.reservation for it in self.findings if it.reservation is not None]
+            return f"Ready, but {'; '.join(reservations)}" if reservations else "Ready"
         counts = ((self.problems, "problem"), (self.warnings, "warning"))
         return ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from claude_tasks.data_folder import mount_point_above
 from claude_tasks.doctor.facts import (
     Contents,
     DatabaseFacts,
@@ -18,7 +19,9 @@ from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.notification import DeliveryState
 from claude_tasks.domain.run import State
+from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.path_probe import Looked, absolute, look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.signs import Signs
     from claude_tasks.domain.task import Task
 
 _Read = TypeVar("_Read")
@@ -45,23 +49,32 @@ class NodeSigns(NamedTuple):
 
     ``is_dead(registered, node_id)``, with the ids of all registered nodes, is None where it cannot
     be told. ``is_process`` is whether the process of the node's number, here, is the node.
+    ``machine`` tells what keeps those that hang.
     """
 
     is_dead: Callable[[Collection[str], str], bool | None]
     is_process: Callable[[Node], bool]
+    machine: Signs
     version: str
 
 
 def database_facts(
-    path: str, inspect: Inspect, signs: NodeSigns, *, at: int, thorough: bool
+    path: str,
+    inspect: Inspect,
+    signs: NodeSigns,
+    *,
+    at: int,
+    thorough: bool,
+    lost: Trouble | None = None,
 ) -> DatabaseFacts:
     """The database at ``path``. What is wrong with it is a fact, never an error.
 
-    Only a ``thorough`` look reads every page, which takes as long as the file is large.
+    Only a ``thorough`` look reads every page, which takes as long as the file is large. ``lost``
+    says what is wrong if it is not there.
     """
     left_over = _left_over(path)
     if not os.path.exists(path):
-        hidden = _hidden(path)
+        hidden = _hidden(path) or lost
         exists = hidden is not None
         return DatabaseFacts(
             path, exists, trouble=hidden, left_over=left_over, unread="it cannot be read"
@@ -197,8 +210,13 @@ class _Reading:
         for node in nodes:
             dead = self._signs.is_dead(registered, node.id)
             alive = None if dead is None else not dead
-            asked = alive and (node.version != self._signs.version or self._is_late(node, lease))
-            yield NodeFact(node, alive, bool(asked) and self._signs.is_process(node))
+            silent = node.silent_ms(at=self._at) if alive else None
+            asked = alive and (
+                node.version != self._signs.version or self._is_late(node, lease) or silent
+            )
+            is_process = bool(asked) and self._signs.is_process(node)
+            stall = self._signs.machine.stall(node) if silent and is_process else None
+            yield NodeFact(node, alive, is_process, silent, stall)
 
     def _is_late(self, node: Node, lease: Lease | None) -> bool:
         """Only of what may have to be ended is asked whether its process is it."""
@@ -215,21 +233,21 @@ class _Reading:
             if node_id is not None and node_id not in dead:
                 dead[node_id] = bool(self._signs.is_dead(registered, node_id))
             waited = max(0, self._at - max(run.queued_at, run.not_before or 0)) if waits else None
-            yield RunningFact(run.id, run.task_name, not dead[node_id], waited)
+            signs = ClaimSigns() if waits else self._signs.machine.of_claim(run, at=self._at)
+            yield RunningFact(run.id, run.task_name, not dead[node_id], waited, node_id, signs)
 
 
 def _task_facts(tasks: Iterable[Task]) -> tuple[TaskFact, ...]:
     """The enabled ones; each folder is looked at once."""
-    folders: dict[str, tuple[str, bool, bool]] = {}
-    facts = []
-    for task in tasks:
-        if not task.enabled:
-            continue
-        if task.working_dir not in folders:
-            path = os.path.abspath(os.path.expanduser(task.working_dir or "."))
-            folders[task.working_dir] = (path, os.path.isdir(path), os.access(path, os.X_OK))
-        facts.append(TaskFact(task, *folders[task.working_dir]))
-    return tuple(facts)
+    enabled = [task for task in tasks if task.enabled]
+    folders = {task.working_dir: absolute(task.working_dir or ".") for task in enabled}
+    found = look_at(folders.values())
+    dead = [folder for folder, looked in found.items() if looked is Looked.NO_ANSWER]
+    mounts = {folder: mount_point_above(folder) for folder in dead}
+    return tuple(
+        TaskFact(task, folder, found[folder], mounts.get(folder))
+        for task, folder in ((task, folders[task.working_dir]) for task in enabled)
+    )
 
 
 def _given_up(seen: Inspected, *, since: int) -> list[str]:

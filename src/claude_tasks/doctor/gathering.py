@@ -13,6 +13,7 @@ from claude_tasks.doctor.facts import (
     DatabaseFacts,
     ExposureFacts,
     Facts,
+    LivenessFacts,
     MachineFacts,
     ServiceFacts,
     Trouble,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     )
     from claude_tasks.doctor.ports import Found, Inspect
     from claude_tasks.domain.node import Node
+    from claude_tasks.domain.signs import Signs
     from claude_tasks.settings import Settings
 
 _SYSTEM_ZONES = "/usr/share/zoneinfo"
@@ -65,6 +67,7 @@ class Sources(NamedTuple):
     inspect: Inspect
     is_dead: Callable[[Collection[str], str], bool | None]
     is_process: Callable[[Node], bool]
+    signs: Signs
     is_loopback: Callable[[str], bool]
     host: str
 
@@ -175,10 +178,32 @@ class _Gathering:
         return database_facts(
             folder.database,
             sources.inspect,
-            NodeSigns(sources.is_dead, sources.is_process, self._version),
+            NodeSigns(sources.is_dead, sources.is_process, sources.signs, self._version),
             at=self._at,
             thorough=self._thorough,
+            lost=self._lost(),
         )
+
+    def _lost(self) -> Trouble | None:
+        """What is wrong where there are runs or logs, and no database to make sense of them."""
+        folder = self._settings.folder
+        if not folder.holds_history():
+            return None
+        try:
+            folder.require_database()
+        except StorageError as error:
+            return trouble_of(error)
+        return None
+
+    def liveness(self, database: DatabaseFacts) -> LivenessFacts:
+        signs = self._sources.signs
+        contents, trouble = database.contents, database.trouble
+        gone = trouble is not None and trouble.code == "storage_gone"
+        if contents is None and not gone:  # nobody knows who is registered
+            return LivenessFacts()
+        nodes = () if contents is None else contents.nodes
+        strangers = signs.strangers([entry.node.id for entry in nodes])
+        return LivenessFacts(tuple(strangers), None if gone else signs.writer())
 
     def zone(self, recorded_at: int | None) -> ZoneFacts:
         variable = self._environment.get("TZ", "").removeprefix(":")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DiskFacts,
         ExposureFacts,
         FolderFacts,
+        LivenessFacts,
         NodeFact,
         PermissionFacts,
         ServiceFacts,
@@ -66,6 +67,10 @@ class Gatherers(Protocol):
 
     def database(self) -> DatabaseFacts:
         """The database, with its contents."""
+        ...
+
+    def liveness(self, database: DatabaseFacts) -> LivenessFacts:
+        """Who lives beside the register of this database, or in its way."""
         ...
 
     def zone(self, recorded_at: int | None) -> ZoneFacts:

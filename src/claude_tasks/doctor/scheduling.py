@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
+from claude_tasks.doctor.nodes import order, wake_up
 from claude_tasks.domain.instant import human_duration
+from claude_tasks.domain.signs import UNRECORDED_MS
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
     from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.lease import Lease
 
+    _Stuck = tuple[list[RunningFact], str, str | None]
+    """Runs, what is said of them, the command that helps."""
+
 _START = "claude-tasks daemon"
+_TICK_SLACK_MS = 5_000
+"""Beyond the ttl that a takeover may take, a tick becomes a row within this."""
 LONG_MS = 3_600_000
 """A run that waits for longer is worth a look."""
 _MOST_READ = 1000
@@ -38,8 +45,39 @@ def check_scheduler_lease(database: DatabaseFacts, machine: MachineFacts, *, at:
     if lease.holder is None:
         if _standing_by(contents):
             return passed(name, f"free (epoch {lease.epoch}), about to be taken by a living node")
-        return warned(name, f"none holds it (epoch {lease.epoch}): {_nobody()}", _START)
+        return _unled(contents, f"none holds it (epoch {lease.epoch}): {_nobody()}", at)
     return _held(contents, lease, machine, at)
+
+
+def _unled(contents: Contents, text: str, at: int) -> Finding:
+    """Nobody schedules: that waits until somebody has a task that should run."""
+    armed = sorted(it.task.next_run_at for it in contents.tasks if it.task.next_run_at is not None)
+    if not armed:
+        return warned("scheduler_lease", text, _START)
+    tasks = "a task waits" if len(armed) == 1 else f"{len(armed)} tasks wait"
+    text = f"{text}, and {tasks} for it"
+    if armed[0] < at:
+        text = f"{text}, the first tick was due {_age(armed[0], at)}"
+        return failed("scheduler_lease", text, _START)
+    return warned("scheduler_lease", text, _START)._replace(reservation=_nobody())
+
+
+def _behind(contents: Contents, lease: Lease, at: int) -> Finding | None:
+    """It renews the lease, and ticks that were due long ago have no row."""
+    due = [
+        fact.task
+        for fact in contents.tasks
+        if fact.task.next_run_at is not None
+        and fact.task.next_run_at < at - lease.ttl_ms - _TICK_SLACK_MS
+    ]
+    if not due:
+        return None
+    oldest = min(due, key=lambda task: task.next_run_at or 0)
+    text = (
+        f"{_holder(lease, at)}; that node lives, but {len(due)} of {len(contents.tasks)} tasks"
+        f" are overdue, {oldest.id} was due {_age(oldest.next_run_at, at)}; its log says why"
+    )
+    return failed("scheduler_lease", text, f"claude-tasks why {oldest.id}")
 
 
 def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> Finding:
@@ -49,18 +87,16 @@ def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> F
     text = _holder(lease, at)
     is_late = lease.renewed_at is not None and at - lease.renewed_at > lease.ttl_ms
     if holder is not None and holder.alive:
-        return (
-            _late(contents, lease, holder, machine, at)
-            if is_late
-            else passed(name, f"{text}; that node lives")
-        )
+        if is_late:
+            return _late(contents, lease, holder, machine, at)
+        return _behind(contents, lease, at) or passed(name, f"{text}; that node lives")
     if holder is not None and holder.alive is None:
         text = f"{text}; whether that node lives cannot be told: its lock may not be looked at"
         return warned(name, f"stale: {text}; look as its user") if is_late else passed(name, text)
     text = f"{text}; that node is dead"
     if _standing_by(contents):
         return passed(name, f"{text}, a living one is about to take over")
-    return warned(name, f"stale: {text}, and {_nobody()}", _START)
+    return _unled(contents, f"stale: {text}, and {_nobody()}", at)
 
 
 def _late(
@@ -69,7 +105,10 @@ def _late(
     """It lives, and hangs. What hangs hears no SIGTERM. Runs outlive their daemon."""
     name = "scheduler_lease"
     text = f"stale: {_holder(lease, at)}; that node lives, but has not renewed it in time"
-    end = _order(holder, machine, "kill -9")
+    if holder.stall is not None:
+        text = f"{text}: it {holder.stall.why}"
+        text += f" ({holder.stall.command} lets it go on)" if holder.stall.command else ""
+    end = order(holder, machine, "kill -9")
     if not holder.is_process:
         text = f"{text}; process {holder.node.pid} could not be matched to it, so look first"
     if _standing_by(contents, without=holder.node.id):
@@ -77,8 +116,11 @@ def _late(
     return failed(name, f"{text}, and no other stands by", end)
 
 
-def check_runs(database: DatabaseFacts) -> Finding:
-    """None that reads as running with nobody watching; none lost; no task that always fails."""
+def check_runs(database: DatabaseFacts, machine: MachineFacts) -> Finding:
+    """None that reads as running with nobody watching; none lost; no task that always fails.
+
+    FAIL where one stays so until somebody does something.
+    """
     name = "runs"
     contents = database.contents
     if contents is None:
@@ -86,7 +128,10 @@ def check_runs(database: DatabaseFacts) -> Finding:
     illegible = contents.what_is_illegible("runs")
     if illegible:
         return failed(name, cannot_be_read(illegible))
-    found = [(_run_names(runs), words, fix) for runs, words, fix in _stuck(contents)] + [
+    standing = _standing_still(contents, machine)
+    found = [
+        (_run_names(runs), words, fix) for runs, words, fix in (*standing, *_stuck(contents))
+    ] + [
         (
             [f'{run_id} "{task}"' for run_id, task in contents.lost],
             "lost in the last day (nobody saw how it ended): run",
@@ -102,11 +147,42 @@ def check_runs(database: DatabaseFacts) -> Finding:
     if not texts:
         running = sum(run.queued_for_ms is None for run in contents.running)
         return passed(name, f"{running} running, all watched")
-    fix = next(command for which, _, command in found if which)
-    return warned(name, "; ".join(texts), fix)
+    fix = next((command for which, _, command in found if which and command), None)
+    return (failed if any(runs for runs, _, _ in standing) else warned)(name, "; ".join(texts), fix)
 
 
-def _stuck(contents: Contents) -> list[tuple[list[RunningFact], str, str]]:
+def _standing_still(contents: Contents, machine: MachineFacts) -> list[_Stuck]:
+    """Runs that are over, or should be, and will not be recorded as such by themselves."""
+    running = [run for run in contents.running if run.queued_for_ms is None]
+    ended = [run for run in running if (run.signs.ended_ms or 0) > UNRECORDED_MS]
+    silent = [run for run in running if run.signs.silent_ms is not None]
+    return [
+        (ended, "ended, but not recorded: run", _who_records(contents, ended, machine)),
+        (silent, *_what_ends(silent)),
+    ]
+
+
+def _who_records(contents: Contents, ended: list[RunningFact], machine: MachineFacts) -> str | None:
+    """The node that holds it is to go on, or to be ended; where there is none, one is started."""
+    holder = _node(contents, ended[0].node_id) if ended else None
+    if holder is not None and holder.silent_ms is not None and not _standing_by(contents):
+        return wake_up(holder, machine)
+    return "claude-tasks status" if _standing_by(contents) else _START
+
+
+def _what_ends(silent: list[RunningFact]) -> tuple[str, str | None]:
+    """What is said of silent ones, and the command that ends the first of them."""
+    if not silent:
+        return "", None
+    signs = silent[0].signs
+    past = human_duration((signs.silent_ms or 0) // 1000 * 1000)
+    words = f"should have ended {past} ago, process {signs.pid}"
+    if signs.stall is None:
+        return f"{words} is left of it: run", f"kill -9 {signs.pid}"
+    return f"{words} {signs.stall.why}: run", signs.stall.command
+
+
+def _stuck(contents: Contents) -> list[_Stuck]:
     """Runs that do not go on, why, and what helps: a node adopts or ends what it finds."""
     running = [run for run in contents.running if run.queued_for_ms is None]
     queued = [run for run in contents.running if run.queued_for_ms is not None]
@@ -114,10 +190,11 @@ def _stuck(contents: Contents) -> list[tuple[list[RunningFact], str, str]]:
     help_ = "claude-tasks runs --state running" if led else _START
     waiting = "claude-tasks runs --state queued" if led else _START
     orphaned = [run for run in queued if not run.watched and not led]
+    unwatched = [run for run in running if not run.watched and run.signs.ended_ms is None]
     long = [run for run in queued if run not in orphaned and (run.queued_for_ms or 0) > LONG_MS]
     return [
         (
-            [run for run in running if not run.watched],
+            unwatched,
             "running, but the node that watched it is dead: run",
             help_,
         ),
@@ -153,7 +230,7 @@ def check_versions(database: DatabaseFacts, machine: MachineFacts) -> Finding:
         for node in (entry.node for entry in others)
     ]
     text = f"this is {machine.version}, but {some(texts)}; stop it and start it again: runs go on"
-    return warned(name, text, _order(others[0], machine, "kill"))
+    return warned(name, text, order(others[0], machine, "kill"))
 
 
 def _unread(
@@ -190,19 +267,10 @@ def _standing_by(contents: Contents, *, without: str = "") -> bool:
     """Whether a node lives that may take the lease."""
 
     def counts(entry: NodeFact) -> bool:
-        return bool(entry.alive) and entry.node.scheduler and entry.node.id != without
+        return entry.works and entry.node.scheduler and entry.node.id != without
 
     return any(map(counts, contents.nodes))
 
 
 def _runs_of(contents: Contents) -> str:
     return shell("claude-tasks", "runs", str(contents.failing[0][0])) if contents.failing else ""
-
-
-def _order(fact: NodeFact, machine: MachineFacts, order: str) -> str:
-    """An order to the node's process; where that is not known for certain, only a look at it."""
-    node = fact.node
-    if fact.is_process:
-        return f"{order} {node.pid}"
-    where = "" if node.host == machine.host else f"ssh {shell(node.host)} "
-    return f"{where}ps -o pid,user,lstart,args -p {node.pid}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.doctor.finding import failed, passed, shell, some, warned
 from claude_tasks.domain.errors import ClaudeTasksError
 from claude_tasks.domain.task import PERMISSION_MODES
+from claude_tasks.path_probe import Looked
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import DatabaseFacts, MachineFacts, TaskFact
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 _NAME = "tasks"
 _ALIASES = ("default", "haiku", "inherit", "opus", "opusplan", "sonnet")
 """What the agent calls its models by."""
+_WRONG = {
+    Looked.MISSING: "does not exist",
+    Looked.OTHER: "is no folder",
+    Looked.BARRED: "cannot be entered by this user",
+    Looked.NO_ANSWER: "does not answer (its mount hangs); until it does, each run waits there for"
+    " its time limit",
+}
 _BYPASS = ("--dangerously-skip-permissions", "bypassPermissions")
 
 if TYPE_CHECKING:
@@ -64,16 +72,22 @@ def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | 
     if wrong is not None:
         text, flag = wrong
         return text, _edit(task, flag)
-    if not fact.folder_exists:
-        text = f"its working directory {fact.folder} does not exist"
-        return text, _edit(task, "--dir <FOLDER>")
-    if not fact.enterable:
-        text = f"its working directory {fact.folder} cannot be entered by this user"
-        return text, shell("chmod", "u+x", fact.folder)
+    if fact.looked is not Looked.FOLDER:
+        text = f"its working directory {fact.folder} {_WRONG[fact.looked]}"
+        return text, _way_in(fact)
     if machine.refuses_bypass and _bypasses(task):
         text = "the agent refuses to bypass permissions as root"
         return text, _edit(task, "--permission-mode acceptEdits")
     return None
+
+
+def _way_in(fact: TaskFact) -> str:
+    """What lets a run enter its folder."""
+    if fact.looked is Looked.BARRED:
+        return shell("chmod", "u+x", fact.folder)
+    if fact.mount is not None:  # with -f whoever waits there goes on, and mount works again
+        return shell("sudo", "umount", "-f", "-l", fact.mount)
+    return _edit(fact.task, "--dir <FOLDER>")
 
 
 def _schedule_problem(task: Task, known: _Known) -> tuple[str, str] | None:

@@ -24,4 +24,6 @@ def report_view(report: Report) -> dict[str, Any]:
 
 def finding_view(finding: Finding) -> dict[str, Any]:
     """One finding."""
-    return {**finding._asdict(), "verdict": finding.verdict.value}
+    view = {**finding._asdict(), "verdict": finding.verdict.value}
+    del view["reservation"]  # it is in the detail, in more words
+    return view

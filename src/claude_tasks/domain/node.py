@@ -36,3 +36,11 @@ class Node(NamedTuple):
     ttl_ms: int = 15_000
     beat: int = 0
     beat_at: int | None = None
+
+    def silent_ms(self, *, at: int) -> int | None:
+        """For how long its beat stands still, where that is longer than its ttl: then it hangs.
+
+        By the wall clock, for people: the leader goes by its monotonic one.
+        """
+        since = None if self.beat_at is None else at - self.beat_at
+        return since if since is not None and since > self.ttl_ms else None

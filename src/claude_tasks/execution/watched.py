@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS
 from claude_tasks.execution.contract import EndedBy, ExitFacts
 
 if TYPE_CHECKING:
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from claude_tasks.execution.contract import TaskSnapshot
     from claude_tasks.execution.run_folder import RunFolder
 
-SILENT_SECONDS = 30.0
-"""A supervisor that should have ended this long ago hangs, or is frozen with its container."""
+SILENT_SECONDS = SUPERVISOR_SILENCE_MS / 1000
 
 
 class Watched:

@@ -15,14 +15,9 @@ if TYPE_CHECKING:
     from claude_tasks.doctor.facts import Facts
     from claude_tasks.doctor.finding import Report
     from claude_tasks.doctor.ports import Inspect
-    from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock
     from claude_tasks.settings import Settings
     from claude_tasks.usage.credentials import Credentials
-
-_CLOCK_SLACK_MS = 2_000
-_START_MS = 60_000
-"""From the start of a process to its node's: long on a machine that has much to do."""
 
 
 def doctor_facts(
@@ -43,6 +38,7 @@ def doctor_facts(
     )
     from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415
     from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
+    from claude_tasks.wiring.signs import MachineSigns, is_process  # noqa: PLC0415
 
     def is_dead(registered: Collection[str], node_id: str) -> bool | None:
         sign = probe(settings.folder.nodes, node_id)
@@ -62,7 +58,8 @@ def doctor_facts(
             other_billing=_billing,
             inspect=cast("Inspect", inspect),
             is_dead=is_dead,
-            is_process=_is_process,
+            is_process=is_process,
+            signs=MachineSigns(settings),
             is_loopback=_is_loopback,
             host=os.uname().nodename,
         ),
@@ -121,20 +118,3 @@ def _is_loopback(host: str) -> bool:
     from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
 
     return is_loopback(host)
-
-
-def _is_process(node: Node) -> bool:
-    """Whether the process of the node's number, on this machine, is the node.
-
-    One that began to run when the node did is it: a number is given to others only later, and in
-    another container to somebody who began at another time.
-    """
-    if node.host != os.uname().nodename:
-        return False
-    import psutil  # noqa: PLC0415 (only for what may have to be ended)
-
-    try:
-        began_at = psutil.Process(node.pid).create_time() * 1000
-    except psutil.Error:
-        return False
-    return -_CLOCK_SLACK_MS <= node.started_at - began_at <= _START_MS

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Run, State
+from claude_tasks.domain.signs import UNRECORDED_MS, describe_hang
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.tick import schedule_of
 from claude_tasks.operations.clock_text import is_felt, own, step_text, trouble
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.notification import DeliveryCounts
     from claude_tasks.domain.ports import Clock, NodeRegister, Store
+    from claude_tasks.domain.signs import ClaimSigns, Signs, Stall
     from claude_tasks.domain.store_records import NextTick
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.clock_text import ClockTrouble
@@ -30,11 +32,28 @@ _MOST_ACTIVE = 200
 
 
 class NodeStatus(NamedTuple):
-    """A registered node, whether it lives, whether it holds the lease."""
+    """A registered node, whether it lives, whether it holds the lease.
+
+    One that lives and hangs has been ``silent_ms`` without a beat; ``stall`` is what keeps it.
+    """
 
     node: Node
     alive: bool
     leads: bool
+    silent_ms: int | None = None
+    stall: Stall | None = None
+
+    @property
+    def hung(self) -> bool:
+        """It lives, and does nothing."""
+        return self.silent_ms is not None
+
+    def how_it_hangs(self) -> str:
+        """In words, with the command that helps."""
+        text = describe_hang(self.node, self.silent_ms or 0, self.stall)
+        if self.stall is None or self.stall.command is None:
+            return f"{text}; what helps says: claude-tasks doctor nodes"
+        return f"{text}; {self.stall.command}"
 
 
 class Status(NamedTuple):
@@ -61,9 +80,19 @@ class Status(NamedTuple):
     clock_troubles: tuple[ClockTrouble, ...] = ()
 
     @property
+    def leading(self) -> NodeStatus | None:
+        """The living node that holds the lease; it may hang."""
+        return next((entry for entry in self.nodes if entry.leads and entry.alive), None)
+
+    @property
     def leader(self) -> Node | None:
-        """The living node that holds the lease."""
-        return next((entry.node for entry in self.nodes if entry.leads and entry.alive), None)
+        """The same, the node alone."""
+        return None if self.leading is None else self.leading.node
+
+    @property
+    def is_led(self) -> bool:
+        """Whether a node leads that does not hang."""
+        return self.leading is not None and not self.leading.hung
 
 
 class Finding(NamedTuple):
@@ -94,25 +123,26 @@ class StatusOperations:
         max_concurrent_runs: int,
         find_agent: Callable[[], str],
         usage: UsageOperations,
+        signs: Signs,
     ) -> None:
-        """``register`` knows which nodes live; ``find_agent`` raises `SpawnError` without one."""
+        """``register`` knows which nodes live; ``find_agent`` raises `SpawnError` without one.
+
+        ``signs`` looks at this machine.
+        """
         self._store = store
         self._register = register
         self._clock = clock
         self._limit = max_concurrent_runs
         self._find_agent = find_agent
         self._usage = usage
+        self._signs = signs
 
     def status(self) -> Status:
         """Everything at one look."""
-        lease = self._store.read_lease()
-        nodes = [
-            NodeStatus(node, not self._register.is_dead(node.id), node.id == lease.holder)
-            for node in self._store.list_nodes()
-        ]
+        lease, at = self._store.read_lease(), self._clock.now()
+        nodes = [self._node(node, lease, at) for node in self._store.list_nodes()]
         limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
         agent, problem = self._agent()
-        at = self._clock.now()
         led = any(entry.leads and entry.alive for entry in nodes)
         return Status(
             at=at,
@@ -131,6 +161,12 @@ class StatusOperations:
                 trouble(left, led=led, at=at) for left in self._store.left_by_clock(at=at)
             ),
         )
+
+    def _node(self, node: Node, lease: Lease, at: int) -> NodeStatus:
+        alive = not self._register.is_dead(node.id)
+        silent = node.silent_ms(at=at) if alive else None
+        stall = None if silent is None else self._signs.stall(node)
+        return NodeStatus(node, alive, node.id == lease.holder, silent, stall)
 
     def leader(self) -> Node | None:
         """The living node that holds the lease."""
@@ -163,11 +199,15 @@ class StatusOperations:
         return [node for node in self._store.list_nodes() if not self._register.is_dead(node.id)]
 
     def scheduler_lives(self) -> bool:
-        """Whether a node lives that stands for the lease, and so takes the common queue."""
-        return any(node.scheduler for node in self.living_nodes())
+        """Whether a node is at work that stands for the lease, and so takes the common queue."""
+        at = self._clock.now()
+        return any(node.scheduler and not node.silent_ms(at=at) for node in self.living_nodes())
 
     def why(self, task_id: int) -> Explanation:
-        """Why a task did or did not run: everything that decides it, in order."""
+        """Why a task did or did not run: everything that decides it, in order.
+
+        But for its folder, which may take a second: see `claude_tasks.operations.folders`.
+        """
         task = self._store.get_task(task_id, include_deleted=True)
         status = self.status()
         findings = [
@@ -214,7 +254,7 @@ class StatusOperations:
         if tick > status.at:
             return Finding("next tick", f"{when}, in {human_duration(tick - status.at)}")
         text = f"{when}: due for {human_duration(status.at - tick)}, waiting for a leader"
-        return Finding("next tick", text, stands_in_the_way=status.leader is None)
+        return Finding("next tick", text, stands_in_the_way=not status.is_led)
 
     @staticmethod
     def _clock_findings(task: Task, status: Status) -> list[Finding]:
@@ -229,6 +269,9 @@ class StatusOperations:
 
     @staticmethod
     def _leader(status: Status) -> Finding:
+        leading = status.leading
+        if leading is not None and leading.hung:
+            return Finding("leader", leading.how_it_hangs(), stands_in_the_way=True)
         leader = status.leader
         if leader is None:
             text = "nobody schedules; start one with: claude-tasks daemon"
@@ -258,6 +301,7 @@ class StatusOperations:
         if running:
             ids = ", ".join(str(run.id) for run in running)
             findings.append(Finding("running", f"run {ids}; overlap rule: {task.overlap}"))
+            findings += self._standing_still(running, status)
         if queued:
             ids = ", ".join(str(run.id) for run in queued)
             full = len(status.running) >= status.max_concurrent_runs
@@ -269,6 +313,33 @@ class StatusOperations:
         per_task = f", {own} of this task" if own else ""
         findings.append(Finding("limits", used + per_task))
         return findings
+
+    def _standing_still(self, running: list[Run], status: Status) -> list[Finding]:
+        """Runs of it that are over, or should be; and those whose node hangs."""
+        hung = {entry.node.id: entry for entry in status.nodes if entry.hung and not entry.leads}
+        texts = [_of_signs(run, self._signs.of_claim(run, at=status.at)) for run in running]
+        texts += [
+            f"run {run.id} is with {hung[run.claimed_by].how_it_hangs()}"
+            for run in running
+            if run.claimed_by in hung
+        ]
+        return [Finding("running", text, stands_in_the_way=True) for text in texts if text]
+
+
+def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
+    """What is wrong with a running run, and what helps; None while nothing is."""
+    from claude_tasks.domain.instant import human_duration  # noqa: PLC0415 (rarely asked)
+
+    if signs.ended_ms is not None and signs.ended_ms > UNRECORDED_MS:
+        ago = human_duration(signs.ended_ms // 1000 * 1000)
+        return f"run {run.id} ended {ago} ago, but is not recorded: claude-tasks doctor runs nodes"
+    if signs.silent_ms is None:
+        return None
+    past = human_duration(signs.silent_ms // 1000 * 1000)
+    text = f"run {run.id} should have ended {past} ago, process {signs.pid}"
+    if signs.stall is None:
+        return f"{text} is left of it: kill -9 {signs.pid}"
+    return f"{text} {signs.stall.why}" + (f"; {signs.stall.command}" if signs.stall.command else "")
 
 
 def _waits_for(run: Run, status: Status, *, full: bool, running: bool, word: str | None) -> str:

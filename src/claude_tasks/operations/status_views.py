@@ -66,6 +66,8 @@ def node_view(entry: NodeStatus) -> dict[str, Any]:
         "open": node.open,
         "alive": entry.alive,
         "leads": entry.leads,
+        "beat_at": _time(node.beat_at),
+        "hung": entry.hung,
     }
 
 

@@ -15,6 +15,7 @@ from claude_tasks.operations.usage import UsageOperations
 from claude_tasks.scheduling.lifetime import Register
 from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT
 from claude_tasks.wiring.data import open_data
+from claude_tasks.wiring.signs import MachineSigns
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock
@@ -64,6 +65,7 @@ def open_operations(
             max_concurrent_runs=settings.max_concurrent_runs,
             find_agent=find_agent,
             usage=usage,
+            signs=MachineSigns(settings),
         ),
         settings=changeable,
         usage=usage,

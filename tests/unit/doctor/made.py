@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact, TaskFact
 from claude_tasks.domain.lease import Lease
+from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.task import Task
+from claude_tasks.path_probe import Looked
 from support.builders import node, spec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.signs import Stall
 
 NOW = 1_800_000_000_000
 MACHINE = MachineFacts(version="1.0.0", host="host", refuses_bypass=False)
@@ -36,16 +43,36 @@ def task(**fields: Any) -> Task:
     return Task(**{**spec(cron_expr="0 9 * * *")._asdict(), **own, **fields})
 
 
-def task_fact(
-    *, folder: str = "/work", exists: bool = True, enterable: bool = True, **fields: Any
-) -> TaskFact:
-    return TaskFact(task(**fields), folder, exists, enterable)
+def task_fact(*, folder: str = "/work", looked: Looked = Looked.FOLDER, **fields: Any) -> TaskFact:
+    return TaskFact(task(**fields), folder, looked)
 
 
 def node_fact(
-    node_id: str = "node-a", *, alive: bool | None = True, is_process: bool = True, **fields: Any
+    node_id: str = "node-a",
+    *,
+    alive: bool | None = True,
+    is_process: bool = True,
+    silent_ms: int | None = None,
+    stall: Stall | None = None,
+    **fields: Any,
 ) -> NodeFact:
-    return NodeFact(node(node_id, **fields), alive, is_process)
+    return NodeFact(node(node_id, **fields), alive, is_process, silent_ms, stall)
+
+
+class NoSigns:
+    """Of a machine on which nothing hangs."""
+
+    def of_claim(self, _run: Run, *, at: int) -> ClaimSigns:  # noqa: ARG002
+        return ClaimSigns()
+
+    def stall(self, _node: Node) -> Stall | None:
+        return None
+
+    def strangers(self, _registered: Collection[str]) -> list[int]:
+        return []
+
+    def writer(self) -> tuple[int, Stall] | None:
+        return None
 
 
 def database(**fields: Any) -> DatabaseFacts:

@@ -16,6 +16,7 @@ from claude_tasks.doctor.facts import (
     DiskFacts,
     ExposureFacts,
     FolderFacts,
+    LivenessFacts,
     LooseEntry,
     PermissionFacts,
     RunningFact,
@@ -23,6 +24,7 @@ from claude_tasks.doctor.facts import (
     Trouble,
     ZoneFacts,
 )
+from claude_tasks.doctor.finding import Report
 from claude_tasks.doctor.folder import (
     MIB,
     check_data_dir,
@@ -36,11 +38,14 @@ from claude_tasks.doctor.machine import (
     check_notifications,
     check_service,
 )
+from claude_tasks.doctor.nodes import check_nodes
 from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
 from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.signs import ClaimSigns, Stall
 from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.path_probe import Looked
 from support.builders import node
 from unit.doctor.made import (
     MACHINE,
@@ -423,9 +428,14 @@ MODELS = (
     ("fields", "verdict", "words", "fix"),
     [
         ({}, "PASS", "1 enabled", ""),
-        ({"exists": False, "folder": "/gone"}, "FAIL", "/gone does not exist", "edit 7 --dir"),
+        (
+            {"looked": Looked.MISSING, "folder": "/gone"},
+            "FAIL", "/gone does not exist", "edit 7 --dir",
+        ),
+        ({"looked": Looked.OTHER}, "FAIL", "/work is no folder", "edit 7 --dir"),
+        ({"looked": Looked.NO_ANSWER}, "FAIL", "/work does not answer", "edit 7 --dir"),
         ({"cron_expr": "61 * * * *"}, "FAIL", "'61 * * * *'", "edit 7 --cron"),
-        ({"enterable": False}, "FAIL", "cannot be entered", "chmod u+x /work"),
+        ({"looked": Looked.BARRED}, "FAIL", "cannot be entered", "chmod u+x /work"),
         ({"timezone": "Mars/Base"}, "FAIL", "Mars/Base", "edit 7 --tz <ZONE>"),
         (
             {"timezone": "Mars/Base", "cron_expr": "", "scheduled_at": NOW},
@@ -460,7 +470,7 @@ def test_bypass_fails_where_the_agent_refuses_it(fields: dict[str, Any]) -> None
 
 
 def test_many_broken_tasks_are_counted_and_the_first_are_named() -> None:
-    facts = tuple(task_fact(id=i, exists=False) for i in range(1, 9))
+    facts = tuple(task_fact(id=i, looked=Looked.MISSING) for i in range(1, 9))
     finding = check_tasks(database(tasks=facts), MACHINE)
     says(finding, "FAIL", "8 of 8 enabled cannot run", "and 5 more", fix="edit 1 --dir")
 
@@ -472,10 +482,14 @@ def test_tasks_without_a_database() -> None:
 
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
     bad = (("tasks", "task 3: extra_args is odd"),)
-    finding = check_tasks(database(tasks=(task_fact(exists=False),), illegible=bad), MACHINE)
+    finding = check_tasks(
+        database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
+    )
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
-    for part, check in (("runs", check_runs), ("nodes", lambda it: check_versions(it, MACHINE))):
-        says(check(database(illegible=((part, "odd"),))), "FAIL", "odd", fix="")
+    runs, nodes = (database(illegible=((part, "odd"),)) for part in ("runs", "nodes"))
+    says(check_runs(runs, MACHINE), "FAIL", "odd", fix="")
+    says(check_versions(nodes, MACHINE), "FAIL", "odd", fix="")
+    says(check_nodes(nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
     facts = database(illegible=(("messages", "odd"),))
     says(check_notifications(facts, UNTOLD), "FAIL", "odd")
 
@@ -521,7 +535,7 @@ HOUR_MS = 3_600_000
     ],
 )  # fmt: skip
 def test_runs(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_runs(facts), verdict, words, fix=fix)
+    says(check_runs(facts, MACHINE), verdict, words, fix=fix)
 
 
 UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
@@ -635,3 +649,131 @@ BAD = Trouble("auth_token: it is empty", "make another")
 )
 def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:
     says(check_api_exposure(facts), verdict, words, fix=fix)
+
+
+STOPPED = Stall("is stopped, by SIGSTOP or Ctrl-Z", "kill -CONT 4242")
+HUNG = node_fact(silent_ms=61_000, stall=STOPPED)
+HELD = RUNNING._replace(node_id="node-a")
+BLOCKED = LivenessFacts(writer=(4242, STOPPED))
+
+
+@pytest.mark.parametrize(
+    ("facts", "liveness", "verdict", "words", "fix"),
+    [
+        (database(), LivenessFacts(), "PASS", "1 living, all at work", ""),
+        (database(nodes=()), LivenessFacts(), "PASS", "none lives", ""),
+        (NO_DATABASE, LivenessFacts(), "PASS", "none yet", ""),
+        (UNREAD, LivenessFacts(), "WARN", "not looked at", ""),
+        (
+            database(nodes=(HUNG,)), LivenessFacts(),
+            "WARN", "4242 on host lives, but has done nothing for 1m 1s: it is stopped",
+            "kill -CONT 4242",
+        ),
+        (
+            database(nodes=(FOLLOWER, HUNG), running=(HELD,)), LivenessFacts(),
+            "FAIL", "it holds run 5", "kill -CONT 4242",
+        ),
+        (
+            database(nodes=(HUNG._replace(stall=None),), running=(HELD,)), LivenessFacts(),
+            "FAIL", "its runs go on", "kill -9 4242",
+        ),
+        (
+            database(nodes=(HUNG._replace(stall=None, is_process=False),)), LivenessFacts(),
+            "WARN", "could not be matched", "ps -o pid,user,lstart,args -p 4242",
+        ),
+        (
+            database(nodes=(node_fact(host="0a1b2c3d4e5f", is_process=False, silent_ms=61_000),)),
+            LivenessFacts(), "WARN", "(paused?)", "docker unpause 0a1b2c3d4e5f",
+        ),
+        (database(), BLOCKED, "WARN", "nobody else can write", "kill -CONT 4242"),
+        (database(nodes=(HUNG,)), BLOCKED, "FAIL", "kill -9 4242", "kill -CONT 4242"),
+        (database(nodes=()), BLOCKED, "FAIL", "nobody else can write", "kill -CONT 4242"),
+        (
+            database(), LivenessFacts(strangers=(51, 52)),
+            "FAIL", "processes 51; 52 are nodes of a database that was removed", "kill -9 51 52",
+        ),
+    ],
+)  # fmt: skip
+def test_nodes(
+    facts: DatabaseFacts, liveness: LivenessFacts, verdict: str, words: str, fix: str
+) -> None:
+    says(check_nodes(facts, liveness, MACHINE), verdict, words, fix=fix)
+
+
+def test_a_hung_node_does_not_stand_by() -> None:
+    nodes = (node_fact(), node_fact("node-b", silent_ms=61_000))
+    says(
+        check_scheduler_lease(database(lease=LATE, nodes=nodes), MACHINE, at=NOW),
+        "FAIL",
+        "no other stands by",
+    )
+
+
+def test_a_stopped_leader_is_said_to_be_stopped() -> None:
+    says(
+        check_scheduler_lease(database(lease=LATE, nodes=(HUNG,)), MACHINE, at=NOW),
+        "FAIL",
+        "it is stopped",
+        "kill -CONT 4242 lets it go on",
+        fix="kill -9 4242",
+    )
+
+
+def test_ticks_that_are_overdue_with_nobody_to_take_them_fail() -> None:
+    def finding(next_run_at: int | None, **fields: Any) -> Finding:
+        tasks = (task_fact(next_run_at=next_run_at),)
+        return check_scheduler_lease(database(tasks=tasks, **fields), MACHINE, at=NOW)
+
+    free: dict[str, Any] = {"lease": lease(holder=None), "nodes": ()}
+    dead: dict[str, Any] = {"nodes": (node_fact(alive=False),)}
+    for unled in (free, dead):
+        overdue = finding(NOW - 61_000, **unled)
+        says(overdue, "FAIL", "the first tick was due 1m 1s ago", fix="claude-tasks daemon")
+        early = finding(NOW + 60_000, **unled)
+        says(early, "WARN", "a task waits for it", fix="claude-tasks daemon")
+        assert Report(NOW, "1.0.0", (early,)).summary() == "Ready, but nobody schedules"
+        assert finding(None, **unled).reservation is None
+    says(finding(NOW - 60_000), "FAIL", "7 was due 1m ago", fix="claude-tasks why 7")
+    says(finding(NOW - 1_000), "PASS")
+
+
+ENDED = HELD._replace(signs=ClaimSigns(ended_ms=61_000))
+SILENT = HELD._replace(signs=ClaimSigns(silent_ms=61_000, pid=77))
+FROZEN = ClaimSigns(61_000, 61_000, 77, Stall("is frozen with its container", "docker unpause 0a"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words", "fix"),
+    [
+        (database(running=(ENDED,)), "FAIL", "ended, but not recorded: run 5", "status"),
+        (
+            database(running=(ENDED,), nodes=(HUNG,)),
+            "FAIL", "ended, but not recorded: run 5", "kill -CONT 4242",
+        ),
+        (
+            database(running=(ENDED._replace(watched=False),), nodes=()),
+            "FAIL", "ended, but not recorded: run 5", "claude-tasks daemon",
+        ),
+        (
+            database(running=(HELD._replace(signs=ClaimSigns(ended_ms=1_000)),)),
+            "PASS", "1 running", "",
+        ),
+        (
+            database(running=(SILENT,)),
+            "FAIL", "should have ended 1m 1s ago, process 77 is left of it: run 5", "kill -9 77",
+        ),
+        (
+            database(running=(HELD._replace(signs=FROZEN._replace(ended_ms=None)),)),
+            "FAIL", "process 77 is frozen with its container: run 5", "docker unpause 0a",
+        ),
+    ],
+)  # fmt: skip
+def test_runs_that_stand_still(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
+    says(check_runs(facts, MACHINE), verdict, words, fix=fix)
+
+
+def test_a_database_that_is_gone_is_no_fresh_installation() -> None:
+    gone = NO_DATABASE._replace(
+        exists=True, trouble=Trouble("it is gone", "put it back", "storage_gone"), unread="gone"
+    )
+    says(check_database(gone), "FAIL", "it is gone; put it back", fix="mv -i /data /data.old")

@@ -24,7 +24,7 @@ from claude_tasks.faces.doctor import doctor_facts
 from claude_tasks.scheduling.lifetime import LifetimeLock, Sign, probe
 from claude_tasks.settings import load_settings
 from support.builders import node
-from unit.doctor.made import NOW, database, node_fact
+from unit.doctor.made import NOW, NoSigns, database, node_fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,7 @@ def gathered(data: Path, environment: Mapping[str, str] | None = None, **sources
         "find_credentials": no_credentials,
         "other_billing": lambda _environment: None, "inspect": None,
         "is_dead": lambda _registered, _node: None, "is_process": lambda _node: False,
+        "signs": NoSigns(),
         "is_loopback": lambda host: host.startswith("127."), "host": "host", **sources,
     }  # fmt: skip
     return gather(

@@ -67,6 +67,9 @@ class OnFolder:
     def channels(self, _tasks: object) -> Any:
         return self.disk()
 
+    def liveness(self, _database: object) -> Any:
+        return self.disk()
+
 
 def facts_of(root: Path) -> Facts:
     return Facts(OnFolder(str(root)), at=NOW, machine=MACHINE)
@@ -79,7 +82,7 @@ def report(*verdicts: Verdict) -> Report:
 def test_the_catalogue_is_as_promised() -> None:
     assert NAMES == (
         "claude_binary", "usage_credentials", "data_dir", "database", "logs_dir",
-        "scheduler_lease", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
+        "scheduler_lease", "nodes", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
         "notifications", "service", "versions", "api_exposure",
     )  # fmt: skip
     assert set(QUICK) < set(NAMES)

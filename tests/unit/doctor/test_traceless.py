@@ -21,7 +21,7 @@ from claude_tasks.domain.store_records import Finish, TaskEdit
 from claude_tasks.storage.sqlite.inspection import Inspection, inspect
 from claude_tasks.storage.sqlite.store import open_store
 from support.builders import add_task, completed, node
-from unit.doctor.made import files
+from unit.doctor.made import NoSigns, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -320,7 +320,7 @@ def test_what_cannot_be_read_hides_nothing_else(
 
 
 def facts_of(path: Path, *, at: int = 0, dead: bool | None = False) -> DatabaseFacts:
-    signs = NodeSigns(lambda _registered, _node: dead, lambda _node: True, "1.0.0")
+    signs = NodeSigns(lambda _registered, _node: dead, lambda _node: True, NoSigns(), "1.0.0")
     return database_facts(str(path), cast("Inspect", inspect), signs, at=at, thorough=True)
 
 

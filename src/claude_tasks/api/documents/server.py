@@ -60,7 +60,8 @@ class Node(Struct):
     """A process of claude-tasks.
 
     ``listens`` is the address of its API, null without one; ``open`` is true
-    where it asks for no token.
+    where it asks for no token. ``beat_at`` is when it last said that it makes
+    progress; ``hung`` is true where it lives and does not.
     """
 
     id: str
@@ -75,6 +76,8 @@ class Node(Struct):
     open: bool
     alive: bool
     leads: bool
+    beat_at: Time | None
+    hung: bool
 
 
 class Lease(Struct):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UnsetType
@@ -11,6 +12,7 @@ from claude_tasks.api.endpoint import Answer, Call, endpoint
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.operations.folders import with_folder
 from claude_tasks.operations.preview import preview_view
 from claude_tasks.operations.status_views import explanation_view, scheduler_view
 
@@ -61,7 +63,8 @@ async def why(call: Call) -> Answer:
     explanation = await call.backend.desk.read(
         lambda operations: operations.status.why(call.task_id)
     )
-    return Answer(explanation_view(explanation))
+    # Off the database's thread: a folder on a dead mount would have all readers wait for it.
+    return Answer(explanation_view(await asyncio.to_thread(with_folder, explanation)))
 
 
 def _refused(cron_expr: str, timezone: str, error: InvalidInputError) -> dict[str, Any]:

@@ -52,7 +52,12 @@ def run(context: Context, arguments: Namespace) -> Result:
             "imported": len(ids), "valid": len(given), "skipped": skipped, "ids": ids
         },
         text=lambda: [_said(len(specs), ids, dry_run=arguments.dry_run)],
-        notes=[*_skipped(skipped), *_duplicates(specs, existing), *_late(specs, context.now())],
+        notes=[
+            *_skipped(skipped),
+            *_duplicates(specs, existing),
+            *_late(specs, context.now()),
+            *_folders(specs),
+        ],
     )  # fmt: skip
 
 
@@ -87,6 +92,16 @@ def _late(specs: list[TaskSpec], now: int) -> list[str]:
     more = f" and {len(past) - 1} more" if len(past) > 1 else ""
     passed = f"Note: the time of {past[0]!r}{more} has passed"
     return [f"{passed}: it runs at once where its catchup rule allows that, else it is missed."]
+
+
+def _folders(specs: list[TaskSpec]) -> list[str]:
+    """A document from another machine names that machine's folders."""
+    from claude_tasks.operations.folders import folder_obstacles  # noqa: PLC0415 (starts a process)
+
+    obstacles = folder_obstacles(
+        spec.working_dir for spec in specs if spec.working_dir.startswith(("/", "~"))
+    )
+    return [f"Note: {folder} {obstacle}." for folder, obstacle in obstacles.items()]
 
 
 def _said(total: int, ids: list[int], *, dry_run: bool) -> str:

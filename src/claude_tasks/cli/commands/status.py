@@ -130,12 +130,16 @@ def _runs(status: Status) -> str:
 
 
 def _scheduler(status: Status) -> Toned:
-    leader = status.leader
+    leading, leader = status.leading, status.leader
+    if leading is not None and leading.hung:
+        return Toned(leading.how_it_hangs(), "bad")
     if leader is not None:
         return Toned(f"{leader.role} {leader.pid} on {leader.host} leads", "good")
-    if any(entry.alive and entry.node.scheduler for entry in status.nodes):
+    if any(entry.alive and entry.node.scheduler and not entry.hung for entry in status.nodes):
         return Toned("about to be taken over by a living node", "warn")
-    return Toned("none lives; start one with: claude-tasks daemon", "bad")
+    overdue = status.next_tick_at is not None and status.next_tick_at < status.at
+    none = "none lives, and a tick is overdue" if overdue else "none lives"
+    return Toned(f"{none}; start one with: claude-tasks daemon", "bad")
 
 
 def _lease(status: Status) -> str:
@@ -177,6 +181,8 @@ def _node_row(entry: NodeStatus, now: int) -> tuple[str, ...]:
 def _standing(entry: NodeStatus) -> str:
     if not entry.alive:
         return Toned("dead", "bad")
+    if entry.hung:
+        return Toned("hangs", "bad")
     if entry.leads:
         return Toned("leader", "good")
     return "follower" if entry.node.scheduler else "does not schedule"

@@ -27,11 +27,12 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Explain it."""
-    from claude_tasks.operations.status_views import explanation_view  # noqa: PLC0415
+    from claude_tasks.operations.folders import with_folder  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.status_views import explanation_view  # noqa: PLC0415 (the same)
 
     task = context.operations.tasks.get(arguments.task, include_deleted=True)
     context.settle()
-    found = context.operations.status.why(task.id)
+    found = with_folder(context.operations.status.why(task.id))
     return Result(data=lambda: explanation_view(found), text=lambda: _text(context, found))
 
 

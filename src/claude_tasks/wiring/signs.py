@@ -1,0 +1,108 @@
+"""What this machine tells of nodes and claims, for those who explain."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from claude_tasks.domain.errors import ClaudeTasksError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from claude_tasks.domain.node import Node
+    from claude_tasks.domain.run import Run
+    from claude_tasks.domain.signs import ClaimSigns, Stall
+    from claude_tasks.settings import Settings
+
+_CLOCK_SLACK_MS = 2_000
+_START_MS = 60_000
+"""From the start of a process to its node's: long on a machine that has much to do."""
+_SETTLING_SECONDS = 0.3
+"""A node that starts or leaves is locked, and not registered, for a moment."""
+
+
+class MachineSigns:
+    """`claude_tasks.domain.signs.Signs` of one installation. Loads what it needs when asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is looked at yet."""
+        self._settings = settings
+
+    def of_claim(self, run: Run, *, at: int) -> ClaimSigns:
+        """A running run."""
+        from claude_tasks.execution.claim_signs import claim_signs  # noqa: PLC0415 (when needed)
+
+        settings = self._settings
+        return claim_signs(settings.folder.runs, run, kill_grace=settings.kill_grace, at=at)
+
+    def stall(self, node: Node) -> Stall | None:
+        """What keeps a node's process."""
+        from claude_tasks.process_state import stall_of  # noqa: PLC0415 (when needed)
+
+        return stall_of(node.pid) if is_process(node) else None
+
+    def strangers(self, registered: Collection[str]) -> list[int]:
+        """Living nodes that no register names, by process; looked at twice."""
+        found = set(self._unregistered(registered))
+        if found:
+            time.sleep(_SETTLING_SECONDS)
+            found &= set(self._unregistered([*registered, *self._registered_now()]))
+        return sorted(filter(None, map(self._holder, found)))
+
+    def writer(self) -> tuple[int, Stall] | None:
+        """Who does nothing, and keeps others from writing."""
+        from claude_tasks.process_state import stall_of  # noqa: PLC0415 (when needed)
+        from claude_tasks.storage.sqlite.write_lock import write_lock_holder  # noqa: PLC0415
+
+        pid = write_lock_holder(self._settings.folder.database)
+        stall = None if pid is None else stall_of(pid)
+        # One that waits for the disk may be at work: what is only stopped is known to be not.
+        return None if pid is None or stall is None or stall.command is None else (pid, stall)
+
+    def _unregistered(self, registered: Collection[str]) -> Iterator[str]:
+        from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415 (when needed)
+
+        folder = self._settings.folder.nodes
+        try:
+            names = os.listdir(folder)
+        except OSError:  # the checks of the folders say so
+            return
+        for name in names:
+            node_id, _, ending = name.rpartition(".")
+            unknown = ending == "lock" and node_id not in registered
+            if unknown and probe(folder, node_id) is Sign.ALIVE:
+                yield node_id
+
+    def _registered_now(self) -> list[str]:
+        from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415 (when needed)
+
+        try:
+            nodes = inspect(self._settings.folder.database, lambda seen: seen.list_nodes())
+        except ClaudeTasksError:  # the check of the database says so
+            return []
+        return [node.id for node in nodes]
+
+    def _holder(self, node_id: str) -> int | None:
+        from claude_tasks.execution.process_tree import holders_of  # noqa: PLC0415 (when needed)
+        from claude_tasks.scheduling.lifetime import lock_path  # noqa: PLC0415 (the same)
+
+        return next(iter(holders_of(lock_path(self._settings.folder.nodes, node_id))), None)
+
+
+def is_process(node: Node) -> bool:
+    """Whether the process of the node's number, on this machine, is the node.
+
+    One that began to run when the node did is it: a number is given to others only later, and in
+    another container to somebody who began at another time.
+    """
+    if node.host != os.uname().nodename:
+        return False
+    import psutil  # noqa: PLC0415 (only for what may have to be ended)
+
+    try:
+        began_at = psutil.Process(node.pid).create_time() * 1000
+    except psutil.Error:
+        return False
+    return -_CLOCK_SLACK_MS <= node.started_at - began_at <= _START_MS
