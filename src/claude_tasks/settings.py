@@ -31,6 +31,7 @@ class Settings(NamedTuple):
     lease_renew: float = 5.0
     lease_margin: float = 2.0
     kill_grace: float = 5.0
+    linger: float = 60.0
     retry_backoff: float = 30.0
     log_level: str = "info"
     host: str = "127.0.0.1"
@@ -90,6 +91,7 @@ _RULES: dict[str, _Rule] = {
     "lease_renew": _Rule(float, lowest=0.05),
     "lease_margin": _Rule(float, lowest=0.05),
     "kill_grace": _Rule(float, lowest=0),
+    "linger": _Rule(float, lowest=0.1, highest=86400),
     "retry_backoff": _Rule(float, lowest=0),
     "log_level": _Rule(str, words=("debug", "info", "warning", "error")),
     "host": _Rule(str),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.agent_binary import find_agent_binary
-from claude_tasks.execution.command import agent_argv
+from claude_tasks.execution.command import agent_argv, unattended_environment
 from claude_tasks.execution.contract import EndedBy, ExitFacts, RunSpec, TaskSnapshot
 from claude_tasks.execution.process_tree import end_strays
 from claude_tasks.execution.run_folder import Condition, RunFolder
@@ -195,13 +195,18 @@ class Executor:
         _refuse_bypass_as_root(task)
         binary = find_agent_binary(self._settings.claude_bin)
         return RunSpec(
-            argv=agent_argv(binary, task, resume_session=_session(run)),
+            argv=agent_argv(binary, task, session_id=run.session_id, resume_session=_session(run)),
             cwd=cwd,
             marker=folder.path,  # run ids repeat from one data folder to the next
             events=events_path(self._settings.folder.logs, task.id, run.id),
             timeout_seconds=task.timeout_seconds,
             kill_grace_seconds=self._settings.kill_grace,
             task=snapshot,
+            linger_seconds=self._settings.linger,
+            environment=unattended_environment(task),
+            run_id=run.id,
+            queued_at=run.queued_at,
+            claim=run.claim,
         )
 
 
@@ -212,7 +217,7 @@ RESUME_PROMPT = (
 
 def _session(run: Run) -> str | None:
     """The session to go on in, None for a run that begins anew."""
-    return run.session_id if run.resumes else None
+    return run.resume_of
 
 
 def _spawn_failure(error: SpawnError) -> ExitFacts:
