@@ -13,7 +13,7 @@ from claude_tasks.domain.errors import (
     StorageError,
     StorageValueError,
 )
-from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
+from claude_tasks.domain.run import NOT_STORED, Outcome, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap
 from support.builders import add_task, completed, lead
@@ -221,7 +221,7 @@ def test_an_end_is_recorded_with_all_its_facts(store: Store) -> None:
     )
     assert store.finish_runs([Finish(run.id, 1, outcome, "/log")], at=START) == [True]
     ended = store.get_run(run.id)
-    for name in set(Outcome._fields) - {"transient", "resets_at"}:
+    for name in set(Outcome._fields) - set(NOT_STORED):
         assert getattr(ended, name) == getattr(outcome, name), name
     assert (ended.log_path, ended.duration_ms) == ("/log", 1000)
 

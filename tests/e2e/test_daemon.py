@@ -96,7 +96,7 @@ def test_a_recurring_task_fires_on_cron_and_is_recorded(setting: Setting) -> Non
     ("prompt", "fields", "state", "reason"),
     [
         ("[case:success]", {}, State.COMPLETED, None),
-        ("[case:denied]", {}, State.COMPLETED, None),
+        ("[case:denied]", {}, State.COMPLETED, Reason.DENIED),
         ("[case:api_error status=401]", {}, State.FAILED, Reason.AGENT_ERROR),
         ("[case:api_error status=529]", {}, State.FAILED, Reason.AGENT_ERROR),
         ("[case:max_turns]", {"max_turns": 1}, State.FAILED, Reason.AGENT_ERROR),

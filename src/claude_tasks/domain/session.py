@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FLAGS = ("--session-id", "--resume", "--continue")
+_TAKE_A_WORD = ("--session-id", "--resume", "-r")
 _SHORT = "rc"
 """``-r`` and ``-c``, also with a value behind (``-rID``)."""
 
@@ -14,6 +15,21 @@ _SHORT = "rc"
 def names_a_session(extra_args: Sequence[str]) -> bool:
     """Whether a task's own words for the agent say in which session it works."""
     return any(_names(word) for word in extra_args)
+
+
+def without_session(extra_args: Sequence[str]) -> tuple[str, ...]:
+    """The words without those that name a session: for a run that goes on in its own."""
+    kept: list[str] = []
+    behind_a_flag = False
+    for word in extra_args:
+        if behind_a_flag and not word.startswith("-"):
+            behind_a_flag = False
+            continue
+        named = _names(word)
+        behind_a_flag = named and word in _TAKE_A_WORD
+        if not named:
+            kept.append(word)
+    return tuple(kept)
 
 
 def _names(word: str) -> bool:

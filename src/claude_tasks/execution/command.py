@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.session import without_session
+
 if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
@@ -47,7 +49,7 @@ def agent_argv(
     argv += _valued("--max-turns", task.max_turns)
     argv += _valued("--max-budget-usd", task.max_budget_usd)
     argv += _valued("--append-system-prompt", task.append_system_prompt)
-    argv += task.extra_args
+    argv += task.extra_args if resume_session is None else without_session(task.extra_args)
     return argv
 
 

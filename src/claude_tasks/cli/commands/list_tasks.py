@@ -21,6 +21,7 @@ claude-tasks list --tag nightly
 claude-tasks list --all --json | jq '.tasks[].name'
 """
 _EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
+_MOST_NOTES = 3
 _NONE_TAGGED = "No task has that tag."
 
 
@@ -36,7 +37,22 @@ def run(context: Context, arguments: Namespace) -> Result:
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
-    return Result(data=lambda: _data(found), text=lambda: _text(context, found, empty=empty))
+    return Result(
+        data=lambda: _data(found),
+        text=lambda: _text(context, found, empty=empty),
+        notes=_denied(context, found),
+    )
+
+
+def _denied(context: Context, found: Sequence[TaskSummary]) -> list[str]:
+    """What helps where the last run of a task was denied something."""
+    ids = [each.task.last_run_id for each in found if each.last_run_reason == "denied"]
+    if not ids:
+        return []
+    from claude_tasks.cli.run_text import allow_notes  # noqa: PLC0415 (rarely needed)
+
+    runs = [context.operations.runs.get(run_id) for run_id in ids[:_MOST_NOTES] if run_id]
+    return allow_notes(context, runs)
 
 
 def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
