@@ -122,7 +122,7 @@ class Following:
             return self._deadline
         linger = self._spec.linger_seconds
         if self._activity.outstanding:
-            linger = max(linger, _background_seconds())
+            linger = max(linger, background_seconds())
         return min(self._deadline, self._last_word + linger)
 
     def _patience_ms(self) -> int | None:
@@ -130,7 +130,7 @@ class Following:
         return None if at == _FOR_EVER else max(0, int((at - time.monotonic()) * 1000) + 1)
 
 
-def _background_seconds() -> float:
+def background_seconds() -> float:
     """The CLI's own ceiling, a longer one where somebody has set that."""
     text = os.environ.get(_BACKGROUND_VARIABLE, "")
     return max(_BACKGROUND_SECONDS, int(text[:12]) / 1000 if text.isdecimal() else 0.0)

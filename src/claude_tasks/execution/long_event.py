@@ -20,6 +20,7 @@ LONG_TEXT_HEAD = 96 * 1024
 LONG_TEXT_TAIL = 160 * 1024
 _LONG_TEXTS = ("result", "text")
 _TEXT_HEAD = 16 * 1024
+_SHORT_TEXT = 256
 _ALL_TEXTS = 4 * 1024 * 1024
 _MOST_MEMBERS = 1000
 _MOST_VALUES = 20_000
@@ -134,13 +135,13 @@ class LongEvent:
 
     def _new_text(self) -> _Text:
         if self._stack and self._stack[-1].wants_a_key:
-            return _Text(_LONGEST_LITERAL * 4, 0)
+            return _Text(_SHORT_TEXT, 0)
         if self._stack and self._stack[-1].key in _LONG_TEXTS:
             head, tail = LONG_TEXT_HEAD, LONG_TEXT_TAIL
         else:
             head, tail = _TEXT_HEAD, 0
-        if head + tail > self._text_room:
-            return _Text(0, 0)
+        if head + tail > self._text_room and len(self._stack) > 1:
+            return _Text(_SHORT_TEXT, 0)  # there is no more room than for a word
         return _Text(head, tail)
 
     def _end_text(self, text: _Text) -> None:

@@ -269,10 +269,8 @@ def _waits_for(run: Run, status: Status, *, full: bool, running: bool, word: str
     """What the oldest queued run of a task is waiting for."""
     from claude_tasks.domain.instant import to_rfc3339  # noqa: PLC0415 (rarely asked)
 
-    if run.not_before > status.at and run.deferred_until is not None:
+    if run.not_before > status.at and (run.deferred_until or run.unreachable_since) is not None:
         return str(run.error)
-    if run.not_before > status.at and run.unreachable_since is not None:
-        return f"the network: {run.error}"
     if run.not_before > status.at:
         what = "its next attempt" if run.attempt > 1 else "its start (jitter)"
         return f"{what} at {to_rfc3339(run.not_before)}"

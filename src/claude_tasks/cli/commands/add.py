@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Words after -- go to the agent as they are."
 EXAMPLES = """
-claude-tasks add nightly "Fix what npm test finds" --cron "0 2 * * *" --permission-mode acceptEdits --allow-tool "Bash(npm test)"
+claude-tasks add lint "Run npm test" --cron "0 2 * * *" --allow-tool "Bash(npm test)"
+claude-tasks add nightly "Mend the docs" --cron "0 3 * * *" --permission-mode acceptEdits
 claude-tasks add watch "Look at error.log, say what is new" --every 90s --max-budget 0.50
-claude-tasks add report --prompt-file report.md --at "tomorrow 9am" --dir ~/project --permission-mode acceptEdits
+claude-tasks add report --prompt-file report.md --at "tomorrow 9am" --dir ~/project
 git diff | claude-tasks add review - --now --model sonnet -- --add-dir ../lib
 """
 
