@@ -36,6 +36,7 @@ _WHOLE_ESCAPES = re.compile(rb'(?:[^"\\]++|\\(?:u[0-9a-fA-F]{4}|[^u]))*+')
 _IN_NO_ESCAPE = re.compile(rb'[^\\0-9a-fA-Fu"/nrt]')
 _BEFORE_AN_ESCAPE = re.compile(rb"[^\\](?=\\)")
 _LONGEST_LITERAL = 64
+_HALVES = "".join(map(chr, range(0xD800, 0xE000)))
 _OPENING, _CLOSING = b"[{", b"]}"
 _QUOTE, _BACKSLASH = b'"'[0], b"\\"[0]
 
@@ -247,9 +248,13 @@ class _Text:
         match = _WHOLE_ESCAPES.match(self._head)
         assert match is not None
         head = _decoded(bytes(self._head[: match.end()]))
-        if head is None or self._tail is None:
-            return None if head is None else f"{head}…"
-        return f"{head}\n[… {dropped:,} bytes left out …]\n{_decoded(_from_a_start(tail)) or ''}"
+        if head is None:
+            return None
+        head = head.rstrip(_HALVES)  # of a pair that was cut in two
+        if self._tail is None:
+            return f"{head}…"
+        end = (_decoded(_from_a_start(tail)) or "").lstrip(_HALVES)
+        return f"{head}\n[… {dropped:,} bytes left out …]\n{end}"
 
 
 def _from_a_start(tail: bytes) -> bytes:
