@@ -36,7 +36,8 @@ _WHOLE_ESCAPES = re.compile(rb'(?:[^"\\]++|\\(?:u[0-9a-fA-F]{4}|[^u]))*+')
 _IN_NO_ESCAPE = re.compile(rb'[^\\0-9a-fA-Fu"/nrt]')
 _BEFORE_AN_ESCAPE = re.compile(rb"[^\\](?=\\)")
 _LONGEST_LITERAL = 64
-_HALVES = "".join(map(chr, range(0xD800, 0xE000)))
+_HALVES = "".join(map(chr, range(0xD800, 0xE000))) + "\ufffd"
+_NO_LITERAL = b' \t\r\n\f\v"[]{},:'
 _OPENING, _CLOSING = b"[{", b"]}"
 _QUOTE, _BACKSLASH = b'"'[0], b"\\"[0]
 
@@ -113,7 +114,7 @@ class LongEvent:
             if position == len(data):
                 return position
         byte = data[position]
-        if byte in _OPENING or byte in _CLOSING or byte == _QUOTE or byte in b" \t\r\n,:":
+        if byte in _NO_LITERAL:
             self._end_literal()
             self._count_token()
             if byte == _QUOTE:

@@ -36,13 +36,18 @@ def read(data: bytes) -> Any:
 
 
 @given(st.dictionaries(st.text(max_size=9), VALUES), st.integers(1, 40), st.booleans())
-def test_what_is_small_is_read_as_it_stands(value: Any, size: int, escaped: bool) -> None:
+@settings(max_examples=60)
+def test_what_is_small_is_read_as_it_stands(
+    value: Any,
+    size: int,
+    escaped: bool,  # noqa: FBT001 (drawn)
+) -> None:
     data = json.dumps(value, ensure_ascii=escaped).encode(errors="surrogatepass")
     found = parse(data, size)
     assert found == json.loads(data.decode(errors="replace"))
 
 
-@given(st.binary(max_size=300) | st.text('{}[]":,\\u1a ', max_size=60).map(str.encode))
+@given(st.binary(max_size=300) | st.text('{}[]":,\\u1a \f\v', max_size=60).map(str.encode))
 def test_no_bytes_make_it_fail(data: bytes) -> None:
     whole = parse(data, 7)
     assert whole is None or json.dumps(whole)
