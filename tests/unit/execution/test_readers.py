@@ -75,9 +75,9 @@ GENTLY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_
 def told(lines: list[bytes], *, padding: int = 0) -> Transcript:
     transcript = Transcript(now=lambda: AT)
     for line in lines:
-        if padding and line.endswith(b"}") and len(line) > 2:
-            line = line[:-1] + b',"padding":"' + b"x" * padding + b'"}'
-        transcript.feed(line + b"\n")
+        is_event = padding and line.endswith(b"}") and len(line) > 2
+        end = b',"padding":"' + b"x" * padding + b'"}' if is_event else line[-1:]
+        transcript.feed(line[:-1] + end + b"\n")
     transcript.close()
     return transcript
 
