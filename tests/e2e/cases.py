@@ -127,6 +127,21 @@ ENDINGS = (
         kinds=WITH_TOOL,
     ),
     Case(
+        "allowed_by_the_exact_rule",
+        "[case:denied]",
+        ("--allowedTools=Bash(touch made-by-the-agent)",),
+        fields=_well(2),
+        kinds=WITH_TOOL,
+    ),
+    Case(
+        "not_allowed_by_a_rule_for_another_command",
+        "[case:denied]",
+        ("--allowedTools=Bash(touch made-by)",),
+        fields=_well(2),
+        denials=1,
+        kinds=WITH_DENIAL,
+    ),
+    Case(
         "allowed_by_accept_edits",
         "[case:denied]",
         ("--permission-mode", "acceptEdits"),

@@ -55,8 +55,10 @@ def denied(talk: Conversation) -> int:
 
 def _is_allowed(talk: Conversation) -> bool:
     mode = talk.flags.get("--permission-mode")
+    allowed = talk.flags.many("--allowedTools")
     return (
-        "Bash" in talk.flags.many("--allowedTools")
+        "Bash" in allowed
+        or f"Bash({FORBIDDEN_COMMAND})" in allowed
         or mode in ("acceptEdits", "bypassPermissions")
         or talk.flags.has("--dangerously-skip-permissions")
     )
@@ -120,6 +122,7 @@ def background(talk: Conversation) -> int:
     talk.emit(events.task("task_started", tool_use_id=tool, is_backgrounded=True))
     talk.tool_result(tool, "Command running in background with ID: b1.")
     talk.finish(ANSWER)
+    talk.begin_another_turn()
     time.sleep(seconds)
     talk.emit(events.task("task_notification", tool_use_id=tool, status="completed"))
     talk.background([])

@@ -127,6 +127,12 @@ class Conversation:
         self.emit(event | {"tool_use_id": tool_use_id, "message": message})
         self.tool_result(tool_use_id, message, is_error=True)
 
+    def begin_another_turn(self) -> None:
+        """After a result: the next one tells of its own turns, but for the cost."""
+        self.tools_asked = self.tools_answered = 0
+        self.usage = dict.fromkeys(events.USAGE, 0)
+        self.denials = []
+
     def background(self, tasks: list[Json]) -> None:
         """What goes on in the background now."""
         subtype = "background_tasks_changed"
