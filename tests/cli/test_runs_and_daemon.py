@@ -60,7 +60,8 @@ def test_every_view_has_the_command_that_allows_exactly_what_was_denied(program:
     assert program(*shlex.split(wanted)[1:]).returncode == 0
     assert "Run 2 completed" in program("run", "denied").stderr
     assert "allow" not in program("list").stderr
-    assert [run.reason for run in program.installation.runs()] == [None, Reason.DENIED]
+    reasons = {run.id: run.reason for run in program.installation.runs()}
+    assert reasons == {1: Reason.DENIED, 2: None}
 
 
 def test_add_and_edit_say_what_an_agent_may_do_by_default(program: Program) -> None:

@@ -89,12 +89,7 @@ class EventStreamFile:
         if self._tail.dropped:
             first_line = tail.find(b"\n") + 1 or len(tail)
             tail = tail[first_line:]
-            missing = -1 < self._result_start < self._position - len(tail)
-            dropped = self._tail.dropped + first_line - (self._result.size if missing else 0)
-            self._put(_gap_line(max(0, dropped)))
-            if missing:
-                for block in self._result.blocks():
-                    self._put(block)
+            self._put_middle(self._tail.dropped + first_line, begins=self._position - len(tail))
         self._put(tail)
         if self._descriptor >= 0:
             self._restore_if_removed()
@@ -102,6 +97,20 @@ class EventStreamFile:
             self._descriptor = -1
         self._line.close()
         self._result.close()
+
+    def _put_middle(self, dropped: int, *, begins: int) -> None:
+        """What goes between the head and the tail, which ``begins`` there in the stream."""
+        if not -1 < self._result_start < begins:
+            self._put(_gap_line(dropped))
+            return
+        in_head = max(0, self._head - self._result_start)
+        dropped -= self._result.size - in_head
+        if dropped and not in_head:
+            self._put(_gap_line(dropped))
+        for block in self._result.blocks(in_head):
+            self._put(block)
+        if dropped and in_head:
+            self._put(_gap_line(dropped))
 
     def _take_up_line(self) -> None:
         """The line that the head broke off, from the file: it may become the result."""
@@ -217,8 +226,11 @@ class _Spool:
             return
         self.size += len(data)
 
-    def blocks(self) -> list[bytes] | _Blocks:
-        return [bytes(self._memory)] if self._descriptor < 0 else _Blocks(self._descriptor)
+    def blocks(self, offset: int) -> list[bytes] | _Blocks:
+        """What is kept, from an offset on."""
+        if self._descriptor < 0:
+            return [bytes(self._memory[offset:])]
+        return _Blocks(self._descriptor, offset)
 
     def clear(self) -> None:
         self.close()
@@ -245,9 +257,9 @@ class _Spool:
 class _Blocks:
     """The content of a file, a block at a time."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, offset: int) -> None:
         self._descriptor = descriptor
-        self._offset = 0
+        self._offset = offset
 
     def __iter__(self) -> _Blocks:
         return self
