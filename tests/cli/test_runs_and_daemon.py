@@ -74,6 +74,22 @@ def test_add_and_edit_say_what_an_agent_may_do_by_default(program: Program) -> N
     assert "denied" not in program("add", "c", *words, "--", "--permission-mode", "plan").stderr
 
 
+def test_a_network_that_is_away_is_said_to_whoever_waits(program: Program) -> None:
+    program.installation.add(name="away", prompt="[case:unreachable]", cron_expr="0 2 * * *")
+    process = program.open("run", "away")
+    wait_until(
+        lambda: [run for run in program.installation.runs() if run.unreachable_since is not None],
+        what="the run waits for the network",
+    )
+    [run] = program.installation.runs()
+    why = program("why", "away").stdout
+    process.send_signal(signal.SIGINT)
+    _, _, err = ended(process)
+    assert (run.retries, run.state) == (0, State.QUEUED)
+    assert f"Run {run.id} waits. attempt 1: the network is away since" in err
+    assert "the network is away since" in " ".join(why.split())
+
+
 def test_a_note_on_a_success_is_seen(program: Program) -> None:
     program.installation.add(name="empty", prompt="[case:silent]", cron_expr="0 2 * * *")
     assert "without a single turn" in program("run", "empty").stderr
