@@ -34,6 +34,7 @@ class Settings(NamedTuple):
     lease_renew: float = 5.0
     lease_margin: float = 2.0
     kill_grace: float = 5.0
+    linger: float = 60.0
     retry_backoff: float = 30.0
     log_level: str = "info"
     host: str = "127.0.0.1"
@@ -140,6 +141,7 @@ _RULES: dict[str, _Rule] = {
     "lease_renew": _Rule(_number, lowest=0.05, highest=_HOUR),
     "lease_margin": _Rule(_number, lowest=0.05, highest=_HOUR),
     "kill_grace": _Rule(_number, lowest=0, highest=_HOUR),
+    "linger": _Rule(_number, lowest=0.1, highest=_DAY),
     "retry_backoff": _Rule(_number, lowest=0, highest=_DAY),
     "log_level": _Rule(_text, words=("debug", "info", "warning", "error")),
     "host": _Rule(_text, may_be_empty=True),  # every address

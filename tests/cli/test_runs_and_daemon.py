@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.run import State
+from claude_tasks.domain.run import Reason, State
 from cli.program import ended
 from support.waiting import wait_until
 
@@ -43,6 +44,56 @@ def test_denied_tools_are_shown(program: Program) -> None:
     program.installation.add(name="denied", prompt="[case:denied]", cron_expr="0 2 * * *")
     assert "1 tool use denied" in program("run", "denied").stderr
     assert "Bash(touch made-by-the-agent)" in program("logs", "denied").stdout
+
+
+def test_every_view_has_the_command_that_allows_exactly_what_was_denied(program: Program) -> None:
+    program.installation.add(
+        name="denied", prompt="[case:denied]", cron_expr="0 2 * * *", allowed_tools=("Read",)
+    )
+    wanted = "claude-tasks edit 1 --allow-tool Read --allow-tool 'Bash(touch made-by-the-agent)'"
+    assert wanted in program("run", "denied").stderr
+    for command in (("list",), ("runs",), ("show", "1"), ("logs", "1"), ("why", "1")):
+        shown = program(*command)
+        assert wanted in " ".join((shown.stdout + shown.stderr).split()), command
+        assert "completed: denied" in shown.stdout, command
+    assert program.json("logs", "1")["reason"] == "denied"
+    assert program(*shlex.split(wanted)[1:]).returncode == 0
+    assert "Run 2 completed" in program("run", "denied").stderr
+    assert "allow" not in program("list").stderr
+    reasons = {run.id: run.reason for run in program.installation.runs()}
+    assert reasons == {1: Reason.DENIED, 2: None}
+
+
+def test_add_and_edit_say_what_an_agent_may_do_by_default(program: Program) -> None:
+    words = ("prompt", "--every", "1h", "--dir", str(program.installation.folder))
+    assert "edits and commands will be denied" in program("add", "a", *words).stderr
+    assert "edits and commands will be denied" in program("edit", "1", "--model", "opus").stderr
+    mode = ("--permission-mode", "acceptEdits")
+    assert "denied" not in program("edit", "1", *mode).stderr
+    assert "denied" not in program("add", "b", *words, "--allow-tool", "Bash").stderr
+    assert "denied" not in program("add", "c", *words, "--", "--permission-mode", "plan").stderr
+
+
+def test_a_network_that_is_away_is_said_to_whoever_waits(program: Program) -> None:
+    program.installation.add(name="away", prompt="[case:unreachable]", cron_expr="0 2 * * *")
+    process = program.open("run", "away")
+    wait_until(
+        lambda: [run for run in program.installation.runs() if run.unreachable_since is not None],
+        what="the run waits for the network",
+    )
+    [run] = program.installation.runs()
+    why = program("why", "away").stdout
+    process.send_signal(signal.SIGINT)
+    _, _, err = ended(process)
+    assert (run.retries, run.state) == (0, State.QUEUED)
+    assert f"Run {run.id} waits. attempt 1: the network is away since" in err
+    assert "the network is away since" in " ".join(why.split())
+
+
+def test_a_note_on_a_success_is_seen(program: Program) -> None:
+    program.installation.add(name="empty", prompt="[case:silent]", cron_expr="0 2 * * *")
+    assert "without a single turn" in program("run", "empty").stderr
+    assert "without a single turn" in program("logs", "1").stdout
 
 
 def test_ctrl_c_cancels_a_run_in_the_foreground(program: Program) -> None:

@@ -13,7 +13,7 @@ from claude_tasks.domain.errors import (
     StorageError,
     StorageValueError,
 )
-from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
+from claude_tasks.domain.run import NOT_STORED, Outcome, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap
 from support.builders import add_task, completed, lead
@@ -221,7 +221,7 @@ def test_an_end_is_recorded_with_all_its_facts(store: Store) -> None:
     )
     assert store.finish_runs([Finish(run.id, 1, outcome, "/log")], at=START) == [True]
     ended = store.get_run(run.id)
-    for name in set(Outcome._fields) - {"transient", "resets_at"}:
+    for name in set(Outcome._fields) - set(NOT_STORED):
         assert getattr(ended, name) == getattr(outcome, name), name
     assert (ended.log_path, ended.duration_ms) == ("/log", 1000)
 
@@ -322,3 +322,83 @@ def test_unknown_runs_and_deleted_tasks_are_not_found(store: Store) -> None:
         store.request_cancel(1, at=START)
     with pytest.raises(NotFoundError, match="Task not found"):
         queue(store, 1)
+
+
+def numbered() -> Callable[[], str]:
+    ids = iter(["s1", "s2", "s3", "s4"])
+    return lambda: next(ids)
+
+
+def test_a_claim_names_its_session_and_a_retry_another(store: Store) -> None:
+    new_session = numbered()
+    run = queue(store, add_task(store, at=START).id)
+    [first] = claim(store, new_session=new_session)
+    assert (first.run.session_id, store.get_run(run.id).session_id) == ("s1", "s1")
+    spent = completed(at=START, session_id="s1")
+    store.requeue_run(
+        run.id, claim=1, attempt=2, not_before=START, spent=spent, at=START, retries=1
+    )
+    [second] = claim(store, new_session=new_session)
+    assert (second.run.session_id, second.run.resume_of, second.run.retries) == ("s2", None, 1)
+
+
+def test_a_resume_keeps_its_session_until_it_is_begun_anew(store: Store) -> None:
+    new_session = numbered()
+    run = queue(store, add_task(store, at=START).id)
+    claim(store, new_session=new_session)
+    again: dict[str, Any] = {"not_before": START, "at": START}
+    spent = completed(at=START, session_id="told")
+    store.requeue_run(run.id, claim=1, attempt=2, spent=spent, resumes=True, **again)
+    [resumed] = claim(store, new_session=new_session)
+    assert (resumed.run.session_id, resumed.run.resume_of) == ("told", "told")
+    store.requeue_run(run.id, claim=2, attempt=3, spent=spent, **again)
+    [retried] = claim(store, new_session=new_session)
+    assert retried.run.session_id == "told", "a retry of what goes on in a session does so too"
+    store.requeue_run(run.id, claim=3, attempt=4, spent=spent, anew=True, **again)
+    [anew] = claim(store, new_session=new_session)
+    assert anew.run.resume_of is None
+    assert anew.run.session_id not in (None, "told")
+
+
+@pytest.mark.parametrize("own", [("--resume", "x"), ("--session-id=x",), ("-c",), ("-r", "x")])
+def test_a_task_that_names_its_session_gets_no_other(store: Store, own: tuple[str, ...]) -> None:
+    queue(store, add_task(store, at=START, extra_args=own).id)
+    [claimed] = claim(store, new_session=numbered())
+    assert claimed.run.session_id is None
+
+
+def test_a_run_whose_agent_is_not_started_has_no_session(store: Store) -> None:
+    run = queue(store, add_task(store, at=START).id)
+    [refused] = claim(store, new_session=None)
+    assert refused.run.session_id is None
+    store.requeue_run(run.id, claim=1, attempt=1, not_before=START, spent=None, at=START)
+    claim(store, new_session=numbered())
+    failed = completed(at=START, state=State.FAILED, reason=Reason.SPAWN)
+    store.finish_runs([Finish(run.id, 2, failed, None)], at=START)
+    assert store.get_run(run.id).session_id is None
+
+
+def test_a_network_that_is_away_is_remembered_until_the_run_got_through(store: Store) -> None:
+    run = queue(store, add_task(store, at=START).id)
+    claim(store)
+    spent = completed(at=START)
+    again: dict[str, Any] = {"not_before": START, "at": START, "spent": spent}
+    store.requeue_run(run.id, claim=1, attempt=2, unreachable_since=START, **again)
+    [claimed] = claim(store)
+    assert (claimed.run.unreachable_since, claimed.run.retries) == (START, 0)
+    store.requeue_run(run.id, claim=2, attempt=3, **again)
+    assert store.get_run(run.id).unreachable_since is None
+
+
+def test_runs_wait_for_a_network_that_is_away_but_not_for_ever(store: Store) -> None:
+    run = queue(store, add_task(store, at=START).id)
+    rule: dict[str, Any] = {"term": None, "text": "no network"}
+    later = START + 60_000
+    wait = store.postpone_unreachable
+    assert wait("node-a", since=START - 900_000, look_at=later, at=START, **rule) == 1
+    waiting = store.get_run(run.id)
+    assert (waiting.unreachable_since, waiting.not_before) == (START, later)
+    assert waiting.error == "no network"
+    assert wait("node-a", since=START - 1, look_at=later + 1, at=later, **rule) == 1
+    assert store.get_run(run.id).unreachable_since == START
+    assert wait("node-a", since=START, look_at=later + 2, at=later + 1, **rule) == 0

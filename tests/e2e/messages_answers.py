@@ -23,7 +23,10 @@ USAGE = {
 
 
 class Answer(NamedTuple):
-    """One HTTP answer: status, extra headers, and either content blocks or an error message."""
+    """One HTTP answer: status, extra headers, and either content blocks or an error message.
+
+    One that ``drops`` is none: the connection is closed.
+    """
 
     status: int
     content: list[Json]
@@ -32,6 +35,7 @@ class Answer(NamedTuple):
     usage: Mapping[str, int] = USAGE
     error: str = ""
     delay_seconds: float = 0.0
+    drops: bool = False
 
 
 class Asked(NamedTuple):
@@ -131,6 +135,24 @@ def _usage_limit(asked: Asked) -> Answer:
     return Answer(429, [], headers=headers | {"x-should-retry": "false"}, error=message)
 
 
+def _usage_text(asked: Asked) -> Answer:
+    text = asked.directive.options.get("text", "resets_2:06pm_(UTC)").replace("_", " ")
+    return Answer(429, [], headers={"x-should-retry": "false"}, error=text)
+
+
+def _unreachable(_asked: Asked) -> Answer:
+    return Answer(0, [], drops=True)
+
+
+def _background(asked: Asked) -> Answer:
+    if _tool_was_tried(asked.body):
+        return _text(ANSWER)
+    seconds = asked.directive.options.get("seconds", "1")
+    answer = _use_bash(f"sleep {seconds}")
+    answer.content[0]["input"]["run_in_background"] = True
+    return answer
+
+
 def _usage_warning(asked: Asked) -> Answer:
     resets_in = asked.directive.number("resets_in", 3600)
     share = asked.directive.number("utilization", 0.92)
@@ -171,5 +193,8 @@ CASES: dict[str, Callable[[Asked], Answer]] = {
     "api_error": _api_error,
     "api_retry": _api_retry,
     "usage_limit": _usage_limit,
+    "usage_text": _usage_text,
+    "unreachable": _unreachable,
+    "background": _background,
     "usage_warning": _usage_warning,
 }

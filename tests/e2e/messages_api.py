@@ -138,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_message(self, body: Json) -> None:
         answer = decide(body, self.owner.times_asked(prompt_of(body)) - 1)
-        if answer.delay_seconds and self.owner.pause(answer.delay_seconds):
+        stopped = answer.delay_seconds and self.owner.pause(answer.delay_seconds)
+        if stopped or answer.drops:
             self.close_connection = True
         elif answer.status != 200:
             self._send_error(answer.status, answer.error, answer.headers)

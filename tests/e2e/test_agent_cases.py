@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.agents import Agent, Observed, Started, claude_environment, is_alive, run, run_case, until
+from claude_tasks.execution.command import NO_SCHEDULING_VARIABLE, NOT_UNATTENDED
+from e2e.agents import (
+    STREAM,
+    Agent,
+    Observed,
+    Started,
+    claude_environment,
+    is_alive,
+    run,
+    run_case,
+    until,
+)
 from e2e.cases import AS_ROOT, CASES, Case
 
 if TYPE_CHECKING:
@@ -195,6 +206,25 @@ def test_version_is_asked_without_a_prompt(agent: Agent) -> None:
     observed: Observed = run(agent, "", ("--version",))
     assert observed.exit_code == 0
     assert re.match(r"2\.1\.330 \(Claude Code[);]", observed.stdout)
+
+
+def test_what_schedules_behind_our_back_is_taken_from_an_unattended_agent(
+    make_agent: Callable[..., Agent],
+) -> None:
+    agent = make_agent(environment=((NO_SCHEDULING_VARIABLE, "1"),))
+    refused = f"--disallowedTools={','.join(NOT_UNATTENDED)}"
+    tools = run(agent, "[case:success]", (*STREAM, refused)).events[0]["tools"]
+    assert "Bash" in tools
+    assert [tool for tool in tools if tool.startswith("Cron") or tool in NOT_UNATTENDED] == []
+
+
+@pytest.mark.e2e_claude
+def test_the_tools_that_are_taken_away_are_called_so(
+    real_claude: Path, messages_api: MessagesApi, tmp_path: Path
+) -> None:
+    environment = claude_environment(messages_api, tmp_path)
+    tools = run(Agent(real_claude, environment, tmp_path), "[case:success]").events[0]["tools"]
+    assert {*NOT_UNATTENDED, "CronCreate"} <= set(tools)
 
 
 @pytest.mark.e2e_claude

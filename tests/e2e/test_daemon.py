@@ -7,6 +7,7 @@ API (``make e2e-claude``): the record must agree.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.domain.run import Reason, State
-from e2e.agents import claude_environment
+from e2e.agents import MADE_UP_KEY, claude_environment
 from e2e.messages_api import MessagesApi
 from support.installation import Installation
 from support.waiting import wait_until
@@ -92,11 +93,61 @@ def test_a_recurring_task_fires_on_cron_and_is_recorded(setting: Setting) -> Non
     setting.installation.check()
 
 
+def test_a_background_command_is_waited_for_and_its_result_counts(setting: Setting) -> None:
+    setting.environment["CLAUDE_TASKS_LINGER"] = "0.5"  # less than the command takes
+    setting.start()
+    run = setting.run("[case:background seconds=3]", allowed_tools=("Bash",))
+    assert (run.state, run.reason, run.error) == (State.COMPLETED, None, None)
+    assert run.num_turns == 1, "the last result is the second one's"
+    assert run.duration_ms is not None
+    assert run.duration_ms >= 3000
+    setting.installation.check()
+
+
+def test_a_session_that_is_gone_after_the_reset_is_begun_anew(setting: Setting) -> None:
+    home = setting.installation.folder / "home"
+    setting.environment["CLAUDE_TASKS_ON_USAGE_LIMIT"] = "defer"
+    setting.environment["CLAUDE_TASKS_DISABLE_USAGE_CHECK"] = "0"
+    setting.environment["ANTHROPIC_API_KEY"] = MADE_UP_KEY  # usage windows do not apply
+    setting.start()
+    soon = time.strftime("%FT%TZ", time.gmtime(time.time() + 4))
+    prompt = f"[case:usage_text text=You've_hit_your_limit_·_resets_{soon}]"
+    task = setting.installation.add(prompt=prompt, scheduled_at=time.time_ns() // 1_000_000 + 200)
+
+    def waiting() -> list[Run]:
+        runs = [run for run in setting.installation.runs() if run.task_id == task.id]
+        return [run for run in runs if run.resume_of is not None]
+
+    [run] = wait_until(waiting, seconds=60, what="the run waits for the reset")
+    assert run.session_id == run.resume_of
+    for kept in home.rglob(f"*{run.session_id}*"):
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+    [ended] = setting.installation.wait_for_runs(1, State.FAILED, seconds=60)
+    assert (ended.id, ended.attempt, ended.reason) == (run.id, 3, Reason.USAGE_LIMIT)
+    assert "begun anew" in (ended.error or "")
+    assert ended.session_id not in (None, run.session_id)
+    setting.installation.check()
+
+
+def test_a_network_that_is_away_is_tried_again_in_the_same_row(setting: Setting) -> None:
+    setting.environment["CLAUDE_TASKS_RETRY_BACKOFF"] = "1"
+    setting.start()
+    task = setting.installation.add(cron_expr="* * * * * *", prompt="[case:unreachable]")
+
+    def tried() -> list[Run]:
+        return [run for run in setting.installation.runs() if run.attempt > 2]
+
+    [run, *_] = wait_until(tried, seconds=60, what="a third attempt in the same row")
+    assert (run.task_id, run.retries) == (task.id, 0)
+    assert run.unreachable_since is not None
+    assert "ECONNRESET" in (run.error or "")
+
+
 @pytest.mark.parametrize(
     ("prompt", "fields", "state", "reason"),
     [
         ("[case:success]", {}, State.COMPLETED, None),
-        ("[case:denied]", {}, State.COMPLETED, None),
+        ("[case:denied]", {}, State.COMPLETED, Reason.DENIED),
         ("[case:api_error status=401]", {}, State.FAILED, Reason.AGENT_ERROR),
         ("[case:api_error status=529]", {}, State.FAILED, Reason.AGENT_ERROR),
         ("[case:max_turns]", {"max_turns": 1}, State.FAILED, Reason.AGENT_ERROR),

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Workshop:
     """Queues, claims, launches and settles runs as the engine's thread does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """``settings`` are laid over the workshop's own, by their names in the environment."""
         self.folder = folder
         self.starts = folder / "starts"
         folder.mkdir(exist_ok=True)
@@ -40,6 +41,7 @@ class Workshop:
                 "CLAUDE_TASKS_CLAUDE_BIN": str(agent),
                 "CLAUDE_TASKS_KILL_GRACE": "0.3",
                 "CLAUDE_TASKS_RETRY_BACKOFF": "0.01",
+                **settings,
             }
         )
         self.settings.folder.create()

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LINE_LIMIT = 200
+_MOST = 10
+_LARGEST = 2**53
 _TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt")
 
 
@@ -68,19 +70,35 @@ def _rate_limit(event: dict[str, Any]) -> list[str]:
 
 def _result(event: dict[str, Any]) -> list[str]:
     facts = ["failed" if event.get("is_error") else "done"]
-    if isinstance(event.get("num_turns"), int):
-        facts.append(f"{event['num_turns']} turn{'' if event['num_turns'] == 1 else 's'}")
-    if isinstance(event.get("duration_ms"), int):
-        facts.append(f"{event['duration_ms'] / 1000:.1f} s")
-    if isinstance(event.get("total_cost_usd"), int | float):
-        facts.append(f"${event['total_cost_usd']:.4f}")
-    denied = event.get("permission_denials")
+    turns, milliseconds, cost = (
+        _number(event.get(name)) for name in ("num_turns", "duration_ms", "total_cost_usd")
+    )
+    if turns is not None:
+        facts.append(f"{turns:g} turn{'' if turns == 1 else 's'}")
+    if milliseconds is not None:
+        facts.append(f"{milliseconds / 1000:.1f} s")
+    if cost is not None:
+        facts.append(f"${cost:.4f}")
+    denied, errors = event.get("permission_denials"), event.get("errors")
     if denied and isinstance(denied, list):
         facts.append(f"{len(denied)} denied")
-    return ["= " + ", ".join(facts)]
+    causes = [each for each in _list(errors) if isinstance(each, str)]
+    return ["= " + ", ".join(facts), *(f"! {_short(' '.join(c.split()))}" for c in causes[:_MOST])]
+
+
+def _number(value: Any) -> float | None:
+    """A count as it may be shown; JSON may hold numbers of any size."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and abs(value) < _LARGEST else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _own(event: dict[str, Any]) -> list[str]:
+    if event.get("subtype") != "truncated":
+        return []
     return [f"… {event.get('dropped_bytes', 'some')} bytes were not kept …"]
 
 

@@ -38,8 +38,9 @@ def follow(
     looks, warned, told = 0, own, None
     while not run.state.is_terminal:
         _show(tail.lines(), show)
-        if run.deferred_until is not None and run.deferred_until != told:
-            told = run.deferred_until
+        waits_for = run.deferred_until or (run.unreachable_since if _is_queued(run) else None)
+        if waits_for is not None and waits_for != told:
+            told = waits_for
             context.printer.note(f"Run {run.id} waits. {run.error}")
         if leave is None:
             context.sleep(_LOOK_SECONDS)
@@ -56,6 +57,10 @@ def follow(
             warned = _warn_if_alone(context, run)
     _show(tail.close(), show)
     return run
+
+
+def _is_queued(run: Run) -> bool:
+    return run.state.value == "queued"
 
 
 def is_alone(context: Context, run: Run) -> bool:

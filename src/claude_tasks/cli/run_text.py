@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.domain.run import Run
 
+_MOST_NOTES = 3
 _NOTE_WIDTH = 200
 """Where no terminal's width cuts it."""
 
@@ -37,23 +38,55 @@ def zone_of(context: Context, run: Run) -> str:
         return "UTC"  # shown all the same
 
 
+def allow_notes(context: Context, runs: Sequence[Run]) -> list[str]:
+    """Of each task whose last of these runs was denied something, what helps; of a few tasks."""
+    newest: dict[int, Run] = {}
+    for run in runs:
+        if run.state in (State.COMPLETED, State.FAILED):
+            newest.setdefault(run.task_id, run)
+    denied = [run for run in newest.values() if run.permission_denials][:_MOST_NOTES]
+    return [f"Note: run {run.id}: {allow_text(context, run)}" for run in denied]
+
+
+def allow_text(context: Context, run: Run) -> str:
+    """What was denied to a run, and what would let exactly it pass; "" for nothing."""
+    from claude_tasks.domain.permission import denied_text  # noqa: PLC0415 (rarely needed)
+
+    if not run.permission_denials:
+        return ""
+    try:
+        task = context.operations.tasks.get(run.task_id, include_deleted=True)
+    except NotFoundError:
+        return ""
+    return denied_text(task.id, task.allowed_tools, run.permission_denials)
+
+
 def ending(run: Run) -> str:
     """One sentence on how a run stands: ``Run 7 failed: timeout after 30m: …``."""
     took = "" if run.duration_ms is None else f" after {human_duration(run.duration_ms)}"
     cost = "" if run.cost_usd is None else f", {money(run.cost_usd)}"
     denied = f", {_denials(run)}" if run.permission_denials else ""
-    reason = f": {run.error}" if run.error and run.state is not State.COMPLETED else ""
+    reason = f": {run.error}" if run.error else ""
     tried = f", attempt {run.attempt}" if run.attempt > 1 else ""
     word = outcome_word(run.state, run.reason)
     return f"Run {run.id} {word}{took}{tried}{cost}{denied}{reason}"
 
 
-def record(run: Run, messages: Sequence[DeliveryRecord], timezone: str, *, now: int) -> list[Block]:
-    """All that is known about one run, what it said, and who was told."""
+def record(
+    run: Run, messages: Sequence[DeliveryRecord], timezone: str, *, now: int, allow: str = ""
+) -> list[Block]:
+    """All that is known about one run, what it said, and who was told.
+
+    ``allow`` is what helps against what was denied to it.
+    """
     word = outcome_word(run.state, run.reason)
     head = Toned(f'Run {run.id} of task {run.task_id} "{run.task_name}": {word}', word.tone)
     told = [message_line(message, now=now) for message in messages]
-    facts = [*_facts(run, timezone, now=now), ("messages", "\n".join(told))]
+    facts = [
+        *_facts(run, timezone, now=now),
+        ("to allow it", Toned(allow, "warn")),
+        ("messages", "\n".join(told)),
+    ]
     blocks: list[Block] = [head, Pairs(facts)]
     if run.output:
         blocks += ["", Raw(run.output)]
@@ -103,10 +136,13 @@ def _row(run: Run, zone: str, now: int) -> tuple[str, ...]:
 
 
 def _note(run: Run) -> str:
-    """Why it ended as it did; of a good run what was denied, else what it said."""
+    """Why it ended as it did; of a good run what is to be known of it, else what it said."""
+    noted = first_line(run.error)
     if run.state is not State.COMPLETED:
-        return first_line(run.error)
-    return _denials(run) if run.permission_denials else first_line(run.output)
+        return noted
+    if run.permission_denials:
+        return f"{_denials(run)}; {noted}" if noted else _denials(run)
+    return noted or first_line(run.output)
 
 
 def _denials(run: Run) -> str:
@@ -133,6 +169,7 @@ def _facts(run: Run, timezone: str, *, now: int) -> list[tuple[str, str]]:
         ("tokens", _tokens(run)),
         ("denied", "\n".join(run.permission_denials)),
         ("exit code", "" if run.exit_code is None else str(run.exit_code)),
+        ("goes on in", f"session {run.resume_of}" if _goes_on(run) else ""),
         ("skipped", _skipped(run, time(run.skipped_until))),
         ("log", run.log_path or ""),
     ]
@@ -142,6 +179,10 @@ def _trigger(run: Run, tick: str) -> str:
     if run.covers is not None:
         return f"tick {tick}, given again: the clock was ahead when it was first counted"
     return f"tick {tick}" if run.trigger.is_tick else "by hand"
+
+
+def _goes_on(run: Run) -> bool:
+    return run.resume_of is not None and not run.state.is_terminal
 
 
 def _agent(run: Run) -> str:

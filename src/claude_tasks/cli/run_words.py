@@ -15,4 +15,6 @@ def outcome_word(state: State, reason: Reason | None) -> Toned:
     """``completed``, ``failed: timeout``, ``skipped: overlap``."""
     said = reason is not None and reason.value != state.value
     text = f"{state.value}: {reason.value}" if said and reason is not None else state.value
+    if state.value == "completed" and said:  # it was denied something: no plain success
+        return Toned(text, "warn")
     return Toned(text, _TONES.get(state.value, ""))

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 ECHOED_TICKS = 3
+_NO_MODE = "no permission mode"
+_PERMITTING = (
+    "--permission-mode",
+    "--dangerously-skip-permissions",
+    "--allowedTools",
+    "--allowed-tools",
+    "--settings",
+)
 NOBODY = "Nobody schedules at the moment: start a daemon with: claude-tasks daemon"
 
 
@@ -76,6 +84,20 @@ def folder_notes(task: Task) -> list[str]:
 
     obstacles = folder_obstacles([task.working_dir])
     return [f"Note: {folder} {obstacle}." for folder, obstacle in obstacles.items()]
+
+
+def permission_notes(task: Task) -> list[str]:
+    """What an agent may do where nobody says what."""
+    told = any(argument.startswith(_PERMITTING) for argument in task.extra_args)
+    if task.allowed_tools or told or task.permission_mode not in (None, "default", "manual"):
+        return []
+    mode = f"permission mode {task.permission_mode}" if task.permission_mode else _NO_MODE
+    helps = (
+        f"claude-tasks edit {task.id} --permission-mode acceptEdits --allow-tool 'Bash(npm test)'"
+    )
+    return [
+        f"Note: {mode}: it can read; edits and commands will be denied. To let it work: {helps}"
+    ]
 
 
 def scheduler_notes(context: Context, task: Task) -> list[str]:

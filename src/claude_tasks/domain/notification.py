@@ -82,7 +82,10 @@ def _is_web_address(address: str) -> bool:
 
 
 class Unannounced(NamedTuple):
-    """A run that ended, whom its task tells, and how the run before ended that says anything."""
+    """A run that ended, whom its task tells, and how the run before ended that says anything.
+
+    ``newly_denied``: a tool was denied to it that was not denied to its task before.
+    """
 
     run_id: int
     task_id: int
@@ -92,6 +95,7 @@ class Unannounced(NamedTuple):
     addresses: Addresses
     previous_state: State | None
     previous_reason: Reason | None
+    newly_denied: bool = False
 
 
 class NewDelivery(NamedTuple):

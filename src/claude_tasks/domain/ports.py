@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from claude_tasks.domain.clock_ports import ClockStore
 from claude_tasks.domain.notification_ports import NotificationStore
+from claude_tasks.domain.session import fresh_session
 from claude_tasks.domain.usage_ports import UsageStore
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class RunStore(Protocol):
         per_node: bool,
         at: int,
         own_limit: int | None = None,
+        new_session: Callable[[], str] | None = fresh_session,
     ) -> list[Claimed]:
         """Take queued runs that may start now, within the global and each task's limit.
 
@@ -133,7 +135,9 @@ class RunStore(Protocol):
         `LeadershipLostError` when the term is over. ``limit`` is the global limit of running
         runs; with ``per_node`` it counts only this node's own. ``own_limit`` is how many of those
         assigned to this very node may run here at once (None: no such limit); what it holds back
-        is in nobody's way.
+        is in nobody's way. Each row then names its session: the one that it goes on in, else one
+        of ``new_session``; none where the task's ``extra_args`` name one. ``new_session`` None
+        leaves it as it is: no agent will be started.
         """
         ...
 
@@ -170,6 +174,16 @@ class RunStore(Protocol):
         """
         ...
 
+    def postpone_unreachable(
+        self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
+    ) -> int:
+        """Have runs that could start now wait until ``look_at``, and say why; how many.
+
+        Only those that first met the network that is away later than ``since``, or meet it now.
+        Errors: `LeadershipLostError` when the term is over.
+        """
+        ...
+
     def reconsider_deferred(self, *, task_id: int | None = None, at: int) -> int:
         """Let the runs that wait below the usage threshold be looked at now; how many."""
         ...
@@ -192,11 +206,16 @@ class RunStore(Protocol):
         spent: Outcome | None,
         at: int,
         resumes: bool = False,
+        anew: bool = False,
+        retries: int = 0,
+        unreachable_since: int | None = None,
     ) -> bool:
         """Put a running run back into the queue: for another attempt, or as never started (None).
 
         ``spent`` is the outcome so far, summed over attempts: its cost, tokens, session and error
-        stay on the row. With ``resumes`` the next attempt goes on in that session.
+        stay on the row. With ``resumes`` the next attempt goes on in that session, with ``anew``
+        in none. ``retries`` is how many of the task's this one uses up. ``unreachable_since`` is
+        when the run first met the network that is away, None when it got through.
         """
         ...
 

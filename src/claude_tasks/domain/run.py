@@ -48,6 +48,9 @@ class Trigger(StrEnum):
 class Reason(StrEnum):
     """Why a run ended as it did, or was skipped. A completed run needs none."""
 
+    # completed
+    DENIED = "denied"
+    """Tools were denied to the agent: it may not have done what it was asked."""
     # skipped
     MISSED = "missed"
     OVERLAP = "overlap"
@@ -93,7 +96,9 @@ class Run(NamedTuple):
     ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
     leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
     collapsed skip. ``resume_of`` is the session that the next attempt goes on in, None for one
-    that begins anew. ``unreachable_since`` is when the run first met a network that was away.
+    that begins anew. ``unreachable_since`` is when the run first met a network that was away,
+    ``retries`` how many of the task's retries it has used up. ``covers`` is the tick that a row
+    without one of its own makes good.
     """
 
     id: int
@@ -134,6 +139,7 @@ class Run(NamedTuple):
     resume_of: str | None = None
     unreachable_since: int | None = None
     covers: int | None = None
+    retries: int = 0
 
     @property
     def tick(self) -> int | None:
@@ -151,7 +157,9 @@ class Run(NamedTuple):
 class Outcome(NamedTuple):
     """How an execution ended: what the supervisor saw and the transcript said.
 
-    ``transient`` and ``resets_at`` (when the usage limit that ended it is over) are not stored.
+    ``transient``, ``resets_at`` (when the usage limit that ended it is over), ``unreachable`` (the
+    network was away before the model answered) and ``session_gone`` (there is no such session to
+    go on in) are not stored.
     """
 
     state: State
@@ -172,3 +180,9 @@ class Outcome(NamedTuple):
     permission_denials: tuple[str, ...] = ()
     transient: bool = False
     resets_at: int | None = None
+    unreachable: bool = False
+    session_gone: bool = False
+
+
+NOT_STORED = ("transient", "resets_at", "unreachable", "session_gone")
+"""The fields of an `Outcome` that no column holds."""

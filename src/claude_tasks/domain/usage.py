@@ -26,6 +26,9 @@ USABLE_MS = 15 * 60 * 1000
 LONGEST_LOOK_MS = 15 * 60 * 1000
 """How long what waits for usage waits at most until it is looked at again."""
 
+NETWORK_PATIENCE_MS = 15 * 60 * 1000
+"""How long a run is tried again whose network is away, as after a laptop woke up."""
+
 FURTHEST_RESET_MS = 366 * 24 * 3600 * 1000
 """The longest window lasts a week. A reset further than a year from now means something else: runs
 would wait for it for ever, and the ends of the calendar cannot be shown in every zone."""
@@ -79,6 +82,13 @@ def is_local_trouble(code: str) -> bool:
     """Whether a failure is trouble on this machine: nobody was asked over the network."""
     return code in _LOCAL_TROUBLE
 
+
+def is_network_trouble(code: str) -> bool:
+    """Whether a failure is that of the network: whoever was to be asked could not be reached."""
+    return code in _NETWORK_TROUBLE
+
+
+_NETWORK_TROUBLE = frozenset({"usage_unreachable", "usage_timeout"})
 
 _LOCAL_TROUBLE = frozenset(
     {

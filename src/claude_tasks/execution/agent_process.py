@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_POLL_SECONDS = 0.01
 _DEFAULT_AGAIN = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE)
 
 
@@ -68,15 +66,13 @@ class AgentProcess:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def end(self, *, grace: float) -> None:
-        """TERM, which lets it end its own tools, and KILL after ``grace`` seconds."""
-        deadline = time.monotonic() + grace
+    def terminate(self) -> None:
+        """TERM: it ends its own tools, says what it still has to say, and exits."""
         self._signal(signal.SIGTERM)
-        while self.poll() is None:
-            if time.monotonic() >= deadline:
-                self._signal(signal.SIGKILL)
-                deadline = float("inf")
-            time.sleep(_POLL_SECONDS)
+
+    def kill(self) -> None:
+        """KILL."""
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         # Only `poll` reaps, so as long as there is no return code the pid is still the agent's.

@@ -8,29 +8,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.session import without_session
+
 if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
+NOT_UNATTENDED = ("ScheduleWakeup", "SendMessage")
+"""Tools by which an agent would go on behind our back; a task may allow them by name."""
 
-def agent_argv(binary: str, task: Task, *, resume_session: str | None = None) -> list[str]:
+_SCHEDULING = ("CronCreate", "CronDelete", "CronList")
+NO_SCHEDULING_VARIABLE = "CLAUDE_CODE_DISABLE_CRON"
+"""What takes these from the agent."""
+
+
+def agent_argv(
+    binary: str,
+    task: Task,
+    *,
+    session_id: str | None = None,
+    resume_session: str | None = None,
+) -> list[str]:
     """The command line of one run. Order is fixed, so that equal tasks give equal lines.
+
+    ``session_id`` names the session that it begins, ``resume_session`` the one it goes on in.
 
     ``--allowedTools`` and ``--disallowedTools`` take any number of words and swallow whatever
     follows: each list is one comma-separated word behind ``=``.
     """
     argv = [binary, "-p", "--output-format", "stream-json", "--verbose"]
+    if resume_session is None:
+        argv += _valued("--session-id", session_id)
     argv += _valued("--resume", resume_session)
     argv += _valued("--model", task.model)
     argv += _valued("--permission-mode", task.permission_mode)
     if task.allowed_tools:
         argv.append(f"--allowedTools={','.join(task.allowed_tools)}")
-    if task.disallowed_tools:
-        argv.append(f"--disallowedTools={','.join(task.disallowed_tools)}")
+    refused = [*task.disallowed_tools, *(tool for tool in NOT_UNATTENDED if not _names(task, tool))]
+    if refused:
+        argv.append(f"--disallowedTools={','.join(dict.fromkeys(refused))}")
     argv += _valued("--max-turns", task.max_turns)
     argv += _valued("--max-budget-usd", task.max_budget_usd)
     argv += _valued("--append-system-prompt", task.append_system_prompt)
-    argv += task.extra_args
+    argv += task.extra_args if resume_session is None else without_session(task.extra_args)
     return argv
+
+
+def unattended_environment(task: Task) -> dict[str, str]:
+    """What an agent gets beside what it inherits: it must not schedule runs of its own."""
+    if any(_names(task, tool) for tool in _SCHEDULING):
+        return {}
+    return {NO_SCHEDULING_VARIABLE: "1"}
+
+
+def _names(task: Task, tool: str) -> bool:
+    """Whether the task allows a tool, itself or with its own words for the agent."""
+    rules = [rule for word in task.extra_args for rule in word.rpartition("=")[2].split(",")]
+    return any(rule.partition("(")[0].strip() == tool for rule in (*task.allowed_tools, *rules))
 
 
 def _valued(flag: str, value: object) -> list[str]:

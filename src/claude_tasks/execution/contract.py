@@ -64,7 +64,9 @@ class RunSpec(NamedTuple):
     """What a supervisor is to do.
 
     ``cwd`` is absolute and was not looked at yet: the supervisor enters it. ``marker`` names the
-    claim in the environment of every process below the agent. Durations are in seconds.
+    claim in the environment of every process below the agent, ``environment`` is added to what they
+    inherit. ``run_id``, ``queued_at`` and ``claim`` tell the run from that of another database with
+    the same number. Durations are in seconds.
     """
 
     argv: list[str]
@@ -74,6 +76,11 @@ class RunSpec(NamedTuple):
     timeout_seconds: float
     kill_grace_seconds: float
     task: TaskSnapshot
+    linger_seconds: float = 60.0
+    environment: dict[str, str] = {}  # noqa: RUF012 (read, never changed)
+    run_id: int = 0
+    queued_at: int = 0
+    claim: int = 1
 
 
 class StartedFacts(NamedTuple):
@@ -91,13 +98,18 @@ class StartedFacts(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the agent's stream told. None means unknown; instants are ms."""
+    """What the agent's stream told. None means unknown; instants are ms.
+
+    ``errors`` are the causes that its result names. ``answered``: its model did, at least once.
+    """
 
     output: str = ""
     has_result: bool = False
     is_error: bool = False
     subtype: str | None = None
     api_error_status: int | None = None
+    api_error: str | None = None
+    errors: list[str] = []  # noqa: RUF012 (read, never changed)
     session_id: str | None = None
     model: str | None = None
     cost_usd: float | None = None
@@ -109,12 +121,15 @@ class Said(NamedTuple):
     permission_denials: list[str] = []  # noqa: RUF012 (read, never changed)
     rate_limit: dict[str, Any] | None = None
     rate_limit_at: int | None = None
+    answered: bool = False
 
 
 class ExitFacts(NamedTuple):
     """How a claim ended. ``error`` is for what is not the agent's own doing.
 
     ``claimed_by`` names the node that hung with a claim which another closed unstarted.
+    ``lingered`` is for how many seconds an agent did nothing any more that had reported its result
+    and had to be ended.
     """
 
     ended_by: EndedBy
@@ -126,6 +141,7 @@ class ExitFacts(NamedTuple):
     events_failure: str | None = None
     transcript: Said = Said()
     claimed_by: str | None = None
+    lingered: float | None = None
 
 
 class UnreadableError(ValueError):
@@ -198,7 +214,7 @@ def _fits(value: Any, wanted: Any) -> bool:
     if origin is list:
         return isinstance(value, list) and all(_fits(item, options[0]) for item in value)
     if origin is dict:
-        return isinstance(value, dict)
+        return isinstance(value, dict) and all(_fits(item, options[1]) for item in value.values())
     if options:  # a union
         return any(_fits(value, option) for option in options)
     return _fits_plain(value, wanted)

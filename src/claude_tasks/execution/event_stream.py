@@ -1,13 +1,33 @@
-"""The agent's event stream on disk: live while it runs, bounded whatever it prints."""
+"""The agent's event stream on disk: live while it runs, bounded whatever it prints.
+
+    events.jsonl   the head, as it comes │ a line that says what is missing │ the tail, at the end
+    events.run     whose run it is
+
+The last result event is kept whole wherever it stands: what is neither in head nor tail of it goes
+between them. Run ids repeat from one database to the next: a file that is not known to be of this
+very run is moved aside, neither continued nor deleted.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from typing import TYPE_CHECKING
 
+from claude_tasks.durable import read_whole, write_private
 from claude_tasks.execution.bounded import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_tasks.execution.contract import RunSpec
 
 HEAD_BYTES = 16 * 1024 * 1024
 TAIL_BYTES = 512 * 1024
+RESULT_BYTES = 64 * 1024 * 1024
+"""A longer line is no result event, see the transcript."""
+
+_BLOCK = 1 << 20
 
 
 class EventStreamFile:
@@ -17,51 +37,142 @@ class EventStreamFile:
     counted, and `close` puts the file back in its place when somebody removed it meanwhile.
     """
 
-    def __init__(self, path: str) -> None:
-        """Open for appending, 0600; a retry continues the file of the attempt before it."""
+    def __init__(
+        self,
+        path: str,
+        *,
+        result_span: Callable[[], tuple[int, int] | None],
+        identity: str,
+        is_first: bool,
+    ) -> None:
+        """Open for appending, 0600; a retry continues the file of the attempt before it.
+
+        ``result_span`` tells where in the stream the last result is. It has seen what is written
+        here. A file that was begun under another ``identity`` is moved aside; whatever is there at
+        a run's first claim, ``is_first``, is not of this run.
+        """
         self._path = path
-        self._written = 0
+        self._result_span = result_span
+        self._identity = identity
+        self._head = 0
+        self._in_head = True
+        self._position = 0
         self._tail = Tail(TAIL_BYTES)
+        self._line, self._result = _Spool(path), _Spool(path)
+        self._result_start = self._kept_until = -1
         self.failure: str | None = None
         """Why writing failed, None while all is well."""
-        self._descriptor = self._open()
+        self._descriptor = self._open(is_first=is_first)
+        self._begun = os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes of the stream."""
-        room = HEAD_BYTES - self._written
-        if room > 0:
+        if self._in_head:
+            room = HEAD_BYTES - self._head
             head = chunk if len(chunk) <= room else _whole_lines(chunk[:room])
             self._put(head)
-            # Beyond the head everything belongs to the tail, even if the cut left room.
-            self._written = HEAD_BYTES if len(head) < len(chunk) else self._written + len(head)
+            self._head += len(head)
+            self._position += len(head)
             chunk = chunk[len(head) :]
+            if chunk:  # beyond the head everything belongs to the tail, even if the cut left room
+                self._in_head = False
+                self._take_up_line()
         if chunk:
             self._tail.write(chunk)
+            self._keep_result(chunk)
 
     def close(self) -> None:
         """Append the tail, with a line that says what is missing, and let the file go."""
+        if not self._in_head:
+            self._keep_result(b"")  # a last line without an end may be one
         tail = self._tail.value()
         if self._tail.dropped:
-            first_line = tail.find(b"\n") + 1
-            self._put(_gap_line(self._tail.dropped + first_line))
+            first_line = tail.find(b"\n") + 1 or len(tail)
             tail = tail[first_line:]
+            self._put_middle(self._tail.dropped + first_line, begins=self._position - len(tail))
         self._put(tail)
         if self._descriptor >= 0:
             self._restore_if_removed()
             os.close(self._descriptor)
             self._descriptor = -1
+        self._line.close()
+        self._result.close()
 
-    def _open(self) -> int:
+    def _put_middle(self, dropped: int, *, begins: int) -> None:
+        """What goes between the head and the tail, which ``begins`` there in the stream."""
+        if not -1 < self._result_start < begins:
+            self._put(_gap_line(dropped))
+            return
+        in_head = max(0, self._head - self._result_start)
+        dropped -= self._result.size - in_head
+        if dropped and not in_head:
+            self._put(_gap_line(dropped))
+        for block in self._result.blocks(in_head):
+            self._put(block)
+        if dropped and in_head:
+            self._put(_gap_line(dropped))
+
+    def _take_up_line(self) -> None:
+        """The line that the head broke off, from the file: it may become the result."""
+        if self._descriptor < 0:
+            return
+        end = self._begun + self._head
+        start = self._last_line_start(end)
+        while start < end and (
+            block := os.pread(self._descriptor, min(_BLOCK, end - start), start)
+        ):
+            self._line.write(block)
+            start += len(block)
+
+    def _last_line_start(self, end: int) -> int:
+        """Where the last line begins that has no end."""
+        while end > self._begun:
+            start = max(self._begun, end - _BLOCK)
+            block = os.pread(self._descriptor, end - start, start)
+            found = block.rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+        return self._begun
+
+    def _keep_result(self, chunk: bytes) -> None:
+        """Behind the head: keep the result, and the line in hand, which may become one."""
+        begins, ends = self._position, self._position + len(chunk)
+        span = self._result_span()
+        if span is not None and begins <= span[1] <= ends and span[1] > self._kept_until:
+            if begins - self._line.seen != span[0]:
+                self._line.clear()
+            self._line.write(chunk[max(0, span[0] - begins) : span[1] - begins])
+            if self._line.is_whole and self._line.seen == span[1] - span[0]:
+                self._swap_result(span)
+        last_line = chunk.rfind(b"\n") + 1
+        if last_line:
+            self._line.clear()
+        self._line.write(chunk[last_line:])
+        self._position = ends
+
+    def _swap_result(self, span: tuple[int, int]) -> None:
+        """The line in hand is the result: it takes the place of the one before."""
+        self._result, self._line = self._line, self._result
+        self._result_start, self._kept_until = span
+
+    def _open(self, *, is_first: bool) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
-            try:
-                return os.open(self._path, flags, 0o600)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-                return os.open(self._path, flags, 0o600)
+            _make_folders(os.path.dirname(self._path))
+            self._own(is_first=is_first)
+            return os.open(self._path, flags, 0o600)
         except OSError as error:
             self.failure = f"{self._path}: {error.strerror}"
             return -1
+
+    def _own(self, *, is_first: bool) -> None:
+        """See to it that what stands there is of this very run."""
+        owner = f"{self._path.removesuffix('.jsonl')}.run"
+        foreign = is_first or _content(owner) != self._identity.encode()
+        if foreign and _is_there(self._path):
+            os.rename(self._path, _free_name(self._path))
+        write_private(owner, self._identity.encode())
 
     def _put(self, data: bytes) -> None:
         if self._descriptor < 0:
@@ -76,14 +187,142 @@ class EventStreamFile:
         """Write the stream anew where its file, or the folder, was deleted while it ran."""
         if os.fstat(self._descriptor).st_nlink > 0:
             return
-        removed, self._descriptor = self._descriptor, self._open()
+        removed, self._descriptor = self._descriptor, self._open(is_first=False)
         try:
             offset = 0
-            while block := os.pread(removed, 1 << 20, offset):
+            while block := os.pread(removed, _BLOCK, offset):
                 self._put(block)
                 offset += len(block)
         finally:
             os.close(removed)
+
+
+class _Spool:
+    """A line in hand: in memory while it is short, else in a file without a name."""
+
+    _IN_MEMORY = 256 * 1024
+
+    def __init__(self, beside: str) -> None:
+        self._beside = beside
+        self._memory = bytearray()
+        self._descriptor = -1
+        self.seen = 0
+        """Bytes of the line so far."""
+        self.size = 0
+        """Of these, how many are kept."""
+
+    @property
+    def is_whole(self) -> bool:
+        return self.size == self.seen
+
+    def write(self, data: bytes) -> None:
+        kept = self.size == self.seen and self.seen + len(data) <= RESULT_BYTES
+        self.seen += len(data)
+        if not kept:
+            return
+        if self._descriptor < 0 and len(self._memory) + len(data) <= self._IN_MEMORY:
+            self._memory += data
+        elif not self._store(data):
+            return
+        self.size += len(data)
+
+    def blocks(self, offset: int) -> list[bytes] | _Blocks:
+        """What is kept, from an offset on."""
+        if self._descriptor < 0:
+            return [bytes(self._memory[offset:])]
+        return _Blocks(self._descriptor, offset)
+
+    def clear(self) -> None:
+        self.close()
+        self._memory.clear()
+        self.seen = self.size = 0
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _store(self, data: bytes) -> bool:
+        try:
+            if self._descriptor < 0:
+                self._descriptor = _nameless(self._beside)
+                _write_all(self._descriptor, bytes(self._memory))
+                self._memory.clear()
+            _write_all(self._descriptor, data)
+        except OSError:  # no room: then it is kept as far as head and tail go
+            return False
+        return True
+
+
+class _Blocks:
+    """The content of a file, a block at a time."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+
+    def __iter__(self) -> _Blocks:
+        return self
+
+    def __next__(self) -> bytes:
+        block = os.pread(self._descriptor, _BLOCK, self._offset)
+        if not block:
+            raise StopIteration
+        self._offset += len(block)
+        return block
+
+
+def identity_of(spec: RunSpec) -> str:
+    """What tells a run from that of another database with the same number."""
+    return json.dumps({"run_id": spec.run_id, "queued_at": spec.queued_at})
+
+
+def _make_folders(folder: str) -> None:
+    """``logs`` and its folder of the task, for this user alone. Never the data folder itself.
+
+    Once that is gone there is nobody left to read anything in it.
+    """
+    logs = os.path.dirname(folder)
+    for path in (logs, folder):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            continue
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return os.lstat(path).st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        return read_whole(path, limit=_BLOCK)
+    except (OSError, ValueError):
+        return None
+
+
+def _free_name(path: str) -> str:
+    """Where a file that is not ours goes."""
+    number = 1
+    while os.path.lexists(f"{path}.of-another-run.{number}"):
+        number += 1
+    return f"{path}.of-another-run.{number}"
+
+
+def _nameless(beside: str) -> int:
+    """A file that is gone when its descriptor is. Errors: `OSError`."""
+    path = os.path.join(os.path.dirname(beside), f".spool.{os.getpid()}")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _whole_lines(chunk: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.agent_binary import find_agent_binary
-from claude_tasks.execution.command import agent_argv
+from claude_tasks.execution.command import agent_argv, unattended_environment
 from claude_tasks.execution.contract import RunSpec
 from claude_tasks.execution.run_log import events_path
 
@@ -38,13 +38,20 @@ class LaunchPlan:
         _refuse_bypass_as_root(task)
         binary = find_agent_binary(self._settings.claude_bin)
         return RunSpec(
-            argv=agent_argv(binary, task, resume_session=session_of(run)),
+            argv=agent_argv(
+                binary, task, session_id=run.session_id, resume_session=session_of(run)
+            ),
             cwd=self._working_folder(task),
             marker=folder.path,  # run ids repeat from one data folder to the next
             events=events_path(self._settings.folder.logs, task.id, run.id),
             timeout_seconds=task.timeout_seconds,
             kill_grace_seconds=self._settings.kill_grace,
             task=snapshot,
+            linger_seconds=self._settings.linger,
+            environment=unattended_environment(task),
+            run_id=run.id,
+            queued_at=run.queued_at,
+            claim=run.claim,
         )
 
     def _working_folder(self, task: Task) -> str:
@@ -63,7 +70,7 @@ class LaunchPlan:
 
 def session_of(run: Run) -> str | None:
     """The session to go on in, None for a run that begins anew."""
-    return run.session_id if run.resumes else None
+    return run.resume_of
 
 
 def _current_folder() -> str | None:

@@ -9,11 +9,11 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from claude_tasks.domain.errors import StorageError, StorageValueError
-from claude_tasks.domain.instant import to_rfc3339
+from claude_tasks.domain.instant import MINUTE_MS, to_rfc3339
 from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State
 from claude_tasks.domain.store_records import Finish
 from claude_tasks.domain.task import OnUsageLimit
-from claude_tasks.domain.usage import learnt_from_run
+from claude_tasks.domain.usage import NETWORK_PATIENCE_MS, learnt_from_run
 from claude_tasks.execution.contract import EndedBy
 from claude_tasks.execution.run_log import log_path, write_run_log
 from claude_tasks.execution.verdict import judge
@@ -151,14 +151,26 @@ class Recorder:
             timeout_seconds=end.snapshot.timeout_seconds,
             cancel_reason=run.cancel_reason,
         )
-        outcome = _with_earlier_attempts(run, outcome)
-        if self._may_resume(run, outcome, end):
-            self._resume(run, outcome, at=at)
-            return None
-        if self._may_retry(run, outcome, end):
-            self._retry(run, outcome, at=at)
+        outcome = _with_note_of_lost_session(run, _with_earlier_attempts(run, outcome))
+        if self._goes_on(run, outcome, end, at=at):
             return None
         return self._finish(run, outcome, end)
+
+    def _goes_on(self, run: Run, outcome: Outcome, end: Ended, *, at: int) -> bool:
+        """Whether the run went back into the queue for another attempt."""
+        if run.cancel_requested_at is not None:
+            return False
+        if run.resume_of is not None and outcome.session_gone:
+            self._begin_anew(run, outcome, at=at)
+        elif self._may_resume(run, outcome, end):
+            self._resume(run, outcome, at=at)
+        elif _may_wait_for_the_network(run, outcome, at=at):
+            self._wait_for_the_network(run, outcome, at=at)
+        elif self._may_retry(run, outcome, end):
+            self._retry(run, outcome, at=at)
+        else:
+            return False
+        return True
 
     def _finish(self, run: Run, outcome: Outcome, end: Ended) -> Finish:
         path: str | None = log_path(self._settings.folder.logs, run.task_id, run.id, outcome)
@@ -185,7 +197,6 @@ class Recorder:
             and rule == OnUsageLimit.DEFER
             and run.resumes == 0
             and outcome.session_id is not None
-            and run.cancel_requested_at is None
         )
 
     def _resume(self, run: Run, outcome: Outcome, *, at: int) -> None:
@@ -203,17 +214,44 @@ class Recorder:
             resumes=True,
         )
 
+    def _begin_anew(self, run: Run, outcome: Outcome, *, at: int) -> None:
+        """The session to go on in is gone: the task's own prompt is given once more, at once."""
+        log.warning("run %d: its session is gone, it begins anew: %s", run.id, outcome.error)
+        self._store.requeue_run(
+            run.id,
+            claim=run.claim,
+            attempt=run.attempt + 1,
+            not_before=AT_ONCE,
+            spent=outcome._replace(error=f"{outcome.error}; {_BEGUN_ANEW}", session_id=None),
+            at=at,
+            anew=True,
+        )
+
+    def _wait_for_the_network(self, run: Run, outcome: Outcome, *, at: int) -> None:
+        since = _unreachable_since(run, at=at)
+        again = at + min(max(round(self._settings.retry_backoff * 1000), 1000), MINUTE_MS)
+        log.info("run %d: the network is away, tried again: %s", run.id, outcome.error)
+        error = (
+            f"attempt {run.attempt}: the network is away since {to_rfc3339(since)}: "
+            f"{outcome.error}; tried again until {to_rfc3339(since + NETWORK_PATIENCE_MS)}"
+        )
+        self._store.requeue_run(
+            run.id,
+            claim=run.claim,
+            attempt=run.attempt + 1,
+            not_before=again,
+            spent=outcome._replace(error=error),
+            at=at,
+            unreachable_since=since,
+        )
+
     @staticmethod
     def _may_retry(run: Run, outcome: Outcome, end: Ended) -> bool:
-        return (
-            outcome.transient
-            and run.cancel_requested_at is None
-            and run.attempt <= end.snapshot.max_retries
-        )
+        return outcome.transient and run.retries < end.snapshot.max_retries
 
     def _retry(self, run: Run, outcome: Outcome, *, at: int) -> None:
         delay = min(
-            round(self._settings.retry_backoff * 1000) * 2 ** (run.attempt - 1),
+            round(self._settings.retry_backoff * 1000) * 2**run.retries,
             _LONGEST_BACKOFF_MS,
         )
         log.info("run %d: attempt %d failed, again in %d ms", run.id, run.attempt, delay)
@@ -225,6 +263,7 @@ class Recorder:
             not_before=at + delay,
             spent=outcome._replace(error=error),
             at=at,
+            retries=1,
         )
 
 
@@ -234,6 +273,31 @@ def _rearm_at(run: Run, outcome: Outcome) -> int | None:
         return None
     shortest, longest = _REARM_MS
     return outcome.ended_at + min(max(outcome.ended_at - run.tick, shortest), longest)
+
+
+def _unreachable_since(run: Run, *, at: int) -> int:
+    """When it first met the network that is away; not what a clock said that was ahead."""
+    since = run.unreachable_since
+    return at if since is None or since > at else since
+
+
+def _may_wait_for_the_network(run: Run, outcome: Outcome, *, at: int) -> bool:
+    """A machine that just woke up has no network yet: that is no fault of the task."""
+    return outcome.unreachable and at < _unreachable_since(run, at=at) + NETWORK_PATIENCE_MS
+
+
+_BEGUN_ANEW = (
+    "the session that the usage limit interrupted was gone: "
+    "the run was begun anew, with its own prompt"
+)
+
+
+def _with_note_of_lost_session(run: Run, outcome: Outcome) -> Outcome:
+    if not run.resumes or run.resume_of is not None:
+        return outcome
+    return outcome._replace(
+        error=f"{outcome.error}\n{_BEGUN_ANEW}" if outcome.error else _BEGUN_ANEW
+    )
 
 
 def _log_end(run: Run, outcome: Outcome) -> None:
@@ -248,13 +312,13 @@ def _log_end(run: Run, outcome: Outcome) -> None:
 def _with_earlier_attempts(run: Run, outcome: Outcome) -> Outcome:
     """What a run cost is what all its attempts cost.
 
-    One that went on in its session reports the costs of the whole session, as the CLI does it.
+    One that goes on in its session reports the costs of the whole session, as the CLI does it.
     """
     sums: dict[str, Any] = {}
     for name in ("cost_usd", *_COUNTS):
         spent, now = getattr(run, name), getattr(outcome, name)
         sums[name] = now if spent is None else spent if now is None else spent + now
-    if run.resumes and None not in (run.cost_usd, outcome.cost_usd):
+    if run.resume_of is not None and None not in (run.cost_usd, outcome.cost_usd):
         sums["cost_usd"] = max(run.cost_usd or 0.0, outcome.cost_usd or 0.0)
     return outcome._replace(**sums)
 

@@ -3,7 +3,8 @@
     locked ──started.json──▶ agent runs ──exits──▶ leftovers ended ──exit.json──▶ gone
                                 │
                                 ├── timeout ──▶ TERM, grace, KILL
-                                └── SIGTERM (cancel) ──▶ the same
+                                ├── SIGTERM (cancel) ──▶ the same
+                                └── its result is there, it does not exit ──▶ the same
 
 It is forked by the spawner with the lock of ``spec.json`` already held, leads a process group of
 its own (the session is the spawner's, away from any terminal), and talks to nobody: what it has to
@@ -13,20 +14,17 @@ room) and a deleted log folder.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import select
 import signal
-import termios
 import time
-from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.contract import EndedBy, ExitFacts
-from claude_tasks.execution.event_stream import EventStreamFile
+from claude_tasks.execution.event_stream import EventStreamFile, identity_of
+from claude_tasks.execution.following import Following
 from claude_tasks.execution.process_tree import (
     MARKER,
     become_subreaper,
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from claude_tasks.execution.contract import RunSpec
     from claude_tasks.execution.run_folder import RunFolder
 
-_CHUNK = 256 * 1024
 _STDERR_HEAD = 16 * 1024
 _STDERR_TAIL = 48 * 1024
 _RETRY_SECONDS = 1.0
@@ -99,7 +96,6 @@ class _Supervision:
         self._transcript = Transcript(now=_now)
         self._stderr = HeadAndTail(_STDERR_HEAD, _STDERR_TAIL)
         self._deadline = time.monotonic() + spec.timeout_seconds
-        self._ended_by = EndedBy.EXIT
         self._wakeup = wakeup
 
     def carry_out(self) -> ExitFacts:
@@ -109,9 +105,22 @@ class _Supervision:
             agent, output, error = self._start()
         except (OSError, ValueError) as failure:
             return self._not_started(failure)
-        events = EventStreamFile(self._spec.events)
-        self._follow(
-            agent, {output: (events.write, self._transcript.feed), error: (self._stderr.write,)}
+        events = EventStreamFile(
+            self._spec.events,
+            result_span=lambda: self._transcript.result_span,
+            identity=identity_of(self._spec),
+            is_first=self._spec.claim == 1,
+        )
+        following = Following(
+            agent,
+            self._spec,
+            wakeup=self._wakeup,
+            deadline=self._deadline,
+            activity=self._transcript.activity,
+        )
+        # The transcript first: it tells the file which line is the result.
+        following.follow(
+            output, (self._transcript.feed, events.write), error, (self._stderr.write,)
         )
         ended_at = _now()
         os.nice(_TIDYING_NICENESS)  # runs that are still to start go first
@@ -120,13 +129,14 @@ class _Supervision:
         if reap_and_ask():
             end_leftovers(self._spec.marker)
         return ExitFacts(
-            self._ended_by,
+            following.ended_by,
             started_at=started_at,
             ended_at=ended_at,
             exit_code=agent.returncode,
             stderr=self._stderr.text(),
             events_failure=events.failure,
             transcript=self._transcript.summary(),
+            lingered=following.lingered,
         )
 
     def _not_started(self, failure: OSError | ValueError) -> ExitFacts:
@@ -161,6 +171,7 @@ class _Supervision:
                 self._spec.argv,
                 cwd=self._spec.cwd,
                 environment=with_binary_folder(_AGENT_ENVIRONMENT, self._spec.argv[0])
+                | self._spec.environment
                 | {MARKER: self._spec.marker},
                 standard=(prompt, output_writing, error_writing),
                 inherited=prompt,
@@ -169,58 +180,6 @@ class _Supervision:
             for descriptor in (prompt, output_writing, error_writing):
                 os.close(descriptor)
         return agent, output, error
-
-    def _follow(self, agent: AgentProcess, streams: dict[int, tuple[Any, ...]]) -> None:
-        """Read what the agent prints until it has exited, whoever else holds its pipes."""
-        poller = select.poll()
-        poller.register(self._wakeup, select.POLLIN)
-        for descriptor in streams:
-            os.set_blocking(descriptor, False)
-            poller.register(descriptor, select.POLLIN)
-        while agent.poll() is None:
-            for descriptor, _ in poller.poll(self._patience_ms()):
-                if descriptor == self._wakeup:
-                    self._read_signals()
-                elif not _drain_once(descriptor, streams[descriptor]):
-                    poller.unregister(descriptor)
-            self._end_when_due(agent)
-        for descriptor, sinks in streams.items():
-            _drain_rest(descriptor, sinks)
-
-    def _end_when_due(self, agent: AgentProcess) -> None:
-        if self._ended_by is EndedBy.EXIT and time.monotonic() >= self._deadline:
-            self._ended_by = EndedBy.TIMEOUT
-        if self._ended_by is not EndedBy.EXIT and agent.poll() is None:
-            agent.end(grace=self._spec.kill_grace_seconds)
-
-    def _patience_ms(self) -> int:
-        return max(0, int((self._deadline - time.monotonic()) * 1000) + 1)
-
-    def _read_signals(self) -> None:
-        if signal.SIGTERM in os.read(self._wakeup, 64):
-            self._ended_by = EndedBy.CANCEL
-
-
-def _drain_once(descriptor: int, sinks: tuple[Any, ...]) -> bool:
-    """Read one chunk into every sink; False when there is no more for now, or ever."""
-    try:
-        chunk = os.read(descriptor, _CHUNK)
-    except BlockingIOError:
-        return False
-    for sink in sinks:
-        sink(chunk)
-    return bool(chunk)
-
-
-def _drain_rest(descriptor: int, sinks: tuple[Any, ...]) -> None:
-    """Read what the agent left in the pipe, no more: a child of it may go on writing for ever."""
-    waiting = array("i", [0])
-    fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
-    left = waiting[0]
-    while left > 0 and (chunk := os.read(descriptor, min(left, _CHUNK))):
-        left -= len(chunk)
-        for sink in sinks:
-            sink(chunk)
 
 
 def _signal_pipe() -> int:

@@ -9,22 +9,54 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from claude_tasks.execution.activity import Activity
 from claude_tasks.execution.bounded import HeadAndTail, shorten
 from claude_tasks.execution.contract import Said
+from claude_tasks.execution.long_event import LongEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LINE_LIMIT = 1024 * 1024
-"""A longer line is skipped: only tool results with embedded files get there."""
+LINE_LIMIT = 256 * 1024
+"""A line up to this length is parsed whole; a longer one as it comes, see `LongEvent`."""
+
+EVENT_LIMIT = 64 * 1024 * 1024
+"""A longer line is no event: nothing else of it is seen than the text that was printed."""
 
 OUTPUT_HEAD = 96 * 1024
 OUTPUT_TAIL = 160 * 1024
+
+MOST_DENIALS = 100
+LONGEST_DENIAL = 4000
+_MOST_ERRORS = 20
+_LONGEST_ERROR = 4000
+_LONGEST_NAME = 200
+_MOST_WINDOWS = 20
 
 _LARGEST = 2**53
 """Counts beyond this are nonsense, and beyond 2**63 no database takes them."""
 
 _DELTA = b'{"type":"stream_event"'
+_SYNTHETIC = "<synthetic>"
+"""The model of messages that the CLI makes up itself, as for errors of the API."""
+
+
+class _LongLine:
+    """A line that is too long to be kept: the event it may be, and its text if it is none."""
+
+    def __init__(self) -> None:
+        self.event = LongEvent()
+        self.text = HeadAndTail(OUTPUT_HEAD, OUTPUT_TAIL)
+        self.size = 0
+
+    def feed(self, data: bytes) -> None:
+        self.size += len(data)
+        self.text.write(data)
+        if self.size <= EVENT_LIMIT:
+            self.event.feed(data)
+
+    def value(self) -> dict[str, Any] | None:
+        return self.event.value if self.size <= EVENT_LIMIT else None
 
 
 class Transcript:
@@ -34,25 +66,35 @@ class Transcript:
         """Start with nothing seen; ``now`` (ms) dates what is true at its instant only."""
         self._now = now
         self._line = bytearray()
-        self._skipping = False
+        self._long: _LongLine | None = None
+        self._line_start = 0
+        self._position = 0
         self._plain = HeadAndTail(OUTPUT_HEAD, OUTPUT_TAIL)
         self._said = ""
         self._init: dict[str, Any] = {}
         self._result: dict[str, Any] | None = None
+        self._denials: dict[str, str] = {}
         self._rate_limit: dict[str, Any] | None = None
         self._rate_limit_at: int | None = None
+        self._answered = False
+        self.activity = Activity()
+        """What the agent is still busy with."""
+        self.result_span: tuple[int, int] | None = None
+        """Where in the stream the line of the last result begins, and where it has ended."""
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, cut anywhere."""
         lines = chunk.split(b"\n")
         for part in lines[:-1]:
             self._extend(part)
+            self._position += len(part) + 1
             self._end_line()
         self._extend(lines[-1])
+        self._position += len(lines[-1])
 
     def close(self) -> None:
         """Take what is left of a last line without an end."""
-        if self._line or self._skipping:
+        if self._line or self._long is not None:
             self._end_line()
 
     def summary(self) -> Said:
@@ -63,56 +105,74 @@ class Transcript:
             output=shorten(self._output(), head=OUTPUT_HEAD, tail=OUTPUT_TAIL),
             has_result=self._result is not None,
             is_error=bool(result.get("is_error")),
-            subtype=_text(result.get("subtype")),
+            subtype=_name(result.get("subtype")),
             api_error_status=_integer(result.get("api_error_status")),
-            session_id=_text(result.get("session_id")) or _text(self._init.get("session_id")),
-            model=_text(self._init.get("model")) or _first_model(result),
+            api_error=_name(result.get("api_error")),
+            errors=_errors(result.get("errors")),
+            session_id=_name(result.get("session_id")) or _name(self._init.get("session_id")),
+            model=_name(self._init.get("model")) or _first_model(result),
             cost_usd=_number(result.get("total_cost_usd")),
             input_tokens=_integer(usage.get("input_tokens")),
             output_tokens=_integer(usage.get("output_tokens")),
             cache_read_tokens=_integer(usage.get("cache_read_input_tokens")),
             cache_creation_tokens=_integer(usage.get("cache_creation_input_tokens")),
             num_turns=_integer(result.get("num_turns")),
-            permission_denials=_denials(result.get("permission_denials")),
+            permission_denials=_bounded(self._denials),
             rate_limit=self._rate_limit,
             rate_limit_at=self._rate_limit_at,
+            answered=self._answered,
         )
 
     def _extend(self, part: bytes) -> None:
-        if self._skipping:
-            self._plain.write(part)
+        if self._long is not None:
+            self._long.feed(part)
         elif len(self._line) + len(part) > LINE_LIMIT:
-            self._plain.write(bytes(self._line))
-            self._plain.write(part)
+            self._long = _LongLine()
+            self._long.feed(bytes(self._line))
+            self._long.feed(part)
             self._line.clear()
-            self._skipping = True
         else:
             self._line += part
 
     def _end_line(self) -> None:
-        line, skipped = bytes(self._line), self._skipping
+        line, long = bytes(self._line), self._long
         self._line.clear()
-        self._skipping = False
-        if skipped:
-            self._plain.write(b"\n")
-        elif not line.startswith(_DELTA):
-            event = _event(line)
-            if event is None:
-                self._plain.write(line + b"\n")
-            else:
-                self._note(event)
+        self._long = None
+        start, self._line_start = self._line_start, self._position
+        if line.startswith(_DELTA):
+            self._answered = True
+            return
+        event = _event(line) if long is None else _if_event(long.value())
+        if event is not None:
+            self._note(event)
+            if event.get("type") == "result":
+                self.result_span = (start, self._position)
+        elif long is None:
+            self._plain.write(line + b"\n")
+        else:
+            self._plain.write(long.text.text().encode() + b"\n")
 
     def _note(self, event: dict[str, Any]) -> None:
+        self.activity.note(event)
         kind = event.get("type")
         if kind == "result":
             self._result = event
+            self._note_denials(event.get("permission_denials"))
         elif kind == "assistant":
             self._said = _message_text(event) or self._said
+            self._answered = self._answered or _is_of_a_model(event)
         elif kind == "system" and event.get("subtype") == "init":
             self._init = event
         elif kind == "rate_limit_event":
-            self._rate_limit = _mapping(event.get("rate_limit_info")) or None
+            self._rate_limit = _told_of_limit(event.get("rate_limit_info"))
             self._rate_limit_at = self._now()
+
+    def _note_denials(self, value: Any) -> None:
+        """Each result tells only of its own turns: what was denied before it stays."""
+        for entry in value if isinstance(value, list) else []:
+            text = _denial(entry)
+            use = entry.get("tool_use_id") if isinstance(entry, dict) else None
+            self._denials.setdefault(use if isinstance(use, str) else text, text)
 
     def _output(self) -> str:
         """The result's text; failing that the last thing said; failing that what was printed."""
@@ -128,7 +188,16 @@ def _event(line: bytes) -> dict[str, Any] | None:
         event = json.loads(line)
     except (ValueError, RecursionError):  # plain text that happens to start with a brace
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+    return _if_event(event)
+
+
+def _if_event(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) and isinstance(value.get("type"), str) else None
+
+
+def _is_of_a_model(event: dict[str, Any]) -> bool:
+    model = _mapping(event.get("message")).get("model")
+    return model != _SYNTHETIC and not event.get("is_api_error_message")
 
 
 def _message_text(event: dict[str, Any]) -> str:
@@ -144,23 +213,59 @@ def _message_text(event: dict[str, Any]) -> str:
     return "\n".join(texts)
 
 
-def _denials(value: Any) -> list[str]:
-    """Which tools were denied, by name, with what they were asked where that is short."""
-    entries = value if isinstance(value, list) else []
-    return [_denial(entry) for entry in entries]
+def _errors(value: Any) -> list[str]:
+    """What the result names as the causes."""
+    texts = [_text(entry) for entry in value if entry] if isinstance(value, list) else []
+    kept = [text for text in texts if text and text.strip()][:_MOST_ERRORS]
+    return [shorten(text, head=_LONGEST_ERROR, tail=0) for text in kept]
+
+
+def _bounded(denials: dict[str, str]) -> list[str]:
+    """At most so many, the rest counted."""
+    texts = list(dict.fromkeys(denials.values()))
+    left_out = len(texts) - MOST_DENIALS
+    return texts if left_out <= 0 else [*texts[:MOST_DENIALS], f"… and {left_out} more"]
+
+
+_TELLING = ("command", "file_path", "notebook_path", "path", "url", "query")
 
 
 def _denial(entry: Any) -> str:
+    """Which tool was denied, by name, with what it was asked: whole, or an ellipsis at its end."""
     if not isinstance(entry, dict):
-        return _text(str(entry)) or ""
-    name = _text(entry.get("tool_name")) or "a tool"
-    asked = entry.get("tool_input")
-    detail = asked.get("command") or asked.get("file_path") if isinstance(asked, dict) else None
-    return _text(f"{name}({str(detail)[:200]})") or name if detail else name
+        return (_text(str(entry)) or "")[:_LONGEST_NAME]
+    name = (_text(entry.get("tool_name")) or "a tool")[:_LONGEST_NAME]
+    asked = _mapping(entry.get("tool_input"))
+    detail = next((_text(asked[key]) for key in _TELLING if isinstance(asked.get(key), str)), None)
+    if not detail:
+        return name
+    if len(detail) > LONGEST_DENIAL:
+        detail = f"{detail[:LONGEST_DENIAL]}…"
+    return f"{name}({detail})"
+
+
+def _told_of_limit(value: Any) -> dict[str, Any] | None:
+    """What is looked at of it, and no more: the rest may be of any size."""
+    info = _mapping(value)
+    told: dict[str, Any] = _window(info)
+    windows = list(_mapping(info.get("unifiedWindows")).items())[:_MOST_WINDOWS]
+    if windows:
+        told["unifiedWindows"] = {
+            name[:_LONGEST_NAME]: _window(window)
+            for name, window in windows
+            if _text(name) == name and isinstance(window, dict)
+        }
+    return told or None
+
+
+def _window(info: dict[str, Any]) -> dict[str, Any]:
+    found = {name: _name(info.get(name)) for name in ("status", "rateLimitType")}
+    numbers = {name: _number(info.get(name)) for name in ("resetsAt", "utilization")}
+    return {name: item for name, item in (found | numbers).items() if item is not None}
 
 
 def _first_model(result: dict[str, Any]) -> str | None:
-    return next(iter(_mapping(result.get("modelUsage"))), None)
+    return _name(next(iter(_mapping(result.get("modelUsage"))), None))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -170,6 +275,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _text(value: Any) -> str | None:
     # JSON may spell half a surrogate pair, which no database or terminal takes.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _name(value: Any) -> str | None:
+    text = _text(value)
+    return None if text is None else text[:_LONGEST_NAME]
 
 
 def _integer(value: Any) -> int | None:

@@ -1,22 +1,29 @@
 """From what the supervisor saw to how the run ended: a pure function.
 
 Success is exit 0 and, where there is a result event, ``is_error`` false. The event's ``subtype``
-is no help: it says "success" for API errors too. A denied tool does not fail a run; it is kept and
-shown.
+is no help: it says "success" for API errors too. A denied tool does not fail a run, but it is no
+plain success either: such a run is ``completed`` with the reason ``denied``. An agent that reported
+its result and had to be ended because it did not exit is what it reported.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.run import Outcome, Reason, State
 from claude_tasks.domain.usage import reset_of
 from claude_tasks.execution.bounded import shorten
 from claude_tasks.execution.contract import EndedBy
+from claude_tasks.execution.reset_text import reset_in_text
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from claude_tasks.execution.contract import ExitFacts, Said
 
+_TOO_MANY_REQUESTS = 429
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
 """API errors that a later attempt may not meet. A usage limit is no such error."""
 
@@ -28,20 +35,35 @@ _LIMIT_WORDS = {
 }
 
 
+_UNREACHABLE = re.compile(
+    r"\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|E(?:NET|HOST)UNREACH|ENETDOWN"
+    r"|ETIMEDOUT|EPIPE|ERR_NETWORK|Conn(?:ection)?(?:Refused|Reset|Closed))\b"
+    r"|connection (?:error|refused|reset|dropped|closed|timed out)|(?:request|connection) timed out"
+    r"|fetch failed|socket hang up|getaddrinfo|unable to connect|can't reach the api"
+    r"|network (?:error|is (?:down|unreachable))|could not resolve|name resolution",
+    re.IGNORECASE,
+)
+"""How the CLI, in its versions, and the libraries below it name a network that is away."""
+
+_NO_SESSION = re.compile(r"No conversation found|does not match any session", re.IGNORECASE)
+_ONLY_AN_ERROR = "Execution error"
+
+
 def judge(
     facts: ExitFacts, *, at: int, timeout_seconds: int, cancel_reason: Reason | None
 ) -> Outcome:
     """The outcome of a claim. ``facts`` is ``exit.json``; ``at`` is its end where it has none."""
     said = facts.transcript
-    state, reason, error = _ending(facts, said, timeout_seconds, cancel_reason)
-    if facts.events_failure:
-        note = f"the event stream is incomplete: {facts.events_failure}"
+    ended_at = facts.ended_at or at
+    resets_at = _resets_at(said, at=ended_at)
+    state, reason, error = _ending(facts, said, timeout_seconds, cancel_reason, resets_at)
+    for note in _notes(facts, said, state):
         error = f"{error}\n{note}" if error else note
     return Outcome(
         state=state,
         reason=reason,
         started_at=facts.started_at,
-        ended_at=facts.ended_at or at,
+        ended_at=ended_at,
         exit_code=facts.exit_code,
         output=said.output,
         error=error,
@@ -55,16 +77,22 @@ def judge(
         num_turns=said.num_turns,
         permission_denials=tuple(said.permission_denials),
         transient=reason is Reason.AGENT_ERROR and _is_transient(said),
-        resets_at=_resets_at(said, at=at) if reason is Reason.USAGE_LIMIT else None,
+        resets_at=resets_at if reason is Reason.USAGE_LIMIT else None,
+        unreachable=reason in (Reason.AGENT_ERROR, Reason.EXIT) and _is_unreachable(facts, said),
+        session_gone=state is State.FAILED and _NO_SESSION.search(_causes(facts, said)) is not None,
     )
 
 
 def _ending(
-    facts: ExitFacts, said: Said, timeout_seconds: int, cancel_reason: Reason | None
+    facts: ExitFacts,
+    said: Said,
+    timeout_seconds: int,
+    cancel_reason: Reason | None,
+    resets_at: int | None,
 ) -> tuple[State, Reason | None, str | None]:
     ended_by = facts.ended_by
     if ended_by is EndedBy.EXIT:
-        return _judge_exit(facts, said)
+        return _judge_exit(facts, said, resets_at)
     if ended_by is EndedBy.CANCEL and cancel_reason is not None:
         return State.CANCELLED, cancel_reason, _CANCELLED[cancel_reason]
     reason, text = {
@@ -93,44 +121,113 @@ _CANCELLED = {
 }
 
 
-def _judge_exit(facts: ExitFacts, said: Said) -> tuple[State, Reason | None, str | None]:
+def _judge_exit(
+    facts: ExitFacts, said: Said, resets_at: int | None
+) -> tuple[State, Reason | None, str | None]:
     exit_code = facts.exit_code
     if exit_code is None:
         return State.FAILED, Reason.LOST, "what is left of the run does not say how it ended"
-    if _usage_limited(said):
+    if _usage_limited(said, resets_at):
         return State.FAILED, Reason.USAGE_LIMIT, said.output or "usage limit reached"
     if said.is_error:
         return State.FAILED, Reason.AGENT_ERROR, _agent_error(said)
-    if exit_code != 0:
+    if exit_code != 0 and facts.lingered is None:
         return State.FAILED, Reason.EXIT, _exit_error(exit_code, facts, said)
+    return State.COMPLETED, Reason.DENIED if said.permission_denials else None, None
+
+
+def _notes(facts: ExitFacts, said: Said, state: State) -> list[str]:
+    """What else is to be known of an end."""
+    notes = []
+    if facts.lingered is not None:
+        notes.append(
+            "the agent had reported its result and did not exit: it was ended after "
+            f"{facts.lingered:.0f} s without another word"
+        )
+    if state is State.COMPLETED and (note := _doubt(said)) is not None:
+        notes.append(note)
+    if facts.events_failure:
+        notes.append(f"the event stream is incomplete: {facts.events_failure}")
+    return notes
+
+
+def _doubt(said: Said) -> str | None:
+    """Why a success may be none."""
     if said.session_id and not said.has_result:
-        return State.COMPLETED, None, "the agent ended without a result event"
-    return State.COMPLETED, None, None
+        return "the agent ended without a result event"
+    if said.output.strip() == _ONLY_AN_ERROR:
+        return f'the agent said nothing but "{_ONLY_AN_ERROR}", and exited with 0'
+    if said.has_result and said.num_turns == 0 and not said.output.strip():
+        return "the agent reported success without a single turn, and said nothing"
+    return None
 
 
-def _usage_limited(said: Said) -> bool:
-    rejected = (said.rate_limit or {}).get("status") == "rejected"
-    return bool(said.is_error) and rejected
+def _usage_limited(said: Said, resets_at: int | None) -> bool:
+    """Whether a usage window is used up: the stream says so, or words with a reset in them."""
+    if not said.is_error:
+        return False
+    told = said.rate_limit or {}
+    if told.get("status") == "rejected" and (told.get("resetsAt") or told.get("rateLimitType")):
+        return True
+    return resets_at is not None
 
 
 def _resets_at(said: Said, *, at: int) -> int | None:
-    """Milliseconds; the event tells seconds since the epoch."""
-    return reset_of((said.rate_limit or {}).get("resetsAt"), at=at)
+    """Milliseconds; the event tells seconds since the epoch, and words may tell it too."""
+    told = said.rate_limit or {}
+    if told.get("status") == "rejected":
+        resets_at = reset_of(told.get("resetsAt"), at=at)
+        if resets_at is not None:
+            return resets_at
+    if not said.is_error or said.api_error_status not in (None, _TOO_MANY_REQUESTS):
+        return None
+    text = "\n".join([said.output, *said.errors])
+    if said.api_error_status is None and "limit" not in text.lower():
+        return None
+    return reset_in_text(text, at=at, here=None, find_zone=_zone)
+
+
+def _zone(name: str) -> tzinfo | None:
+    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (rarely needed)
+
+    try:
+        return find_zone(name)
+    except InvalidInputError:
+        return None
 
 
 def _is_transient(said: Said) -> bool:
     return said.api_error_status in TRANSIENT_STATUSES
 
 
+def _is_unreachable(facts: ExitFacts, said: Said) -> bool:
+    """Whether the network was away, before the model said a word: nothing was done yet."""
+    if said.answered or said.api_error_status is not None:
+        return False
+    return said.api_error == "connection_failed" or bool(_UNREACHABLE.search(_causes(facts, said)))
+
+
+def _causes(facts: ExitFacts, said: Said) -> str:
+    """Where an agent says why it failed."""
+    texts = [*said.errors, said.output, facts.stderr]
+    return "\n".join(
+        shorten(text, head=_ERROR_CHARACTERS, tail=_ERROR_CHARACTERS) for text in texts
+    )
+
+
 def _agent_error(said: Said) -> str:
-    subtype = said.subtype or ""
-    text = _LIMIT_WORDS.get(subtype) or said.output or f"the agent reported {subtype}"
+    """The causes that its result names, else its words."""
+    subtype, causes = said.subtype or "", "; ".join(said.errors)
+    known = _LIMIT_WORDS.get(subtype)
+    if known and causes:
+        known = f"{known}: {causes}"
+    text = known or causes or said.output or f"the agent reported {subtype}"
     return shorten(text, head=_ERROR_CHARACTERS, tail=0)
 
 
 def _exit_error(exit_code: int, facts: ExitFacts, said: Said) -> str:
     """The end of standard error, where programs put their reason; else what they printed."""
-    detail = (facts.stderr or said.output or "").strip()
+    detail = (facts.stderr or "; ".join(said.errors) or said.output or "").strip()
     if exit_code < 0:
         summary = f"the agent was ended by signal {-exit_code}"
     else:

@@ -41,6 +41,7 @@ _TYPES = {
     Event.OVERDUE: "warning",
     Event.SKIPPED: "warning",
     Event.COMPLETED: "success",
+    Event.DENIED: "warning",
     Event.RECOVERED: "success",
 }
 

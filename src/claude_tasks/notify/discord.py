@@ -30,6 +30,7 @@ COLOURS = {
     Event.OVERDUE: _ORANGE,
     Event.CANCELLED: _GREY,
     Event.COMPLETED: _GREEN,
+    Event.DENIED: _ORANGE,
     Event.RECOVERED: _GREEN,
     Event.TEST: _BLUE,
 }

@@ -16,6 +16,7 @@ class Event(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
     COMPLETED = "completed"
+    DENIED = "denied"
     STARTED_FAILING = "started_failing"
     RECOVERED = "recovered"
     OVERDUE = "overdue"
@@ -54,6 +55,7 @@ _TITLES = {
     Event.SKIPPED: "{} was skipped",
     Event.CANCELLED: "{} was cancelled",
     Event.COMPLETED: "{} completed",
+    Event.DENIED: "{} was denied a tool",
     Event.STARTED_FAILING: "{} started failing",
     Event.RECOVERED: "{} works again",
     Event.OVERDUE: "{} is overdue",

@@ -24,6 +24,7 @@ from claude_tasks.domain.notification import (
     NewDelivery,
     addresses_of,
 )
+from claude_tasks.domain.permission import denied_text
 from claude_tasks.notify.delivery import FIRST_WAIT_MS, next_attempt_at
 from claude_tasks.notify.flights import Flights
 from claude_tasks.notify.notice import Event, Notice
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.notification_ports import NotificationStore
     from claude_tasks.domain.ports import Clock, RunStore, TaskStore
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.task import Task
     from claude_tasks.notify.delivery import Delivery
     from claude_tasks.notify.heartbeat import Heartbeat
 
@@ -152,6 +154,7 @@ class Notifier:
             ended.reason,
             previous_state=ended.previous_state,
             previous_reason=ended.previous_reason,
+            newly_denied=ended.newly_denied,
         )
         if event is None:
             return []
@@ -234,7 +237,7 @@ class Notifier:
             run_id=run.id,
             state=run.state,
             reason=run.reason,
-            error=run.error,
+            error=_error_of(run, task),
             output=run.output,
             scheduled_for=run.tick,
             started_at=run.started_at,
@@ -252,6 +255,14 @@ class Notifier:
             if run.ended_at is not None and is_failure(run.state, run.reason)
             else 0
         )
+
+
+def _error_of(run: Run, task: Task) -> str | None:
+    """Why it ended as it did, and what helps against what was denied to it."""
+    if not run.permission_denials:
+        return run.error
+    denied = denied_text(task.id, task.allowed_tools, run.permission_denials)
+    return f"{run.error}\n{denied}" if run.error else denied
 
 
 def _rule(text: str) -> NotifyOn:

@@ -45,18 +45,24 @@ def event_of(
     *,
     previous_state: State | None = None,
     previous_reason: Reason | None = None,
+    newly_denied: bool = False,
 ) -> Event | None:
     """The message to send about a run that ended; None for none.
 
     ``failure``: every failure, as `is_failure` has it, and every skip by the overlap rule.
     ``always``: every end, cancelled runs and the owner's own skips included.
     ``change``: a task that starts failing, and one that recovers.
+    A run that completed although a tool was denied to it is told as such: with ``always`` each one,
+    else only one that was ``newly_denied`` a tool which was not denied to the task before.
 
     The previous run is the last one before this whose `is_failure` is not None, None when there is
     none; only ``change`` looks at it. A task whose first run fails starts failing; one whose first
     run completes has not recovered from anything.
     """
     failed = is_failure(state, reason)
+    denied = state is State.COMPLETED and reason is Reason.DENIED
+    if denied and (newly_denied or on is NotifyOn.ALWAYS):
+        return Event.DENIED
     if on is NotifyOn.ALWAYS:
         return _plain(state)
     if on is NotifyOn.FAILURE:

@@ -25,7 +25,7 @@ class EventTail:
         """
         self._path = path
         self._descriptor = -1
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._in_a_line = False
         self._lock = threading.Lock()
         self._reading = False
@@ -43,7 +43,11 @@ class EventTail:
     def lines(self) -> Iterator[bytes]:
         """The whole lines that came since the last call, without their ends."""
         while block := self._read():
-            *lines, self._rest = (self._rest + block).split(b"\n")
+            *lines, rest = block.split(b"\n")
+            if lines:  # joined once a line: one of many mebibytes comes in a thousand pieces
+                lines[0] = b"".join([*self._rest, lines[0]])
+                self._rest.clear()
+            self._rest.append(rest)
             for line in lines:
                 self.position += len(line) + 1
                 if self._in_a_line:  # its first half came before the place to begin at
@@ -54,10 +58,12 @@ class EventTail:
     def close(self) -> Iterator[bytes]:
         """The last lines, also one without an end; then let the file go."""
         yield from self.lines()
-        if self._rest:
-            self.position += len(self._rest)
+        rest = b"".join(self._rest)
+        self._rest.clear()
+        if rest:
+            self.position += len(rest)
             if not self._in_a_line:
-                yield self._rest
+                yield rest
         self.release()
 
     def release(self) -> None:

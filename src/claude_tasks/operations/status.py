@@ -14,7 +14,7 @@ from claude_tasks.operations.clock_text import is_felt, own, step_text, trouble
 from claude_tasks.operations.preview import Preview, preview_expression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.clock_step import ClockStep
     from claude_tasks.domain.lease import Lease
@@ -210,7 +210,7 @@ class StatusOperations:
         """
         task = self._store.get_task(task_id, include_deleted=True)
         status = self.status()
-        findings = [
+        findings: list[Finding | None] = [
             self._schedule(task),
             self._switch(task),
             self._next(task, status),
@@ -221,6 +221,7 @@ class StatusOperations:
             *self._queue(task, status),
         ]
         last = self._store.list_runs(RunFilter(task_id=task_id, limit=_LAST_TICKS))
+        findings.append(_denied(task, last))
         return Explanation(task, [finding for finding in findings if finding], last)
 
     def _active(self, state: State) -> list[Run]:
@@ -342,11 +343,22 @@ def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
     return f"{text} {signs.stall.why}" + (f"; {signs.stall.command}" if signs.stall.command else "")
 
 
+def _denied(task: Task, last: Sequence[Run]) -> Finding | None:
+    """What was denied to the last run that did anything, and what would let exactly it pass."""
+    from claude_tasks.domain.permission import denied_text  # noqa: PLC0415 (rarely asked)
+
+    worked = [run for run in last if run.state in (State.COMPLETED, State.FAILED)]
+    if not worked or not worked[0].permission_denials:
+        return None
+    text = denied_text(task.id, task.allowed_tools, worked[0].permission_denials)
+    return Finding("denied", f"run {worked[0].id}: {text}")
+
+
 def _waits_for(run: Run, status: Status, *, full: bool, running: bool, word: str | None) -> str:
     """What the oldest queued run of a task is waiting for."""
     from claude_tasks.domain.instant import to_rfc3339  # noqa: PLC0415 (rarely asked)
 
-    if run.not_before > status.at and run.deferred_until is not None:
+    if run.not_before > status.at and (run.deferred_until or run.unreachable_since) is not None:
         return str(run.error)
     if run.not_before > status.at:
         what = "its next attempt" if run.attempt > 1 else "its start (jitter)"

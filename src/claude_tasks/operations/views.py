@@ -97,6 +97,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "skipped_count": run.skipped_count,
         "skipped_until": _time(run.skipped_until),
         "resumes": run.resumes,
+        "unreachable_since": _time(run.unreachable_since),
         "deferred_until": _time(run.deferred_until),
         "log_path": run.log_path,
     }

@@ -6,10 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.instant import to_rfc3339
-from claude_tasks.domain.usage import Answer
+from claude_tasks.domain.session import fresh_session
+from claude_tasks.domain.usage import NETWORK_PATIENCE_MS, Answer
 from claude_tasks.scheduling.preflight import PATIENCE_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Execution, RunStore
     from claude_tasks.domain.store_records import UsageBlock
@@ -32,11 +35,12 @@ class Dispatcher:
         per_node: bool = False,
         own_limit: int | None = None,
         preflight: Preflight | None = None,
+        new_session: Callable[[], str] = fresh_session,
     ) -> None:
         """With ``per_node`` the limit counts this node's own runs only.
 
         ``own_limit`` is how many runs assigned to this very node it runs at once. Without a
-        ``preflight`` usage is of no interest.
+        ``preflight`` usage is of no interest. ``new_session`` gives an id that no run has had.
         """
         self._store = store
         self._execution = execution
@@ -45,6 +49,7 @@ class Dispatcher:
         self._per_node = per_node
         self._own_limit = own_limit
         self._preflight = preflight
+        self._new_session = new_session
 
     def start_queued(self, term: Term | None, *, at: int) -> int:
         """Start what may start, if preflight lets it; how many."""
@@ -89,7 +94,10 @@ class Dispatcher:
     def _refuse(
         self, term: Term | None, preflight: Preflight, judgement: Judgement, *, at: int
     ) -> int:
-        """Nobody knows: what waited for a reset waits a little longer, the rest fails."""
+        """Nobody knows: what waited for a reset waits a little longer, the rest fails.
+
+        Where it is the network that is away, all wait for that, for a while.
+        """
         refusal = preflight.refusal(judgement, at=at)
         look_at = preflight.look_again_at(judgement, at=at)
         self._store.postpone_deferred(
@@ -100,6 +108,15 @@ class Dispatcher:
             look_at=look_at,
             at=at,
         )
+        if preflight.is_cut_off(judgement):
+            self._store.postpone_unreachable(
+                self._node_id,
+                term=term,
+                since=at - NETWORK_PATIENCE_MS,
+                text=f"{refusal}; the network is away, asked again at {to_rfc3339(look_at)}",
+                look_at=look_at,
+                at=at,
+            )
         return self._start(term, refusal, at=at)
 
     def _turn_away(self, term: Term | None, block: UsageBlock, *, at: int) -> None:
@@ -115,6 +132,7 @@ class Dispatcher:
             per_node=self._per_node,
             own_limit=self._own_limit,
             at=at,
+            new_session=self._new_session if refusal is None else None,
         )
         for entry in claimed:
             run = entry.run

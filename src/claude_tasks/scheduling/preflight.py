@@ -5,7 +5,8 @@ keeper is told to ask, and runs stay in the queue until it has an answer or a re
 
 What is deferred is looked at again every quarter of an hour, for usage may fall before the reset;
 and when the reset comes and nobody can say whether it came, the run keeps its patience for an hour
-more: it must not be lost to one failing request after waiting for hours.
+more: it must not be lost to one failing request after waiting for hours. While the network is away,
+as after a laptop woke up, every run waits for it, up to a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.store_records import UsageBlock
-from claude_tasks.domain.usage import LONGEST_LOOK_MS, Judgement, judge
+from claude_tasks.domain.usage import LONGEST_LOOK_MS, Judgement, is_network_trouble, judge
 from claude_tasks.domain.usage_text import failure_text, over_text
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class Preflight:
         """When somebody may be asked again who has just failed to answer."""
         retry_at = at if judgement.failure is None else judgement.failure.retry_at
         return min(max(retry_at, at + _SHORTEST_LOOK_MS), at + LONGEST_LOOK_MS)
+
+    @staticmethod
+    def is_cut_off(judgement: Judgement) -> bool:
+        """Whether nobody answered because the network is away."""
+        return judgement.failure is not None and is_network_trouble(judgement.failure.code)
 
     @staticmethod
     def refusal(judgement: Judgement, *, at: int) -> str:

@@ -55,8 +55,10 @@ def denied(talk: Conversation) -> int:
 
 def _is_allowed(talk: Conversation) -> bool:
     mode = talk.flags.get("--permission-mode")
+    allowed = talk.flags.many("--allowedTools")
     return (
-        "Bash" in talk.flags.many("--allowedTools")
+        "Bash" in allowed
+        or f"Bash({FORBIDDEN_COMMAND})" in allowed
         or mode in ("acceptEdits", "bypassPermissions")
         or talk.flags.has("--dangerously-skip-permissions")
     )
@@ -95,6 +97,37 @@ def usage_limit(talk: Conversation) -> int:
     talk.emit(events.rate_limit(status="rejected", resets_at=resets_at, utilization=1.0))
     text = f"You've hit your 5-hour limit · resets {_clock_time(resets_at)}"
     return talk.fail_api(text, status=429, error="usage_limit_reached")
+
+
+def usage_text(talk: Conversation) -> int:
+    """The API's 429, with ``text=`` (its blanks as _) as all that tells of a limit."""
+    talk.open()
+    text = talk.directive.options.get("text", "resets_2:06pm_(UTC)").replace("_", " ")
+    return talk.fail_api(f"API Error: Request rejected (429) · {text}", status=429)
+
+
+def unreachable(talk: Conversation) -> int:
+    """The network is away: no answer of the API at all."""
+    talk.open()
+    text = "API Error: Connection dropped (ECONNRESET). Check the gateway set in ANTHROPIC_BASE_URL"
+    return talk.fail_api(f"{text}, then try again.", status=None, error="connection_failed")
+
+
+def background(talk: Conversation) -> int:
+    """A command in the background for ``seconds=N``: a result before and one after its end."""
+    talk.open()
+    seconds = talk.directive.number("seconds", 1)
+    tool = talk.use_tool(f"sleep {seconds:g}")
+    talk.background([{"task_id": "b1", "task_type": "local_bash", "description": "Simulated"}])
+    talk.emit(events.task("task_started", tool_use_id=tool, is_backgrounded=True))
+    talk.tool_result(tool, "Command running in background with ID: b1.")
+    talk.finish(ANSWER)
+    talk.begin_another_turn()
+    time.sleep(seconds)
+    talk.emit(events.task("task_notification", tool_use_id=tool, status="completed"))
+    talk.background([])
+    talk.open()
+    return talk.finish(f"{ANSWER} The background command has ended.")
 
 
 def usage_warning(talk: Conversation) -> int:
@@ -224,7 +257,10 @@ CASES: dict[str, Callable[[Conversation], int]] = {
         api_error,
         not_logged_in,
         usage_limit,
+        usage_text,
         usage_warning,
+        unreachable,
+        background,
         max_turns,
         max_budget,
         bad_flag,

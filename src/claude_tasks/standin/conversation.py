@@ -127,6 +127,17 @@ class Conversation:
         self.emit(event | {"tool_use_id": tool_use_id, "message": message})
         self.tool_result(tool_use_id, message, is_error=True)
 
+    def begin_another_turn(self) -> None:
+        """After a result: the next one tells of its own turns, but for the cost."""
+        self.tools_asked = self.tools_answered = 0
+        self.usage = dict.fromkeys(events.USAGE, 0)
+        self.denials = []
+
+    def background(self, tasks: list[Json]) -> None:
+        """What goes on in the background now."""
+        subtype = "background_tasks_changed"
+        self.emit({"type": "system", "subtype": subtype, "tasks": tasks})
+
     def turns_are_used_up(self) -> bool:
         """Whether ``--max-turns`` forbids to answer after the tool that was just used."""
         limit = float(self.flags.get("--max-turns", "0"))
@@ -172,6 +183,8 @@ class Conversation:
     def fail_api(self, text: str, *, status: int | None, error: str = "") -> int:
         """End as after an API error: text on stdout, ``subtype`` still "success": 1."""
         name, kind = events.ERROR_NAMES.get(status or 401, ("server_error", "api_error"))
+        if error == "connection_failed":
+            name = "unknown"
         self._say_error(text, name, status)
         head = {"is_error": True, "subtype": "success", "api_error_status": status}
         if status is not None:

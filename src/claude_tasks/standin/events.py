@@ -106,6 +106,11 @@ def rate_limit(*, status: str, resets_at: int, utilization: float, kind: str = "
     return {"type": "rate_limit_event", "rate_limit_info": info}
 
 
+def task(subtype: str, **fields: object) -> Json:
+    """What the stream tells of one command in the background."""
+    return {"type": "system", "subtype": subtype, "task_id": "b1"} | fields
+
+
 def model_usage(usage: dict[str, int], cost: float) -> Json:
     """One entry of ``modelUsage``."""
     return {

@@ -96,9 +96,22 @@ class Flags:
         return str(self.given.get(name, default))
 
     def many(self, name: str) -> list[str]:
-        """The values of a flag that takes several, split at commas and spaces as the CLI does."""
-        values = self.given.get(name, [])
-        return [word for value in values for word in value.replace(",", " ").split()]
+        """The values of a flag that takes several, split at commas and spaces as the CLI does.
+
+        What stands in brackets, as the command of a rule, is not split.
+        """
+        return [word for value in self.given.get(name, []) for word in _split(value)]
+
+
+def _split(value: str) -> list[str]:
+    words, depth = [""], 0
+    for character in value:
+        depth += (character == "(") - (character == ")")
+        if character in ", " and depth <= 0:
+            words.append("")
+        else:
+            words[-1] += character
+    return [word for word in words if word]
 
 
 def parse(argv: list[str]) -> Flags:

@@ -29,6 +29,81 @@ def ignore_term(talk: Conversation) -> int:
     return talk.finish(CONCLUSION)
 
 
+def linger(talk: Conversation) -> int:
+    """Reports its result, then neither exits nor says a word for ``seconds=N``.
+
+    ``outstanding=1``: while a background task of it goes on. ``deaf=1``: nor does it hear SIGTERM.
+    ``error=1``: what it reports is an error.
+    """
+    options = talk.directive.options
+    if "deaf" in options:
+        ignore_sigterm()
+    talk.open()
+    if "outstanding" in options:
+        talk.background([{"task_id": "b1", "task_type": "local_bash", "description": "Simulated"}])
+    if "error" in options:
+        talk.fail_api("API Error: 400 simulated error 400", status=400)
+    else:
+        talk.finish(CONCLUSION)
+    time.sleep(talk.directive.number("seconds", 60))
+    return 0
+
+
+def last_words(talk: Conversation) -> int:
+    """On SIGTERM says ``bytes=N`` more, then its result, and exits."""
+    count = int(talk.directive.number("bytes", MIB))
+
+    def say_and_exit(_number: int, _frame: object) -> None:
+        talk.say("z" * count)
+        talk.conclude(CONCLUSION)
+        os._exit(143)
+
+    signal.signal(signal.SIGTERM, say_and_exit)
+    talk.open()
+    talk.say("Simulated: waiting for the end.")
+    while True:
+        time.sleep(talk.directive.number("seconds", 60))
+
+
+def big_result(talk: Conversation) -> int:
+    """A result with ``denials=N`` refused writes of ``bytes=M`` each, after ``before=K`` bytes."""
+    talk.open()
+    before = int(talk.directive.number("before", 0))
+    if before:
+        message = events.assistant(talk.model, {"type": "text", "text": "x" * LINE_BYTES})
+        _pour(talk, encode(message | {"session_id": talk.session_id}), before)
+    count = int(talk.directive.number("denials", 30))
+    content = "é\n" * (int(talk.directive.number("bytes", 40_000)) // 3)
+    for number in range(count):
+        asked = {"file_path": f"/simulated/{number}.txt", "content": content}
+        entry = {"tool_name": "Write", "tool_use_id": f"toolu_{number}", "tool_input": asked}
+        talk.denials.append(entry)
+    return talk.finish(CONCLUSION)
+
+
+def silent(talk: Conversation) -> int:
+    """Success without a turn and without a word."""
+    talk.open()
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": ""}
+    talk.emit(result | {"num_turns": 0, "total_cost_usd": 0.0})
+    return 0
+
+
+def execution_error(talk: Conversation) -> int:
+    """Says "Execution error", in plain text, and exits with 0."""
+    talk.write(b"Execution error\n")
+    return 0
+
+
+def errors(talk: Conversation) -> int:
+    """An error whose causes only the list ``errors`` of its result names."""
+    talk.open()
+    result = {"type": "result", "subtype": "error_during_execution", "is_error": True}
+    causes = ["simulated cause one", "simulated cause two"]
+    talk.emit(result | {"num_turns": 1, "total_cost_usd": 0.0, "errors": causes})
+    return 1
+
+
 def grandchild(talk: Conversation) -> int:
     """Ends at once, and leaves a process that holds stdout and stderr for ``seconds=N``."""
     talk.open()
@@ -136,6 +211,12 @@ def exit_with(talk: Conversation) -> int:
 
 CASES: dict[str, Callable[[Conversation], int]] = {
     "ignore_term": ignore_term,
+    "linger": linger,
+    "last_words": last_words,
+    "big_result": big_result,
+    "silent": silent,
+    "execution_error": execution_error,
+    "errors": errors,
     "grandchild": grandchild,
     "escaped": escaped,
     "big_output": big_output,

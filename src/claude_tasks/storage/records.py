@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.node import Node, Role
-from claude_tasks.domain.run import Reason, Run, State, Trigger
+from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import RunFacts
 from claude_tasks.domain.task import Catchup, OnUsageLimit, Overlap, Task
 
@@ -114,7 +114,8 @@ def column_values(columns: Mapping[str, object]) -> dict[str, object]:
 def outcome_values(outcome: Outcome) -> dict[str, object]:
     """The columns of a run that its outcome fills."""
     values = outcome._asdict()
-    del values["transient"], values["resets_at"]
+    for name in NOT_STORED:
+        del values[name]
     values["permission_denials"] = json.dumps(list(outcome.permission_denials), ensure_ascii=False)
     return values
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.ports import Store
 
 BASE = ["claude", "-p", "--output-format", "stream-json", "--verbose"]
+UNATTENDED = "ScheduleWakeup,SendMessage"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def argv(store: Store) -> Any:
 
 
 def test_a_plain_task_asks_for_a_stream_and_nothing_else(argv: Any) -> None:
-    assert argv() == BASE
+    assert argv() == [*BASE, f"--disallowedTools={UNATTENDED}"]
 
 
 def test_every_field_becomes_its_flag(argv: Any) -> None:
@@ -52,7 +53,7 @@ def test_every_field_becomes_its_flag(argv: Any) -> None:
         "--permission-mode",
         "acceptEdits",
         "--allowedTools=Bash(git log:*),Read",
-        "--disallowedTools=WebFetch",
+        f"--disallowedTools=WebFetch,{UNATTENDED}",
         "--max-turns",
         "5",
         "--max-budget-usd",

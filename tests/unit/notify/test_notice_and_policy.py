@@ -90,6 +90,7 @@ def test_a_title_says_what_happened_to_which_task() -> None:
         Event.SKIPPED: "Nightly report was skipped",
         Event.CANCELLED: "Nightly report was cancelled",
         Event.COMPLETED: "Nightly report completed",
+        Event.DENIED: "Nightly report was denied a tool",
         Event.STARTED_FAILING: "Nightly report started failing",
         Event.RECOVERED: "Nightly report works again",
         Event.OVERDUE: "Nightly report is overdue",

@@ -460,3 +460,47 @@ def test_addresses_are_in_no_log_line(world: World, caplog: pytest.LogCaptureFix
     assert len(world.inbox.got) == 2
     assert caplog.records
     assert "very-secret-part" not in caplog.text
+
+
+def denied(world: World, task: Task, *denials: str) -> list[str]:
+    """What is told of a run that was denied this."""
+    reason = Reason.DENIED if denials else None
+    run = world.ended(task, State.COMPLETED, reason, permission_denials=denials)
+    step(world.notifier())
+    return [record.event for record in world.store.deliveries_of(run.id)]
+
+
+@pytest.mark.parametrize("rule", ["failure", "change"])
+def test_a_tool_that_was_not_denied_before_is_told_and_told_once(world: World, rule: str) -> None:
+    task = world.task(notify_on=rule)
+    assert denied(world, task, "Bash(npm test)") == ["denied"]
+    assert denied(world, task, "Bash(npm test)") == []
+    assert denied(world, task, "Bash(npm run lint)") == []
+    assert denied(world, task) == []
+    assert denied(world, task, "Bash(npm test)", "Write(/tmp/x)") == ["denied"]
+    assert denied(world, world.task(notify_on=rule), "Write(/tmp/x)") == ["denied"]
+
+
+def test_whoever_wants_all_is_told_of_each_denial(world: World) -> None:
+    task = world.task(notify_on="always")
+    assert [denied(world, task, "Bash(npm test)") for _ in range(2)] == [["denied"]] * 2
+    assert denied(world, task) == ["completed"]
+
+
+def test_a_message_about_a_denial_has_the_command_that_allows_it(world: World) -> None:
+    task = world.task()
+    denied(world, task, "Bash(npm test)")
+    [(_, told)] = world.inbox.got
+    assert told["event"] == "denied"
+    command = f"claude-tasks edit {task.id} --allow-tool 'Bash(npm test)'"
+    assert command in told["run"]["error"]
+
+
+def test_a_task_that_recovers_but_is_denied_what_it_was_denied_before_has_recovered(
+    world: World,
+) -> None:
+    task = world.task(notify_on="change")
+    denied(world, task, "Bash(npm test)")
+    world.ended(task, State.FAILED, Reason.EXIT)
+    step(world.notifier())
+    assert denied(world, task, "Bash(npm test)") == ["recovered"]

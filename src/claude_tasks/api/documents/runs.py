@@ -50,6 +50,9 @@ class Run(Struct, kw_only=True):
         Time | None, Meta(description="the usage reset that a queued run waits for")
     ]
     resumes: Count
+    unreachable_since: Annotated[
+        Time | None, Meta(description="since when the run meets a network that is away")
+    ]
     log_path: str | None
 
 

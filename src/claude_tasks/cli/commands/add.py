@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Words after -- go to the agent as they are."
 EXAMPLES = """
-claude-tasks add nightly "Run the tests, fix what fails" --cron "0 2 * * *" --tz Europe/Berlin
-claude-tasks add watch "Look at the error log" --every 90s --max-budget 0.50
+claude-tasks add lint "Run npm test" --cron "0 2 * * *" --allow-tool "Bash(npm test)"
+claude-tasks add nightly "Mend the docs" --cron "0 3 * * *" --permission-mode acceptEdits
+claude-tasks add watch "Look at error.log, say what is new" --every 90s --max-budget 0.50
 claude-tasks add report --prompt-file report.md --at "tomorrow 9am" --dir ~/project
 git diff | claude-tasks add review - --now --model sonnet -- --add-dir ../lib
 """
@@ -44,6 +45,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.cli.task_text import (  # noqa: PLC0415 (after the flags were understood)
         confirmation,
         folder_notes,
+        permission_notes,
         scheduler_notes,
     )
     from claude_tasks.operations.views import task_view  # noqa: PLC0415 (the same)
@@ -57,6 +59,7 @@ def run(context: Context, arguments: Namespace) -> Result:
         notes=[
             *_namesakes(context, task),
             *folder_notes(task),
+            *permission_notes(task),
             *scheduler_notes(context, task),
         ],
     )

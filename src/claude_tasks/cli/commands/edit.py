@@ -28,6 +28,7 @@ DESCRIPTION = "Flags are those of add; a list that is named replaces the old one
 EXAMPLES = """
 claude-tasks edit nightly --cron "0 3 * * *"
 claude-tasks edit 7 --prompt "Only the unit tests" --timeout 1h
+claude-tasks edit 7 --permission-mode acceptEdits --allow-tool "Bash(npm test)"
 claude-tasks edit 7 --clear model --clear timeout
 claude-tasks edit report --at "friday 17:30"
 """
@@ -57,6 +58,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.cli.task_text import (  # noqa: PLC0415 (after the flags were understood)
         confirmation,
         folder_notes,
+        permission_notes,
         scheduler_notes,
     )
     from claude_tasks.operations.views import task_view  # noqa: PLC0415 (the same)
@@ -75,7 +77,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=lambda: task_view(summary),
         text=lambda: confirmation(done, task, now=context.now()),
-        notes=[*folder_notes(task), *scheduler_notes(context, task)],
+        notes=[*folder_notes(task), *permission_notes(task), *scheduler_notes(context, task)],
     )
 
 

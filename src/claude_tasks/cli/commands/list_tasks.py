@@ -40,7 +40,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=lambda: _data(found),
         text=lambda: _text(context, found, empty=empty),
-        notes=_clock_notes(context, found),
+        notes=[*_clock_notes(context, found), *_denied(context, found)],
     )
 
 
@@ -58,6 +58,17 @@ def _clock_notes(context: Context, found: list[TaskSummary]) -> list[str]:
     ]
     more = [f"Note: and {len(lines) - _MOST_NOTES} more"] if len(lines) > _MOST_NOTES else []
     return [f"Note: {line}" for line in lines[:_MOST_NOTES]] + more
+
+
+def _denied(context: Context, found: Sequence[TaskSummary]) -> list[str]:
+    """What helps where the last run of a task was denied something."""
+    ids = [each.task.last_run_id for each in found if each.last_run_reason == "denied"]
+    if not ids:
+        return []
+    from claude_tasks.cli.run_text import allow_notes  # noqa: PLC0415 (rarely needed)
+
+    runs = [context.operations.runs.get(run_id) for run_id in ids[:_MOST_NOTES] if run_id]
+    return allow_notes(context, runs)
 
 
 def _data(found: Sequence[TaskSummary]) -> dict[str, object]:

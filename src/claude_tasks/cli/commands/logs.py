@@ -67,7 +67,7 @@ def _find(context: Context, arguments: Namespace) -> Run:
 
 def _record(context: Context, run: Run, *, exit_code: int) -> Result:
     from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
-    from claude_tasks.cli.run_text import record, zone_of  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.run_text import allow_text, record, zone_of  # noqa: PLC0415 (the same)
     from claude_tasks.operations.notifications import delivery_view  # noqa: PLC0415 (the same)
     from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
 
@@ -79,7 +79,7 @@ def _record(context: Context, run: Run, *, exit_code: int) -> Result:
     messages = context.operations.notifications.of_run(run.id)
     return Result(
         data=lambda: {**run_view(run), "deliveries": [delivery_view(each) for each in messages]},
-        text=lambda: record(run, messages, zone, now=context.now()),
+        text=lambda: record(run, messages, zone, now=context.now(), allow=allow_text(context, run)),
         notes=notes,
         exit_code=exit_code,
     )
@@ -105,14 +105,15 @@ def _no_events(run: Run) -> str:
 
 def _follow(context: Context, run: Run, arguments: Namespace) -> Result:
     from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
-    from claude_tasks.cli.run_text import ending  # noqa: PLC0415 (only here)
+    from claude_tasks.cli.run_text import allow_notes, ending  # noqa: PLC0415 (only here)
     from claude_tasks.domain.run import State  # noqa: PLC0415 (only here)
 
     ended = follow(context, run.id, show=_shower(context, events=arguments.events))
     code = 0 if ended.state is State.COMPLETED else 1
     if context.printer.as_json and not arguments.events:
         return _record(context, ended, exit_code=code)
-    context.printer.note(ending(ended))
+    for note in (ending(ended), *allow_notes(context, [ended])):
+        context.printer.note(note)
     return _nothing_more(code)
 
 

@@ -37,20 +37,20 @@ def run(context: Context, arguments: Namespace) -> Result:
     if not context.operations.status.scheduler_lives():
         from claude_tasks.cli.foreground import run_here  # noqa: PLC0415 (threads and all)
 
-        return ended_result(run_here(context, task))
+        return ended_result(context, run_here(context, task))
     started = context.operations.runs.start(task.id)
     if started.state.is_terminal:  # skipped: overlap
-        return ended_result(started)
+        return ended_result(context, started)
     return _wait(context, started) if arguments.wait else _queued(started)
 
 
-def ended_result(run: Run) -> Result:
+def ended_result(context: Context, run: Run) -> Result:
     """What the agent said on standard output, how it ended beside it."""
-    from claude_tasks.cli.run_text import ending  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.run_text import allow_notes, ending  # noqa: PLC0415 (not for --help)
     from claude_tasks.domain.run import State  # noqa: PLC0415 (the same)
 
     good = run.state is State.COMPLETED
-    notes = [ending(run)]
+    notes = [ending(run), *allow_notes(context, [run])]
     if run.state is State.FAILED:
         notes.append(f"Look closer with: claude-tasks logs {run.id}")
     if run.state is State.SKIPPED:
@@ -64,7 +64,7 @@ def _wait(context: Context, run: Run) -> Result:
     from claude_tasks.cli.foreground import wait_or_leave  # noqa: PLC0415 (only here)
 
     context.printer.note(f"Run {run.id} of task {run.task_id} is queued.")
-    return ended_result(wait_or_leave(context, run))
+    return ended_result(context, wait_or_leave(context, run))
 
 
 def _queued(run: Run) -> Result:

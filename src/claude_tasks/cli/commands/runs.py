@@ -41,7 +41,7 @@ def configure(parser: Parser) -> None:
 def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
     from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
-    from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.run_text import allow_notes, run_table  # noqa: PLC0415 (the same)
     from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
 
     wanted = _filter(context, arguments)
@@ -54,7 +54,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=lambda: {"runs": [run_view(run) for run in runs], "total": total},
         text=lambda: [run_table(runs, context.zone, now=context.now(), empty="No runs.")],
-        notes=[*notes, *unwatched_notes(context, runs)],
+        notes=[*notes, *allow_notes(context, runs), *unwatched_notes(context, runs)],
     )
 
 

@@ -30,7 +30,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Show it."""
-    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.run_text import allow_notes  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (the same)
     from claude_tasks.operations.preview import preview_task, preview_view  # noqa: PLC0415
     from claude_tasks.operations.views import run_view, task_view  # noqa: PLC0415
 
@@ -49,6 +50,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=data,
         text=lambda: _text(operations.runs.summary(task), runs, context.channels(task), now=now),
+        notes=allow_notes(context, runs),
     )
 
 

@@ -18,6 +18,17 @@ LEFT JOIN task_runs AS previous ON previous.id = (
 )
 ORDER BY outbox.run_id LIMIT :limit
 
+-- name: denials_of
+-- What was denied to a run.
+SELECT permission_denials FROM task_runs WHERE id = :run_id
+
+-- name: denials_before
+-- What was denied to a task before a run: of as many runs as tell all there is to tell. (The last
+-- condition is that of an index, word for word.)
+SELECT permission_denials FROM task_runs
+WHERE task_id = :task_id AND id < :run_id AND permission_denials <> '[]'
+ORDER BY id DESC LIMIT 500
+
 -- name: failures_in_a_row
 -- How many runs failed up to an instant since the last that completed, as far as is worth counting.
 SELECT COUNT(*) FROM (

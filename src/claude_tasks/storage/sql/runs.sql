@@ -5,7 +5,7 @@ r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started
 r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
 r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,
 r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path,
-r.resumes, r.deferred_until, r.resume_of, r.unreachable_since, r.covers
+r.resumes, r.deferred_until, r.resume_of, r.unreachable_since, r.covers, r.retries
 
 -- name: get_run
 -- One run.
@@ -62,9 +62,11 @@ WHERE place <= room OR (:all = 1 AND room > 0) ORDER BY id LIMIT :limit
 
 -- name: claim_run
 -- queued -> running, by exactly one node.
--- What was said of its waiting is over.
+-- What was said of its waiting is over. Its session is known before its agent is started: the one it
+-- goes on in, or a new one; none where the task names its own, or where no agent will be started.
 UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id,
     lease_epoch = :epoch, started_at = :at, reason = NULL, deferred_until = NULL,
+    session_id = CASE WHEN :begins THEN COALESCE(resume_of, :session_id) ELSE session_id END,
     error = CASE WHEN reason = 'usage_threshold' THEN NULL ELSE error END
 WHERE id = :run_id AND state = 'queued'
 
@@ -72,6 +74,10 @@ WHERE id = :run_id AND state = 'queued'
 -- running -> failed: nobody can say what it was to do.
 UPDATE task_runs SET state = 'failed', reason = 'spawn', error = :error, ended_at = :at
 WHERE id = :run_id AND state = 'running'
+
+-- name: extra_args_of
+-- A task's own words for the agent, by its run.
+SELECT t.extra_args FROM task_runs r JOIN tasks t ON t.id = r.task_id WHERE r.id = :run_id
 
 -- name: usage_rule
 -- What a run does when usage stands in its way. A one-off must not be used up by it, nor must what
@@ -90,13 +96,20 @@ WHERE id = :run_id AND state = 'queued'
 -- name: defer_for_usage
 -- It waits for the reset, and says so; it is looked at again before, for usage may fall.
 UPDATE task_runs SET not_before = :look_at, deferred_until = :until, reason = 'usage_threshold',
-    error = :text
+    error = :text, unreachable_since = NULL
 WHERE id = :run_id AND state = 'queued'
 
 -- name: postpone_deferred
 -- Nobody can say now whether it may start; it was told to wait, and not for too long yet.
 UPDATE task_runs SET not_before = :look_at, error = :text
 WHERE id = :run_id AND state = 'queued' AND deferred_until > :since
+
+-- name: postpone_unreachable
+-- The network is away, and has not been for too long yet: it is looked at again.
+UPDATE task_runs SET not_before = :look_at, error = :text,
+    unreachable_since = COALESCE(unreachable_since, :at)
+WHERE id = :run_id AND state = 'queued'
+  AND (unreachable_since IS NULL OR unreachable_since > :at OR unreachable_since > :since)
 
 -- name: has_deferred
 -- Whether any run waits for usage that need not any more.
@@ -146,7 +159,8 @@ WHERE state = 'queued' AND not_before > :after
 -- running -> terminal, by the claim that ran it.
 UPDATE task_runs SET state = :state, reason = :reason, started_at = COALESCE(:started_at, started_at),
     ended_at = :ended_at, exit_code = :exit_code, output = :output, error = :error,
-    session_id = COALESCE(:session_id, session_id), model = :model, cost_usd = :cost_usd, input_tokens = :input_tokens,
+    session_id = CASE WHEN :reason = 'spawn' THEN :session_id ELSE COALESCE(:session_id, session_id) END,
+    unreachable_since = CASE WHEN :unreachable THEN COALESCE(unreachable_since, :ended_at) END, model = :model, cost_usd = :cost_usd, input_tokens = :input_tokens,
     output_tokens = :output_tokens, cache_read_tokens = :cache_read_tokens,
     cache_creation_tokens = :cache_creation_tokens, num_turns = :num_turns,
     permission_denials = :permission_denials, log_path = :log_path
@@ -155,13 +169,16 @@ WHERE id = :run_id AND claim = :claim AND state = 'running'
 -- name: requeue_unstarted
 -- running -> queued: the agent was never started.
 UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before,
-    claimed_by = NULL, started_at = NULL
+    claimed_by = NULL, started_at = NULL, session_id = resume_of
 WHERE id = :run_id AND claim = :claim AND state = 'running'
 
 -- name: requeue_run
--- running -> queued, for another attempt; what the earlier ones cost stays on the row.
+-- running -> queued, for another attempt; what the earlier ones cost stays on the row. It goes on in
+-- its session after a usage limit, and in no session that is gone.
 UPDATE task_runs SET state = 'queued', attempt = :attempt, not_before = :not_before, error = :error,
-    claimed_by = NULL, started_at = NULL, session_id = :session_id, model = :model,
+    claimed_by = NULL, started_at = NULL, session_id = COALESCE(:session_id, session_id),
+    resume_of = CASE WHEN :resumes THEN :session_id WHEN :anew THEN NULL ELSE resume_of END,
+    retries = retries + :retries, unreachable_since = :unreachable_since, model = :model,
     cost_usd = :cost_usd, input_tokens = :input_tokens, output_tokens = :output_tokens,
     cache_read_tokens = :cache_read_tokens, cache_creation_tokens = :cache_creation_tokens,
     num_turns = :num_turns, resumes = resumes + :resumes, reason = :waits_for,

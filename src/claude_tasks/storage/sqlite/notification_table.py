@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import HOUR_MS
@@ -14,6 +15,7 @@ from claude_tasks.domain.notification import (
     OverdueTask,
     Unannounced,
 )
+from claude_tasks.domain.permission import kind_of
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite.tables import Tables
@@ -39,7 +41,22 @@ class NotificationTable(Tables):
     def unannounced(self, *, limit: int) -> list[Unannounced]:
         """Runs that ended and that nobody looked at yet, oldest first."""
         rows = self._connection.rows(load("notifications")["unannounced"], {"limit": limit})
-        return [_unannounced(row) for row in rows]
+        ended = [_unannounced(row) for row in rows]
+        return [
+            each._replace(newly_denied=self._is_newly_denied(each))
+            if each.reason is Reason.DENIED
+            else each
+            for each in ended
+        ]
+
+    def _is_newly_denied(self, ended: Unannounced) -> bool:
+        parameters: dict[str, object] = {"task_id": ended.task_id, "run_id": ended.run_id}
+        now = self._kinds_of_denials("denials_of", parameters)
+        return not now <= self._kinds_of_denials("denials_before", parameters)
+
+    def _kinds_of_denials(self, statement: str, parameters: dict[str, object]) -> set[str]:
+        rows = self._connection.rows(load("notifications")[statement], parameters)
+        return {kind_of(denial) for (text,) in rows for denial in json.loads(text)}
 
     def announce(
         self, run_ids: Sequence[int], deliveries: Sequence[NewDelivery], *, at: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason
+from claude_tasks.domain.session import fresh_session, names_a_session
 from claude_tasks.domain.store_records import Claimed, Finish, RunFacts, RunFilter, TurnedAway
 from claude_tasks.domain.task import Overlap, Task
 from claude_tasks.storage.named_sql import fragment, load
@@ -31,7 +33,7 @@ from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.task_table import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Run, Trigger
@@ -117,6 +119,7 @@ class RunTable(Tables):
         per_node: bool,
         at: int,
         own_limit: int | None = None,
+        new_session: Callable[[], str] | None = fresh_session,
     ) -> list[Claimed]:
         """Take queued runs that may start now."""
         queue = Queue(self._connection, node_id, leading=term is not None, at=at)
@@ -128,7 +131,8 @@ class RunTable(Tables):
             ids = queue.choose(limit=limit, per_node=per_node, own_limit=own_limit)
             epoch = None if term is None else term.epoch
             for run_id in ids:
-                self._claim(run_id, node_id=node_id, epoch=epoch, at=at)
+                session = self._session(run_id, new_session)
+                self._claim(run_id, session, node_id=node_id, epoch=epoch, at=at)
             claimed = [self._claimed(run_id, at=at) for run_id in ids]
             return [entry for entry in claimed if entry is not None]
 
@@ -184,18 +188,30 @@ class RunTable(Tables):
         self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
     ) -> int:
         """Have runs that were told to wait wait on."""
+        rule = {"since": since, "look_at": look_at, "text": text}
+        return self._postpone_all("postpone_deferred", rule, node_id, term=term, at=at)
+
+    def postpone_unreachable(
+        self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
+    ) -> int:
+        """Have runs that meet a network that is away wait for it."""
+        rule = {"since": since, "look_at": look_at, "text": text}
+        return self._postpone_all("postpone_unreachable", rule, node_id, term=term, at=at)
+
+    def _postpone_all(
+        self, name: str, rule: dict[str, Any], node_id: str, *, term: Term | None, at: int
+    ) -> int:
         queue = Queue(self._connection, node_id, leading=term is not None, at=at)
         with self._connection.write():
             if term is not None:
                 require_term(self._connection, term)
             ids = queue.all_startable()
-            rule = {"since": since, "look_at": look_at, "text": text}
-            return sum(self._postpone(run_id, rule, at=at) for run_id in ids)
+            return sum(self._postpone(name, run_id, rule, at=at) for run_id in ids)
 
-    def _postpone(self, run_id: int, rule: dict[str, Any], *, at: int) -> bool:
-        """Whether the run had been told to wait. Inside a transaction."""
-        sql = load("runs")["postpone_deferred"]
-        postponed = self._connection.execute(sql, {**rule, "run_id": run_id}).rowcount == 1
+    def _postpone(self, name: str, run_id: int, rule: dict[str, Any], *, at: int) -> bool:
+        """Whether the run waits on. Inside a transaction."""
+        parameters = {**rule, "run_id": run_id, "at": at}
+        postponed = self._connection.execute(load("runs")[name], parameters).rowcount == 1
         if postponed:
             self._note("run", run_id, at)
         return postponed
@@ -234,6 +250,9 @@ class RunTable(Tables):
         spent: Outcome | None,
         at: int,
         resumes: bool = False,
+        anew: bool = False,
+        retries: int = 0,
+        unreachable_since: int | None = None,
     ) -> bool:
         """Put a running run back into the queue."""
         sql = load("runs")
@@ -247,7 +266,8 @@ class RunTable(Tables):
         if spent is not None:
             name = "requeue_run"
             parameters.update(outcome_values(spent))
-            parameters["resumes"] = int(resumes)
+            parameters.update(resumes=int(resumes), anew=int(anew), retries=retries)
+            parameters["unreachable_since"] = unreachable_since
             parameters["waits_for"] = Reason.USAGE_LIMIT if resumes else None
         with self._connection.write():
             won = self._connection.execute(sql[name], parameters).rowcount == 1
@@ -315,11 +335,20 @@ class RunTable(Tables):
             raise NotFoundError("Task not found", hint=f"there is no task {task_id}")
         return task
 
-    def _claim(self, run_id: int, *, node_id: str, epoch: int | None, at: int) -> None:
+    def _session(self, run_id: int, new_session: Callable[[], str] | None) -> dict[str, Any]:
+        """What a claim says of the session. A task may name its own: then the agent tells it."""
+        if new_session is None:
+            return {"begins": 0, "session_id": None}
+        [(arguments,)] = self._connection.rows(load("runs")["extra_args_of"], {"run_id": run_id})
+        named = arguments != "[]" and _name_a_session(arguments)
+        return {"begins": 1, "session_id": None if named else new_session()}
+
+    def _claim(
+        self, run_id: int, session: dict[str, Any], *, node_id: str, epoch: int | None, at: int
+    ) -> None:
         sql = load("runs")
-        self._connection.execute(
-            sql["claim_run"], {"run_id": run_id, "node_id": node_id, "epoch": epoch, "at": at}
-        )
+        claim = {"run_id": run_id, "node_id": node_id, "epoch": epoch, "at": at}
+        self._connection.execute(sql["claim_run"], claim | session)
         self._connection.execute(sql["mark_last_run"], {"run_id": run_id})
         self._note("run", run_id, at)
 
@@ -337,6 +366,7 @@ class RunTable(Tables):
     def _finish(self, finish: Finish, *, at: int) -> bool:
         parameters = outcome_values(finish.outcome)
         parameters.update(run_id=finish.run_id, claim=finish.claim, log_path=finish.log_path)
+        parameters["unreachable"] = int(finish.outcome.unreachable)
         won = self._connection.execute(load("runs")["finish_run"], parameters).rowcount == 1
         if won:
             self._note("run", finish.run_id, at)
@@ -351,6 +381,14 @@ class RunTable(Tables):
             if won:
                 self._note("run", run_id, at)
         return won
+
+
+def _name_a_session(arguments: str) -> bool:
+    """Whether a task's own words do; a row that makes no sense says nothing, and ends its run."""
+    try:
+        return names_a_session(json.loads(arguments))
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 def select(name: str) -> str:

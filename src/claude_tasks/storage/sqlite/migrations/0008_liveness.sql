@@ -62,6 +62,7 @@ CREATE TABLE task_runs_new (
     resume_of               TEXT,                         -- the session its next attempt goes on in
     unreachable_since       INTEGER,                      -- when it first met a network that is away
     covers                  INTEGER,                      -- the tick a row without one of its own makes good
+    retries                 INTEGER NOT NULL DEFAULT 0,   -- how many of the task's it has used up
     UNIQUE (task_id, scheduled_for)                       -- one row per tick, whoever writes
 );
 
@@ -71,7 +72,8 @@ INSERT INTO task_runs_new SELECT
     exit_code, output, error, session_id, model, cost_usd, input_tokens, output_tokens,
     cache_read_tokens, cache_creation_tokens, num_turns, permission_denials, skipped_count,
     skipped_until, log_path, resumes, deferred_until,
-    CASE WHEN resumes > 0 AND state IN ('queued', 'running') THEN session_id END, NULL, NULL
+    CASE WHEN resumes > 0 AND state IN ('queued', 'running') THEN session_id END, NULL, NULL,
+    MAX(0, attempt - 1)
 FROM task_runs;
 
 DROP TABLE task_runs;
@@ -85,6 +87,8 @@ CREATE INDEX task_runs_running ON task_runs (task_id) WHERE state = 'running';
 CREATE INDEX task_runs_verdicts ON task_runs (task_id, ended_at, id)
 WHERE state IN ('completed', 'failed') OR (state = 'skipped'
       AND reason NOT IN ('overlap', 'disabled', 'deleted', 'rescheduled'));
+-- What was denied to a task before, whatever else it did.
+CREATE INDEX task_runs_denials ON task_runs (task_id, id) WHERE permission_denials <> '[]';
 -- A tick that a clock set back gives again runs once more, whoever writes. (Ticks that are missed once
 -- more are counted in a row with a range, which keeps none of them from running.)
 CREATE UNIQUE INDEX task_runs_given_again ON task_runs (task_id, covers)
