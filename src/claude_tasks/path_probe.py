@@ -22,6 +22,8 @@ import signal
 import time
 from enum import Enum
 
+from claude_tasks.descriptors import open_descriptors
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -222,7 +224,7 @@ def _start(paths: Sequence[str], writing: int) -> int:
 def _inheritable() -> list[int]:
     """Open files that whoever started this process meant for its children, beyond the usual."""
     found = []
-    for name in os.listdir("/dev/fd"):
+    for name in open_descriptors():
         with contextlib.suppress(OSError):  # the one through which it was listed
             if int(name) > 2 and os.get_inheritable(int(name)):  # noqa: PLR2004 (standard error)
                 found.append(int(name))

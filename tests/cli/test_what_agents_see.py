@@ -37,7 +37,7 @@ def test_agent_supervisor_and_spawner_have_no_secret_in_their_environment(progra
         name: f"https://s3cret.example/{name}" if _RULES[name].address else f"s3cret-s3cret-{name}"
         for name in SECRET_SETTINGS
     }
-    task = installation.add(notify_on="always")
+    task = installation.add(notify_on="always", enabled=False)
     installation.start_leader(**{f"CLAUDE_TASKS_{k.upper()}": v for k, v in secrets.items()})
     installation.operations.runs.start(task.id)
     installation.wait_for_runs(1, State.COMPLETED)

@@ -15,7 +15,12 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from claude_tasks.domain.clock_step import AHEAD_MS
-from claude_tasks.domain.errors import ClaudeTasksError, LeadershipLostError, StorageError
+from claude_tasks.domain.errors import (
+    DatabaseGoneError,
+    IllegibleError,
+    LeadershipLostError,
+    StorageError,
+)
 from claude_tasks.scheduling.complaint import Complaint
 
 if TYPE_CHECKING:
@@ -124,15 +129,19 @@ class Engine:
         """
         try:
             result = step()
-        except (ClaudeTasksError, OSError):
+        except IllegibleError as error:
+            failure: Exception = error
+        except (DatabaseGoneError, LeadershipLostError, StorageError, OSError):
             raise
-        except Exception as error:
-            if self._failed_steps.get(name) != repr(error):
-                log.exception("the step %r of a pass failed, the others go on", name)
-            self._failed_steps[name] = repr(error)
-            return None
-        self._failed_steps.pop(name, None)
-        return result
+        except Exception as error:  # noqa: BLE001 (said below)
+            failure = error
+        else:
+            self._failed_steps.pop(name, None)
+            return result
+        if self._failed_steps.get(name) != repr(failure):
+            log.error("the step %r of a pass failed, the others go on", name, exc_info=failure)
+        self._failed_steps[name] = repr(failure)
+        return None
 
     def _note_progress(self) -> None:
         """A pass is done; but with nobody to start an agent it was no progress."""

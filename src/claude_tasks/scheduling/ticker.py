@@ -20,6 +20,7 @@ from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
     from claude_tasks.domain.clock_ports import ClockStore
+    from claude_tasks.domain.clock_step import Counted, SetBack
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Clock, TickStore
     from claude_tasks.domain.task import Task
@@ -57,7 +58,8 @@ class Ticker:
         if not is_ahead(furthest, at=at) or not is_ahead(furthest, at=(at := self._clock.now())):
             return False
         ahead = self._store.tasks_ahead(at=at, limit=TASKS_A_PASS)
-        tasks = [set_back(task, counted, at=at) for task, counted in ahead]
+        planned = [_set_back(task, counted, at=at) for task, counted in ahead]
+        tasks = [entry for entry in planned if entry is not None]
         first = bool(tasks) and self._step is None
         if first:
             self._step = max(task.cursor_at for task, _ in ahead) - at
@@ -109,6 +111,15 @@ class Ticker:
     def next_at(self) -> int | None:
         """When the next tick is due."""
         return self._store.next_tick_at()
+
+
+def _set_back(task: Task, counted: Counted, *, at: int) -> SetBack | None:
+    """The same of one task. A schedule that went bad is in nobody's way; its tick will say so."""
+    try:
+        return set_back(task, counted, at=at)
+    except Exception:
+        log.exception("task %d: it cannot be set back", task.id)
+        return None
 
 
 def _plan(task: Task, *, at: int) -> TickPlan:

@@ -1,8 +1,10 @@
 -- name: furthest_instant
 -- The furthest instant that anybody wrote and that something may wait for: the ends of two indexes.
+-- A text in that column is greater than any number: the bound leaves it out.
 SELECT MAX(
     COALESCE((SELECT MAX(cursor_at) FROM tasks
-              WHERE enabled = 1 AND deleted_at IS NULL AND cron_expr <> ''), 0),
+              WHERE enabled = 1 AND deleted_at IS NULL AND cron_expr <> ''
+                AND cursor_at <= 9223372036854775807), 0),
     COALESCE((SELECT MAX(at) FROM changes), 0)
 )
 
@@ -39,6 +41,7 @@ SELECT {task_columns}, (
 )
 FROM tasks t
 WHERE t.enabled = 1 AND t.deleted_at IS NULL AND t.cron_expr <> '' AND t.cursor_at > :beyond
+  AND t.cursor_at <= 9223372036854775807
 ORDER BY t.cursor_at DESC LIMIT :limit
 
 -- name: record_step
@@ -121,15 +124,15 @@ SELECT seen_at, back_ms FROM clock_steps ORDER BY id DESC LIMIT 1
 -- skipped as missed there.
 SELECT id, name, 'stuck', cursor_at FROM tasks
 WHERE enabled = 1 AND deleted_at IS NULL AND cron_expr <> '' AND cursor_at > :beyond
-  AND (:task_id IS NULL OR id = :task_id)
+  AND cursor_at <= 9223372036854775807 AND (:task_id IS NULL OR id = :task_id)
 UNION ALL
 SELECT id, name, 'doubtful', updated_at FROM tasks
 WHERE next_run_at > :beyond AND cron_expr = '' AND updated_at > :beyond
-  AND (:task_id IS NULL OR id = :task_id)
+  AND updated_at <= 9223372036854775807 AND (:task_id IS NULL OR id = :task_id)
 UNION ALL
 SELECT t.id, t.name, 'missed', t.scheduled_at FROM tasks t
 JOIN task_runs r ON r.task_id = t.id AND r.scheduled_for = t.scheduled_at
 WHERE t.cron_expr = '' AND t.deleted_at IS NULL AND t.next_run_at IS NULL
-  AND t.scheduled_at > :beyond AND r.state = 'skipped' AND r.reason = 'missed'
+  AND t.scheduled_at > :beyond AND t.scheduled_at <= 9223372036854775807 AND r.state = 'skipped' AND r.reason = 'missed'
   AND (:task_id IS NULL OR t.id = :task_id)
 ORDER BY 1

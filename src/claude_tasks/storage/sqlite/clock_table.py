@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.clock_step import (
@@ -13,9 +14,10 @@ from claude_tasks.domain.clock_step import (
     Left,
     LeftTask,
 )
+from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import task_from_row
+from claude_tasks.storage.records import sound, task_from_row
 from claude_tasks.storage.sqlite.queue_rules import require_term
 from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.task_table import select
@@ -40,7 +42,12 @@ class ClockTable(Tables):
         """Recurring tasks whose cursor lies in the future, the furthest first."""
         sql = select(load("clock")["tasks_ahead"])
         rows = self._connection.rows(sql, {"at": at, "beyond": at + AHEAD_MS, "limit": limit})
-        return [AheadTask(task_from_row(row), Counted(*row[_FIELDS:])) for row in rows]
+        ahead = []
+        for row in rows:
+            with contextlib.suppress(IllegibleError):  # such a task fires no more: see the ticker
+                task = sound("task", row, task_from_row)
+                ahead.append(AheadTask(task, Counted(*row[_FIELDS:])))
+        return ahead
 
     def set_clock_back(
         self, term: Term, tasks: Sequence[SetBack], *, back_ms: int | None, at: int

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from claude_tasks.descriptors import open_descriptors
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Literal
 
-_MOST_DESCRIPTORS = 65_536
 _HEADER_BYTES = 20
 _WAL_FORMAT = b"\x02\x02"
 """Bytes 18 and 19 of the file: its write and read versions (SQLite's file format, 1.3.3)."""
@@ -37,17 +37,9 @@ def is_open_here(path: str) -> bool:
     wanted = os.stat(path)
     return any(
         (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino)
-        for status in map(_status_of, _descriptors())
+        for status in map(_status_of, open_descriptors())
         if status is not None
     )
-
-
-def _descriptors() -> Iterable[str]:
-    """Those that may be open; where they are not listed (Linux without /proc) all there can be."""
-    try:
-        return os.listdir("/dev/fd")
-    except FileNotFoundError:
-        return map(str, range(min(os.sysconf("SC_OPEN_MAX"), _MOST_DESCRIPTORS)))
 
 
 def _status_of(descriptor: str) -> os.stat_result | None:
