@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.doctor.catalog import QUICK
-from support.installation import stopped
 from support.waiting import wait_until
 from unit.doctor.made import files
 
@@ -204,8 +203,7 @@ def test_beside_a_living_daemon_not_one_byte_changes(program: Program) -> None:
     installation = program.installation
     installation.add(name="nightly", cron_expr="0 2 * * *")
     daemon = installation.start_leader()
-    daemon.send_signal(signal.SIGSTOP)
-    wait_until(lambda: stopped(daemon.pid), what="the daemon is stopped")
+    installation.stop(daemon)
     before = files(installation.data)
     said = doctor(program, *_all_but("scheduler_lease"))
     lease = json.loads(program("doctor", "scheduler_lease", "--json").stdout)["findings"][0]
@@ -218,7 +216,7 @@ def test_beside_a_living_daemon_not_one_byte_changes(program: Program) -> None:
 
 def test_a_hung_leader_is_stale_and_a_dead_one_too(program: Program) -> None:
     daemon = program.installation.start_leader()
-    daemon.send_signal(signal.SIGSTOP)
+    program.installation.stop(daemon)
     wait_until(lambda: _lease(program)["verdict"] == "FAIL", what="the lease is stale")
     assert _lease(program)["fix"] == f"kill -9 {daemon.pid}"
     daemon.kill()

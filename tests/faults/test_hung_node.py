@@ -14,7 +14,6 @@ from support.installation import EVERY_SECOND, FAULTY_NODE, TTL, stopped
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from claude_tasks.domain.run import Run
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 SETTLED_SECONDS = TTL + 5
 """What a hung node held is settled within this."""
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGSTOP)
-    wait_until(lambda: stopped(process.pid), what="the node is stopped")
 
 
 def run_of(installation: Installation, name: str) -> Run:
@@ -55,7 +49,7 @@ def test_what_a_stopped_leader_ran_is_recorded_and_its_places_are_free(
     leader = installation.start_leader()
     follower = installation.start()
     in_flight(installation, 4)
-    stop(leader)
+    installation.stop(leader)
     others = installation.add(name="unrelated", cron_expr=EVERY_SECOND)
     wait_until(
         lambda: installation.leader_pid() == follower.pid, seconds=SETTLED_SECONDS, what="takeover"
@@ -113,7 +107,7 @@ def test_a_run_of_a_stopped_node_goes_on_and_can_be_cancelled(installation: Inst
     follower = installation.start()
     run = installation.operations.runs.start(task.id)
     in_flight(installation, 1)
-    stop(leader)
+    installation.stop(leader)
     wait_until(lambda: installation.leader_pid() == follower.pid, seconds=SETTLED_SECONDS)
     wait_until(
         lambda: "adopted run" in installation.log(1), seconds=SETTLED_SECONDS, what="it is adopted"
@@ -134,7 +128,7 @@ def test_a_run_of_a_stopped_node_keeps_its_time_limit(installation: Installation
     installation.start()
     installation.operations.runs.start(task.id)
     in_flight(installation, 1)
-    stop(leader)
+    installation.stop(leader)
     [ended] = installation.wait_for_runs(1, State.FAILED, seconds=2 * SETTLED_SECONDS)
     assert ended.reason is Reason.TIMEOUT
     assert stopped(leader.pid)
@@ -149,7 +143,7 @@ def test_what_waits_for_a_stopped_follower_goes_to_the_leader(installation: Inst
     [node] = [
         node for node in installation.operations.status.living_nodes() if node.pid == follower.pid
     ]
-    stop(follower)
+    installation.stop(follower)
     installation.operations.runs.start(task.id, assigned_to=node.id)
     installation.wait_for_runs(1, State.COMPLETED, seconds=SETTLED_SECONDS)
     assert stopped(follower.pid)

@@ -63,7 +63,7 @@ def test_a_paused_leader_writes_nothing_after_takeover(installation: Installatio
     leader = installation.start_leader()
     follower = installation.start()
     installation.wait_for_runs(1, State.COMPLETED)
-    leader.send_signal(signal.SIGSTOP)
+    installation.stop(leader)
     wait_until(lambda: installation.leader_pid() == follower.pid, seconds=TTL + 5, what="takeover")
     leader.send_signal(signal.SIGCONT)
     before = len(installation.runs(State.COMPLETED))

@@ -127,7 +127,7 @@ def test_a_server_that_does_not_schedule_tells_of_its_runs_where_nobody_leads(
 def test_it_leaves_that_to_a_leader_that_lives(installation: Installation, inbox: Inbox) -> None:
     leader = installation.start_leader()
     server = Server(installation, "--scheduler=false")
-    leader.send_signal(signal.SIGSTOP)
+    installation.stop(leader)
     task = server.add(
         prompt=BREAKS, working_dir=str(installation.folder), slack_webhook=inbox.url("/slack")
     )

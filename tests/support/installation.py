@@ -21,6 +21,7 @@ from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.settings import load_settings
 from claude_tasks.standin import install
+from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 from claude_tasks.wiring.operations import open_operations
 from support.builders import spec
 from support.invariants import check_invariants
@@ -123,6 +124,19 @@ class Installation:
         process = self.start(*command, **environment)
         wait_until(lambda: self.leader_pid() == process.pid, what="the daemon leads")
         return process
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGSTOP, but not in the middle of a write: such a process is ended for the others."""
+
+        def stopped_between_writes() -> bool:
+            process.send_signal(signal.SIGSTOP)
+            wait_until(lambda: stopped(process.pid), what="the process is stopped")
+            if write_lock_holder(str(self.database)) != process.pid:
+                return True
+            process.send_signal(signal.SIGCONT)
+            return False
+
+        wait_until(stopped_between_writes, what="it is stopped between two writes")
 
     def lock_database(self, seconds: float) -> None:
         """Hold the write lock for so long, as a stuck process would."""
