@@ -4,7 +4,7 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
-WORKERS ?= 2
+WORKERS ?= 3
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
 

@@ -38,8 +38,11 @@ def descriptors() -> Iterator[list[int]]:
             os.close(descriptor)
 
 
-@pytest.mark.parametrize("full", ["from the start", "while it works"])
-@pytest.mark.parametrize("command", [DAEMON, SERVE], ids=["daemon", "serve"])
+@pytest.mark.parametrize(
+    ("command", "full"),
+    [(DAEMON, "from the start"), (SERVE, "while it works")],
+    ids=["daemon, from the start", "serve, while it works"],
+)
 def test_a_pipe_that_nobody_reads_stops_neither_the_ticks_nor_the_end(
     installation: Installation, descriptors: list[int], command: tuple[str, ...], full: str
 ) -> None:

@@ -12,20 +12,29 @@ import os
 _WRITE_LOCK_BYTE = 120
 
 
+_LOOKS = 3
+"""The kernel writes its list a page at a time: while others lock, an entry may be missed."""
+
+
 def write_lock_holder(path: str) -> int | None:
     """The process that writes to the database at ``path``, as far as one is known."""
     try:
         status = os.stat(f"{path}-shm")
-        with open("/proc/locks", encoding="ascii") as file:
-            lines = [line.split() for line in file]
-    except OSError:
+        wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        return next(filter(None, (_holder(wanted) for _ in range(_LOOKS))), None)
+    except OSError:  # no database in use, or no /proc
         return None
-    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for fields in lines:
-        # 1: POSIX  ADVISORY  WRITE 4242 fe:01:1234 120 120 (one that waits has "->" before POSIX)
-        kind, access, pid, file_id, first, last = (fields[1], *fields[3:8])
-        if (kind, access, file_id) != ("POSIX", "WRITE", wanted) or not first.isdecimal():
-            continue
-        if int(first) <= _WRITE_LOCK_BYTE and (last == "EOF" or int(last) >= _WRITE_LOCK_BYTE):
-            return int(pid) if int(pid) > 0 else None  # 0: of another container
+
+
+def _holder(file_id: str) -> int | None:
+    with open("/proc/locks", encoding="ascii") as file:
+        for line in file:
+            # 1: POSIX  ADVISORY  WRITE 4242 fe:01:1234 120 120 (one that waits: -> before POSIX)
+            _, kind, _, access, pid, locked, first, last, *_ = line.split()
+            if (kind, access, locked) == ("POSIX", "WRITE", file_id) and _covers(first, last):
+                return int(pid) if int(pid) > 0 else None  # 0: of another container
     return None
+
+
+def _covers(first: str, last: str) -> bool:
+    return int(first) <= _WRITE_LOCK_BYTE and (last == "EOF" or int(last) >= _WRITE_LOCK_BYTE)
