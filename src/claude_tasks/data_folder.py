@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from typing import NamedTuple
 
@@ -81,6 +80,8 @@ class DataFolder(NamedTuple):
     def require_database(self) -> None:
         """Errors: `StorageError` when the database is not there and must not be made anew."""
         if not os.path.exists(self.database):
+            import shlex  # noqa: PLC0415 (rarely needed)
+
             raise StorageError(
                 f"{self.database} is gone, but runs or logs of it are still there",
                 hint=f"put it back from a copy; or, to begin anew, move them away: "

@@ -1,6 +1,8 @@
-"""The facts that checks look at, each group gathered when first asked for."""
+"""The facts that checks look at, each group gathered when first asked for.
 
-from __future__ import annotations
+No ``annotations`` import from the future: it would have each record compile its annotations from
+text, which every start of the command pays for.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -130,11 +132,11 @@ class NodeFact(NamedTuple):
     has been ``silent_ms`` without a beat; ``stall`` is what keeps it, as far as that is known.
     """
 
-    node: Node
+    node: "Node"
     alive: bool | None
     is_process: bool = False
     silent_ms: int | None = None
-    stall: Stall | None = None
+    stall: "Stall | None" = None
 
     @property
     def works(self) -> bool:
@@ -162,9 +164,9 @@ class TaskFact(NamedTuple):
     ``mount`` is where the mount of a folder that does not answer seems to begin.
     """
 
-    task: Task
+    task: "Task"
     folder: str
-    looked: Looked
+    looked: "Looked"
     mount: str | None = None
 
 
@@ -179,7 +181,7 @@ class Contents(NamedTuple):
     read.
     """
 
-    lease: Lease | None
+    lease: "Lease | None"
     nodes: tuple[NodeFact, ...] = ()
     tasks: tuple[TaskFact, ...] = ()
     running: tuple[RunningFact, ...] = ()
@@ -187,7 +189,7 @@ class Contents(NamedTuple):
     failing: tuple[tuple[int, str], ...] = ()
     given_up: tuple[str, ...] = ()
     usage: Snapshot = Snapshot(None, None)
-    left_by_clock: tuple[LeftTask, ...] = ()
+    left_by_clock: "tuple[LeftTask, ...]" = ()
     furthest_instant: int = 0
     illegible: tuple[tuple[str, str], ...] = ()
 
@@ -204,7 +206,7 @@ class LivenessFacts(NamedTuple):
     """
 
     strangers: tuple[int, ...] = ()
-    writer: tuple[int, Stall] | None = None
+    writer: "tuple[int, Stall] | None" = None
 
 
 class DatabaseFacts(NamedTuple):
@@ -285,7 +287,7 @@ class ExposureFacts(NamedTuple):
     has_token: bool
     trouble: Trouble | None = None
     fix: str | None = None
-    open_to: tuple[Node, ...] = ()
+    open_to: "tuple[Node, ...]" = ()
 
 
 class MachineFacts(NamedTuple):
@@ -299,7 +301,7 @@ class MachineFacts(NamedTuple):
 class Facts:
     """Facts of one look at ``at``; a group is gathered when first asked for, then kept."""
 
-    def __init__(self, gatherers: Gatherers, *, at: int, machine: MachineFacts) -> None:
+    def __init__(self, gatherers: "Gatherers", *, at: int, machine: MachineFacts) -> None:
         """Nothing is looked at yet."""
         self._from = gatherers
         self.at = at

@@ -1,6 +1,8 @@
-"""What a check says: a verdict, what it rests on, the command that mends it."""
+"""What a check says: a verdict, what it rests on, the command that mends it.
 
-from __future__ import annotations
+No ``annotations`` import from the future: it would have each record compile its annotations from
+text, which every start of the command pays for.
+"""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,7 +97,7 @@ def some(texts: list[str], *, most: int = 3, at_least: bool = False) -> str:
     return "; ".join(shown) + (f"; and {bound}{more} more" if more > 0 else "")
 
 
-def allow(barred: Barred) -> str:
+def allow(barred: "Barred") -> str:
     """The command that lets this user write there."""
     path = shell(barred.path)
     if barred.read_only_mount:
@@ -104,7 +106,7 @@ def allow(barred: Barred) -> str:
     return change if barred.ours else f'sudo chown "$(id -u)" {path} && {change}'
 
 
-def why_barred(barred: Barred) -> str:
+def why_barred(barred: "Barred") -> str:
     """In a sentence."""
     if barred.read_only_mount:
         return f"{barred.path} is on a file system that is mounted read-only"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
 from claude_tasks.domain.clock_step import EARLIEST_PLAUSIBLE
 from claude_tasks.domain.instant import MINUTE_MS, human_duration, to_rfc3339
-from claude_tasks.operations.clock_text import trouble
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
@@ -47,6 +46,8 @@ def _left_by_clock(contents: Contents, *, at: int) -> Finding:
     """Tasks that would be silent until a false future, and what helps."""
     holder = None if contents.lease is None else contents.lease.holder
     led = any(entry.alive and entry.node.id == holder for entry in contents.nodes)
+    from claude_tasks.operations.clock_text import trouble  # noqa: PLC0415 (rarely needed)
+
     troubles = [trouble(left, led=led, at=at) for left in contents.left_by_clock]
     lines = [each.line for each in troubles]
     return failed("clock_and_zone", f"the clock was ahead: {some(lines)}", troubles[0].fix)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from functools import partial
 from glob import glob
 from typing import TYPE_CHECKING
@@ -56,7 +55,7 @@ def find_agent_binary(setting: str | None, *, search_path: str | None = None) ->
     """
     if setting:
         return _from_setting(setting)
-    on_path = shutil.which(_NAME, path=search_path)
+    on_path = _on_path(_NAME, search_path)
     if on_path:
         return os.path.abspath(on_path)
     for path in _in_usual_places(_NAME):
@@ -96,7 +95,7 @@ def _version_in(folder: str, *, place: str) -> tuple[bool, list[int], bool, str]
 
 def _from_setting(setting: str) -> str:
     path = os.path.expanduser(setting)
-    found = path if os.sep in path else shutil.which(path)
+    found = path if os.sep in path else _on_path(path)
     if found and _executable(found):
         return os.path.abspath(found)
     problem = "is not executable" if found and os.path.exists(found) else "does not exist"
@@ -104,6 +103,13 @@ def _from_setting(setting: str) -> str:
         f"the claude binary {setting} {problem}",
         hint="correct CLAUDE_TASKS_CLAUDE_BIN (or claude_bin in config.toml)",
     )
+
+
+def _on_path(name: str, search_path: str | None = None) -> str | None:
+    """As ``shutil.which``, whose module loads three compressors: two milliseconds of a `doctor`."""
+    path = os.environ.get("PATH", os.defpath) if search_path is None else search_path
+    candidates = (os.path.join(folder, name) for folder in path.split(os.pathsep) if folder)
+    return next(filter(_executable, candidates), None)
 
 
 def _executable(path: str) -> bool:
