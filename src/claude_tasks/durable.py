@@ -34,10 +34,12 @@ def read_whole(path: str, *, limit: int) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
             raise ValueError(f"{path}: no regular file of at most {limit} bytes")
-        data = bytearray()
-        while chunk := os.read(descriptor, 1 << 20):
+        data = os.read(descriptor, status.st_size + 1)
+        while len(data) > status.st_size:  # it grows under the look
+            if len(data) > limit or not (chunk := os.read(descriptor, 1 << 20)):
+                break
             data += chunk
-        return bytes(data)
+        return data
     finally:
         os.close(descriptor)
 

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import os
 
-from claude_tasks.domain.signs import Stall
-
-_CGROUPS = "/sys/fs/cgroup"
-_FREEZERS = {
-    "freezer": ((f"{_CGROUPS}/freezer", "freezer.state", "THAWED"),),
-    "": ((_CGROUPS, "cgroup.freeze", "0"), (f"{_CGROUPS}/unified", "cgroup.freeze", "0")),
-}
-"""By controller, "" for version 2: where its groups are, the file that freezes, what thaws."""
-_ID_LENGTH = 64
-"""Hexadecimal digits of a container's id; its first twelve name it as well."""
+_LONGEST_STAT = 4096
 
 
 def process_started(pid: int) -> str:
@@ -31,64 +22,6 @@ def is_stopped(pid: int) -> bool:
     return _stat_fields(pid)[:1] in (["T"], ["t"])
 
 
-def stall_of(pid: int) -> Stall | None:
-    """What keeps a process from doing anything; None where nothing is known to."""
-    if is_stopped(pid):
-        return Stall("is stopped, by SIGSTOP or Ctrl-Z", f"kill -CONT {pid}")
-    thaw = _thaw(pid)
-    if thaw is not None:
-        return Stall("is frozen with its container", thaw)
-    if _stat_fields(pid)[:1] == ["D"]:
-        return Stall("waits in the kernel for a disk or a mount that does not answer", None)
-    return None
-
-
-def _thaw(pid: int) -> str | None:
-    """The command that lets a frozen process go on (cgroups(7), both versions)."""
-    for _, controllers, path in _cgroups(pid):
-        for root, name, value in _FREEZERS.get(controllers, ()):
-            frozen = [group for group in _upwards(path) if _is_frozen(f"{root}{group}/{name}")]
-            if frozen:
-                group = frozen[-1]
-                return _unpause(group) or f"echo {value} | sudo tee {root}{group}/{name}"
-    return None
-
-
-def _cgroups(pid: int) -> list[tuple[str, str, str]]:
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-            lines = [line.rstrip("\n").split(":", 2) for line in file]
-    except OSError:
-        return []
-    return [(line[0], line[1], line[2]) for line in lines if len(line) > 2]  # noqa: PLR2004
-
-
-def _upwards(path: str) -> list[str]:
-    """A group and those that hold it, but for the root, which cannot be frozen."""
-    groups = []
-    while path.strip("/"):
-        groups.append(path)
-        path = os.path.dirname(path)
-    return groups
-
-
-def _is_frozen(path: str) -> bool:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read().strip() in ("FROZEN", "FREEZING", "1")
-    except OSError:
-        return False
-
-
-def _unpause(group: str) -> str | None:
-    """How a container is let go on that has its id in the name of its group."""
-    name = os.path.basename(group).removesuffix(".scope")
-    prefix, _, number = name.rpartition("-")
-    if len(number) != _ID_LENGTH or set(number) - set("0123456789abcdef"):
-        return None
-    return f"{'podman' if 'libpod' in prefix else 'docker'} unpause {number[:12]}"
-
-
 def runs_this_program(pid: int) -> bool:
     """Whether a process runs this program, by its command line."""
     try:
@@ -99,10 +32,20 @@ def runs_this_program(pid: int) -> bool:
     return b"claude_tasks" in words or b"claude-tasks" in words
 
 
+def waits_in_the_kernel(pid: int) -> bool:
+    """Whether nothing but the end of a system call lets a process go on."""
+    return _stat_fields(pid)[:1] == ["D"]
+
+
 def _stat_fields(pid: int) -> list[str]:
     """The fields of proc(5) from the state on: the name before it may hold anything."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    try:
+        return os.read(descriptor, _LONGEST_STAT).rpartition(b")")[2].decode().split()
+    except OSError:  # it has ended
+        return []
+    finally:
+        os.close(descriptor)

@@ -13,6 +13,7 @@ No ``annotations`` import from the future: the types are read as they stand.
 """
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
@@ -164,7 +165,7 @@ def decode(kind: type[Record], data: bytes) -> Record:
     except (ValueError, RecursionError) as error:
         raise TornError(f"no JSON: {error}") from None
     version: Any = value.get("version", 1) if isinstance(value, dict) else None
-    if not _fits_plain(version, int) or not 1 <= version <= VERSION:
+    if not _is_version(version) or not 1 <= version <= VERSION:
         raise UnreadableError(f"not of a version up to {VERSION}")
     return _record(kind, value)
 
@@ -181,52 +182,68 @@ def _record(kind: type[Record], value: Any) -> Record:
     if not isinstance(value, dict):
         raise UnreadableError(f"no {kind.__name__}")
     given = {}
-    for name, wanted in kind.__annotations__.items():
+    for name, take, is_needed in _SHAPES[kind]:
         if name in value:
-            given[name] = _value(name, wanted, value[name])
-        elif name not in kind._field_defaults:  # type: ignore[attr-defined]
+            given[name] = take(value[name])
+        elif is_needed:
             raise UnreadableError(f"{name} is missing")
     return kind(**given)
 
 
-def _value(name: str, wanted: Any, value: Any) -> Any:
+def _shape(kind: Any) -> list[tuple[str, Callable[[Any], Any], bool]]:
+    """Of each field its name, what takes a JSON value for it, and whether it must be there."""
+    fields = kind.__annotations__.items()
+    return [
+        (name, _taker(name, wanted), name not in kind._field_defaults) for name, wanted in fields
+    ]
+
+
+def _taker(name: str, wanted: Any) -> Callable[[Any], Any]:
+    """What makes a field of a JSON value. Errors: `UnreadableError`."""
     if isinstance(wanted, type) and hasattr(wanted, "_field_defaults"):
-        return _record(wanted, value)
-    if wanted is EndedBy and value in EndedBy.__members__.values():
-        return EndedBy(value)
-    if not _fits(value, wanted) or not _is_sound(name, value):
-        raise UnreadableError(f"{name} is not what it should be")
-    return value
+        return lambda value: _record(wanted, value)
+    fits, is_instant = _checker(wanted), name.endswith("_at")
+
+    def take(value: Any) -> Any:
+        sound = fits(value) and (not is_instant or value is None or 0 <= value < _LAST_INSTANT)
+        # A signal to process 0, 1 or -1 would go to others than meant.
+        if not sound or (name == "supervisor_pid" and value <= 1):
+            raise UnreadableError(f"{name} is not what it should be")
+        return EndedBy(value) if wanted is EndedBy else value
+
+    return take
 
 
-def _is_sound(name: str, value: Any) -> bool:
-    """Instants have a date, and a signal to process 0, 1 or -1 would go to others than meant."""
-    if name.endswith("_at"):
-        return value is None or 0 <= value < _LAST_INSTANT
-    return name != "supervisor_pid" or value > 1
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    """Whether a JSON value is of an annotation's type."""
+def _checker(wanted: Any) -> Callable[[Any], bool]:
+    """What tells whether a JSON value is of an annotation's type."""
     origin, options = get_origin(wanted), get_args(wanted)
     if wanted is Any:
-        return True
+        return lambda _: True
     if origin is list:
-        return isinstance(value, list) and all(_fits(item, options[0]) for item in value)
+        item = _checker(options[0])
+        return lambda value: isinstance(value, list) and all(map(item, value))
     if origin is dict:
-        return isinstance(value, dict) and all(_fits(item, options[1]) for item in value.values())
+        item = _checker(options[1])
+        return lambda value: isinstance(value, dict) and all(map(item, value.values()))
     if options:  # a union
-        return any(_fits(value, option) for option in options)
-    return _fits_plain(value, wanted)
+        checks = [_checker(option) for option in options]
+        return lambda value: any(check(value) for check in checks)
+    return _plain_checker(wanted)
 
 
-def _fits_plain(value: Any, wanted: type) -> bool:
-    if isinstance(value, bool) or wanted is bool:  # to Python a bool is a number
-        return wanted is bool and isinstance(value, bool)
-    if wanted in (int, float):
-        number = isinstance(value, (int, wanted))
-        return number and abs(value) <= _LARGEST
-    return isinstance(value, wanted) and (not isinstance(value, str) or _is_text(value))
+def _plain_checker(wanted: Any) -> Callable[[Any], bool]:
+    if wanted is bool:
+        return lambda value: value is True or value is False
+    if wanted in (int, float):  # to Python a bool is a number
+        kinds = (int, wanted)
+        return lambda value: (
+            isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= _LARGEST
+        )
+    if wanted is str:
+        return lambda value: isinstance(value, str) and (value.isascii() or _is_text(value))
+    if wanted is EndedBy:
+        return lambda value: isinstance(value, str) and value in _ENDS
+    return lambda value: isinstance(value, wanted)
 
 
 def _is_text(value: str) -> bool:
@@ -236,3 +253,11 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_ENDS = frozenset(EndedBy)
+_is_version = _checker(int)
+_SHAPES: dict[Any, list[tuple[str, Callable[[Any], Any], bool]]] = {
+    kind: _shape(kind) for kind in (TaskSnapshot, RunSpec, StartedFacts, Said, ExitFacts)
+}
+"""Made once, before the supervisors are forked."""

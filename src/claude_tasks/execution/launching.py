@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.agent_binary import find_agent_binary
+from claude_tasks.execution.agent_environment import with_binary_folder
 from claude_tasks.execution.command import agent_argv, unattended_environment
 from claude_tasks.execution.contract import RunSpec
 from claude_tasks.execution.run_log import events_path
@@ -31,6 +32,7 @@ class LaunchPlan:
         """Relative working folders begin where this process was started."""
         self._settings = settings
         self._base = _current_folder()
+        self._search_paths: dict[str, str] = {}
 
     def spec(self, claimed: Claimed, folder: RunFolder, snapshot: TaskSnapshot) -> RunSpec:
         """The claim's ``spec.json``. Errors: `SpawnError` for what the task or a setting asks."""
@@ -48,11 +50,17 @@ class LaunchPlan:
             kill_grace_seconds=self._settings.kill_grace,
             task=snapshot,
             linger_seconds=self._settings.linger,
-            environment=unattended_environment(task),
+            environment={**unattended_environment(task), "PATH": self._search_path(binary)},
             run_id=run.id,
             queued_at=run.queued_at,
             claim=run.claim,
         )
+
+    def _search_path(self, binary: str) -> str:
+        """The agent's PATH, with what lies beside its binary."""
+        if binary not in self._search_paths:
+            self._search_paths[binary] = with_binary_folder(os.environ, binary)["PATH"]
+        return self._search_paths[binary]
 
     def _working_folder(self, task: Task) -> str:
         """The absolute path: whether it is there, the run's supervisor finds out."""

@@ -19,7 +19,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.contract import EndedBy, ExitFacts
@@ -44,8 +43,8 @@ _STDERR_HEAD = 16 * 1024
 _STDERR_TAIL = 48 * 1024
 _RETRY_SECONDS = 1.0
 _TIDYING_NICENESS = 10
-_AGENT_ENVIRONMENT = agent_environment(os.environ)
-"""Made once, in the spawner: every supervisor shares it."""
+_ENVIRONMENT = dict(os.environ)
+"""The spawner's, which was started without what is not for agents; every supervisor shares it."""
 
 
 def supervise(folder: RunFolder) -> None:
@@ -170,9 +169,7 @@ class _Supervision:
             agent = AgentProcess.start(
                 self._spec.argv,
                 cwd=self._spec.cwd,
-                environment=with_binary_folder(_AGENT_ENVIRONMENT, self._spec.argv[0])
-                | self._spec.environment
-                | {MARKER: self._spec.marker},
+                environment=_ENVIRONMENT | self._spec.environment | {MARKER: self._spec.marker},
                 standard=(prompt, output_writing, error_writing),
                 inherited=prompt,
             )
