@@ -50,7 +50,8 @@ def write_private(path: str, data: bytes, *, sync: bool = False) -> None:
     (The file systems of Linux and macOS make a new file's name durable with its content.) Errors:
     `OSError`; the file may then hold part of ``data``.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
     try:
         view = memoryview(data)
         while view:

@@ -24,12 +24,21 @@ def is_stopped(pid: int) -> bool:
 
 def runs_this_program(pid: int) -> bool:
     """Whether a process runs this program, by its command line."""
+    words = _command_line(pid)
+    return b"claude_tasks" in words or b"claude-tasks" in words
+
+
+def _command_line(pid: int) -> bytes:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read()
+            return file.read()
     except OSError:
-        return False
-    return b"claude_tasks" in words or b"claude-tasks" in words
+        return b""
+
+
+def is_supervisor(pid: int) -> bool:
+    """Whether a process is the spawner or a fork of it, by its command line."""
+    return b"claude_tasks.execution.spawner_process" in _command_line(pid)
 
 
 def waits_in_the_kernel(pid: int) -> bool:

@@ -42,6 +42,9 @@ from support.clock import FakeClock
 from support.invariants import check_invariants
 from support.model import LIMIT, POISON, ModelNode, World
 
+NODES = 3
+"""Two that fail one after the other, and one that finds what both left."""
+PLACES = st.integers(0, NODES - 1)
 SLACK_SECONDS = 5
 """With the ttl: how long after any fault every due tick has its agent again."""
 _PASSES = 4
@@ -71,7 +74,7 @@ class Scheduler(RuleBasedStateMachine):
         self.task_operations = TaskOperations(self.owner, self.clock)
         self.run_operations = RunOperations(self.owner, self.clock, ask_to_end=lambda _: False)
         self.births = 0
-        self.nodes = [self.new_node(), self.new_node()]
+        self.nodes = [self.new_node() for _ in range(NODES)]
         self.steady = self.task_operations.add(spec(name="steady", cron_expr="* * * * * *"))
         for each in self.nodes:
             each.keep()
@@ -114,7 +117,7 @@ class Scheduler(RuleBasedStateMachine):
                 each.keep()
                 each.schedule()
 
-    @rule(place=st.integers(0, 1), seconds=st.sampled_from([1, 4, 5.5, 9]))
+    @rule(place=PLACES, seconds=st.sampled_from([1, 4, 5.5, 9]))
     def only_one_is_awake(self, place: int, seconds: float) -> None:
         self.clock.advance(seconds)
         self.nodes[place].keep()
@@ -124,55 +127,71 @@ class Scheduler(RuleBasedStateMachine):
     def the_wall_clock_is_set(self, days: int) -> None:
         self.clock.set_wall(self.clock.now() + days * 3_600_000)
 
-    @rule(place=st.integers(0, 1))
+    @rule(place=PLACES)
     def keep_lease(self, place: int) -> None:
         self.nodes[place].keep()
 
-    @rule(place=st.integers(0, 1))
+    @rule(place=PLACES)
     def pass_of_engine(self, place: int) -> None:
         self.nodes[place].schedule()
 
-    @rule(place=st.integers(0, 1), after=st.integers(1, 60), seconds=st.sampled_from([0.3, 1, 7]))
+    @rule(place=PLACES, after=st.integers(1, 60), seconds=st.sampled_from([0.3, 1, 7]))
     def hang_in_a_pass(self, place: int, after: int, seconds: float) -> None:
         self.clock.advance(seconds)
         self.nodes[place].keep()
         self.nodes[place].schedule(hang_after=after)
 
-    @rule(place=st.integers(0, 1), after=st.integers(1, 12), seconds=st.sampled_from([0.3, 5.5]))
+    @rule(place=PLACES, after=st.integers(1, 12), seconds=st.sampled_from([0.3, 5.5]))
     def hang_in_the_keeper(self, place: int, after: int, seconds: float) -> None:
         self.clock.advance(seconds)
         self.nodes[place].keep(hang_after=after)
 
-    @rule(place=st.integers(0, 1), again_after=st.sampled_from([0, 0, 1, 3]))
+    @rule(place=PLACES, again_after=st.sampled_from([0, 0, 1, 3]))
     def come_back(self, place: int, again_after: int) -> None:
         self.nodes[place].wake(hang_after=again_after)
 
-    @rule(place=st.integers(0, 1), after=st.integers(1, 60))
+    @rule(place=PLACES, after=st.integers(1, 60))
     def robbed_in_the_middle_of_a_pass(self, place: int, after: int) -> None:
         self.hang_in_a_pass(place, after, 1)
         for _ in range(5):
-            self.only_one_is_awake(1 - place, 4)
+            self.only_one_is_awake((place + 1) % NODES, 4)
+        self.nodes[place].wake()
+
+    @rule(place=PLACES, after=st.integers(1, 60), then=st.integers(1, 40), dies=st.booleans())
+    def who_takes_over_fails_too(self, place: int, after: int, then: int, dies: bool) -> None:  # noqa: FBT001
+        """It sleeps on a claim; who adopts that dies or hangs in the middle; a third finds both."""
+        self.hang_in_a_pass(place, after, 1)
+        second, third = (place + 1) % NODES, (place + 2) % NODES
+        for _ in range(5):
+            self.clock.advance(4)
+            self.nodes[second].keep()
+        self.nodes[second].schedule(hang_after=then)
+        if dies:
+            self.nodes[second].crash()
+            self.nodes[second] = self.new_node()
+        for _ in range(6):
+            self.only_one_is_awake(third, 4)
         self.nodes[place].wake()
 
     @rule(task_id=tasks, cron=st.sampled_from(["*/4 * * * * *", "@every 11s"]))
     def edit_in_the_middle_of_a_pass(self, task_id: int, cron: str) -> None:
-        for place in (0, 1):
+        for place in range(NODES):
             self.hang_in_a_pass(place, 9, 1)
         self.change(task_id, {"cron_expr": cron})
         for each in self.nodes:
             each.wake()
         check_invariants(self.settings.folder.database, settled=False)
 
-    @rule(place=st.integers(0, 1), full=st.booleans())
+    @rule(place=PLACES, full=st.booleans())
     def the_disk_fills_or_has_room(self, place: int, full: bool) -> None:  # noqa: FBT001 (drawn)
         self.nodes[place].plan.full = full
 
-    @rule(place=st.integers(0, 1))
+    @rule(place=PLACES)
     def resign(self, place: int) -> None:
         if not self.nodes[place].hangs:
             self.nodes[place].keeper.resign()
 
-    @rule(place=st.integers(0, 1), after=st.integers(0, 60))
+    @rule(place=PLACES, after=st.integers(0, 60))
     def kill(self, place: int, after: int) -> None:
         """Also in the middle of a pass."""
         if after:
@@ -216,11 +235,12 @@ class Scheduler(RuleBasedStateMachine):
         if active:
             self.run_operations.cancel(active[-1].id)
 
-    @rule(place=st.integers(0, 1), sleeper_hangs=st.booleans())
+    @rule(place=PLACES, sleeper_hangs=st.booleans())
     def one_healthy_node_has_its_time(self, place: int, sleeper_hangs: bool) -> None:  # noqa: FBT001
         """Whatever happened: with one healthy node and free places, every due tick starts."""
-        if sleeper_hangs and not self.nodes[1 - place].hangs:
-            self.hang_in_a_pass(1 - place, 11, 0.3)
+        sleeper = (place + 1) % NODES
+        if sleeper_hangs and not self.nodes[sleeper].hangs:
+            self.hang_in_a_pass(sleeper, 11, 0.3)
         self.be_healthy(self.nodes[place], seconds=self.settings.lease_ttl + SLACK_SECONDS)
         since = self.clock.now()
         self.be_healthy(self.nodes[place], seconds=3)

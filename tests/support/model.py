@@ -275,7 +275,7 @@ class ModelNode:
 
     def _build_engine(self, settings: Settings) -> Engine:
         store: Any = Hanging(self._stores[0], self.engine_thread)
-        execution = SupervisedExecution(store=store, settings=settings)
+        execution = SupervisedExecution(store=store, settings=settings, node_id=self.name)
         executor: Any = execution._executor
         executor._monotonic = self.clock.monotonic
         executor._spawner = SimulatedSpawner(self.world, self.clock, self.engine_thread)

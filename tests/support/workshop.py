@@ -50,7 +50,7 @@ class Workshop:
         self.execution = self.new_execution()
 
     def new_execution(self) -> SupervisedExecution:
-        return SupervisedExecution(store=self.store, settings=self.settings)
+        return SupervisedExecution(store=self.store, settings=self.settings, node_id="me")
 
     def launch(self, prompt: str, **fields: Any) -> Run:
         """Start a run of a new task; returns it as claimed."""

@@ -290,11 +290,8 @@ class Execution(Protocol):
         """Let a run just claimed fail its preflight: it ends without an agent."""
         ...
 
-    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
-        """Watch a run whose node died, or hangs and may yet wake up: ``hung`` is that node.
-
-        ``task`` is None where it cannot be read.
-        """
+    def adopt(self, run: Run, task: Task | None) -> None:
+        """Watch a run of another node; ``task`` is None where it cannot be read."""
         ...
 
     def watches(self, run: Run) -> bool:

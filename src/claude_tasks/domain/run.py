@@ -93,6 +93,7 @@ class Run(NamedTuple):
     fences late supervisors. ``attempt`` counts executions that really began (retries); ``resumes``
     those that went on in the session which the usage limit had interrupted. ``deferred_until`` is
     when the usage window begins anew for which a queued run waits.
+    ``claimed_by`` watches it; ``launched_by`` took this claim, and may launch it late if it hung.
     ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
     leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
     collapsed skip. ``resume_of`` is the session that the next attempt goes on in, None for one
@@ -140,6 +141,7 @@ class Run(NamedTuple):
     unreachable_since: int | None = None
     covers: int | None = None
     retries: int = 0
+    launched_by: str | None = None
 
     @property
     def tick(self) -> int | None:

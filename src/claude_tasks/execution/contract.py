@@ -83,6 +83,10 @@ class RunSpec(NamedTuple):
     queued_at: int = 0
     claim: int = 1
 
+    def is_of(self, run_id: int, queued_at: int) -> bool:
+        """Whether it is for this very run; an earlier version did not say."""
+        return self.run_id == 0 or (self.run_id, self.queued_at) == (run_id, queued_at)
+
 
 class StartedFacts(NamedTuple):
     """That the agent is about to be started, by which process.

@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 class SupervisedExecution:
     """`claude_tasks.domain.ports.Execution` by supervised local processes."""
 
-    def __init__(self, *, store: RecordingStore, settings: Settings) -> None:
-        """``store`` belongs to the thread that uses this."""
+    def __init__(
+        self,
+        *,
+        store: RecordingStore,
+        settings: Settings,
+        node_id: str,
+        require_database: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``store`` belongs to the thread that uses this, and that thread to the node.
+
+        ``require_database`` raises `DatabaseGoneError` when the store is not the one it was.
+        """
         self._store = store
-        self._executor = Executor(settings)
+        self._executor = Executor(settings, node_id=node_id, require_database=require_database)
         self._recorder = Recorder(store, settings)
 
     @property
@@ -63,9 +73,9 @@ class SupervisedExecution:
         """Let a run just claimed fail its preflight."""
         self._executor.refuse(claimed, why, at=at)
 
-    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
-        """Watch a run whose node died, or hangs."""
-        self._executor.adopt(run, task, hung=hung)
+    def adopt(self, run: Run, task: Task | None) -> None:
+        """Watch a run of another node."""
+        self._executor.adopt(run, task)
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is in hand here."""

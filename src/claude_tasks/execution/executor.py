@@ -8,17 +8,18 @@ with one run ends that run or queues it again, and the pass goes on with the nex
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.domain.errors import SpawnError
+from claude_tasks.domain.errors import DatabaseGoneError, SpawnError
 from claude_tasks.domain.task import DEFAULT_TIMEOUT_SECONDS
 from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
-from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan, session_of
+from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan
 from claude_tasks.execution.process_tree import end_strays
-from claude_tasks.execution.run_folder import Condition, RunFolder
+from claude_tasks.execution.run_folder import Condition, FolderInUseError, RunFolder
 from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.execution.spawner import Spawner
 from claude_tasks.execution.watched import SILENT_SECONDS, Watched
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
+    from claude_tasks.execution.contract import RunSpec
     from claude_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _SILENCE_SECONDS = 1.0
 """A spawner that owes an answer for longer is no progress."""
+_FOR_GOOD = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
+"""Errors of a look that no later one will do without: the folder is not what we made."""
 _AGAIN_SECONDS = 1.0
 """How often a supervisor that the kernel does not end is killed again."""
 
@@ -42,8 +46,8 @@ _AGAIN_SECONDS = 1.0
 class Ended(NamedTuple):
     """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run.
 
-    With ``keeps_folder`` its tombstone has to stand: the node that claimed it hangs, and may yet
-    launch it.
+    With ``keeps_folder`` that has to stand: as the tombstone of a claim that another node may yet
+    launch, or as the folder of somebody else's run.
     """
 
     run: Run
@@ -57,10 +61,17 @@ class Executor:
     """Launch, adopt, cancel, collect. Used by one thread; keeps no state that a restart misses."""
 
     def __init__(
-        self, settings: Settings, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        *,
+        node_id: str,
+        require_database: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing runs before `start`."""
+        """Nothing runs before `start`. ``require_database`` is asked before each start."""
         self._settings = settings
+        self._node_id = node_id
+        self._require_database = require_database
         self._monotonic = monotonic
         self._plan = LaunchPlan(settings)
         self._spawner = Spawner(monotonic=monotonic)
@@ -83,8 +94,8 @@ class Executor:
 
     @property
     def busy(self) -> bool:
-        """Whether any run is under watch."""
-        return bool(self._watched or self._failed)
+        """Whether any run is under watch, or the spawner owes an answer."""
+        return bool(self._watched or self._failed or self._spawner.silent_for)
 
     @property
     def pending(self) -> bool:
@@ -110,8 +121,13 @@ class Executor:
         self._watched[folder.path] = watched
         try:
             spec = self._plan.spec(claimed, folder, watched.snapshot)
-            folder.create(spec, RESUME_PROMPT if session_of(run) else task.prompt)
+            folder.create(spec, RESUME_PROMPT if run.resume_of else task.prompt)
+            self._require_database()
             self._request(folder)
+        except FolderInUseError as error:
+            self._give_back(watched, str(error))
+        except DatabaseGoneError:
+            raise
         except OSError as error:  # the disk is full, there is no process left, …: the machine's
             log.warning("run %d could not be launched, it is queued again: %s", run.id, error)
             watched.told = False
@@ -128,22 +144,18 @@ class Executor:
         facts = ExitFacts(EndedBy.PREFLIGHT, error=why, started_at=at, ended_at=at)
         self._failed.append(Ended(run, facts, snapshot_of(task), self._folder(run)))
 
-    def adopt(self, run: Run, task: Task | None, *, hung: str | None = None) -> None:
-        """Watch a run whose node died, or hangs: then ``hung`` is its id.
-
-        The task serves where the folder has no snapshot.
-        """
+    def adopt(self, run: Run, task: Task | None) -> None:
+        """Watch a run of another node. The task serves where the folder has no snapshot."""
         folder = self._folder(run)
-        spec = folder.task()
+        spec = _spec_in(folder)
         snapshot = spec.task if spec is not None else _snapshot(run, task)
-        self._watched[folder.path] = Watched(
-            run,
-            folder,
-            snapshot,
-            told=False,
-            deadline=self._silent_at(snapshot.timeout_seconds, since=_began(folder)),
-            hung=hung,
-        )
+        silent_at = self._silent_at(snapshot.timeout_seconds, since=_began(folder))
+        watched = Watched(run, folder, snapshot, told=False, deadline=silent_at)
+        if spec is not None and not spec.is_of(run.id, run.queued_at):
+            why = f"{folder.path} is that of another database's run"
+            self._failed.append(_lost(watched, why, keeps_folder=True))
+            return
+        self._watched[folder.path] = watched
 
     def tidy(
         self, is_open: Callable[[int, int], bool], launches_no_more: Callable[[str], bool]
@@ -158,9 +170,12 @@ class Executor:
             if not (run_id.isdecimal() and claim.isdecimal()) or is_open(int(run_id), int(claim)):
                 continue
             folder = RunFolder.of(self._settings.folder.runs, int(run_id), int(claim))
-            facts = folder.ended()
-            if facts is None or facts.claimed_by is None or launches_no_more(facts.claimed_by):
-                folder.remove()
+            try:
+                facts = folder.ended()
+                if facts is None or facts.claimed_by is None or launches_no_more(facts.claimed_by):
+                    folder.remove()
+            except OSError as error:  # somebody else's: it is in nobody's way
+                log.warning("%s cannot be tidied up: %s", folder.path, error)
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is under watch here, or its end not yet collected."""
@@ -180,19 +195,38 @@ class Executor:
         """The claims that ended since the last call. One that cannot be looked at stays watched."""
         ended, self._failed = self._failed, []
         for watched in self._candidates():
-            try:
-                found = self._look(watched)
-            except OSError as error:
-                log.warning("run %d cannot be looked at just now: %s", watched.run.id, error)
-                continue
+            found = self._try_look(watched)
             if found is not None:
                 ended.append(found)
                 del self._watched[watched.folder.path]
         self._end_the_silent()
         return ended
 
+    def _try_look(self, watched: Watched) -> Ended | None:
+        """A look that fails for now is repeated; one that can only fail ends the run."""
+        try:
+            return self._look(watched)
+        except OSError as error:
+            if error.errno in _FOR_GOOD:
+                end_strays(watched.folder.path, watched.folder.prompt)
+                watched.folder.set_aside()
+                return _lost(watched, f"its folder makes no sense, it was set aside: {error}")
+            if str(error) != watched.complaint:
+                log.warning("run %d cannot be looked at just now: %s", watched.run.id, error)
+            watched.complaint = str(error)
+            return None
+
     def _folder(self, run: Run) -> RunFolder:
         return RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+
+    def _give_back(self, watched: Watched, why: str) -> None:
+        """It goes back in line, for another claim: this one's folder is not ours to look at."""
+        log.warning("run %d could not be launched, it is queued again: %s", watched.run.id, why)
+        del self._watched[watched.folder.path]
+        facts = ExitFacts(EndedBy.UNSTARTED, error=why)
+        self._failed.append(
+            Ended(watched.run, facts, watched.snapshot, watched.folder, keeps_folder=True)
+        )
 
     def _give_up(self, watched: Watched, why: str) -> None:
         """It cannot be started, for a reason of its task's own."""
@@ -254,12 +288,12 @@ class Executor:
                 self._watched[path].told = False
         if not alive:
             self._nobody_will_say()
-        elif not self._spawner.is_there():
+        elif self._watched and not self._spawner.is_there():
             self._replace_spawner()
         return [watched for watched in self._watched.values() if not watched.told]
 
     def _look(self, watched: Watched) -> Ended | None:
-        condition = watched.folder.look(watched.verdict(), claimed_by=watched.hung)
+        condition = watched.folder.look(watched.verdict(), claimed_by=watched.run.launched_by)
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:
@@ -269,15 +303,10 @@ class Executor:
             watched.orphaned = True
             return None
         facts = watched.folder.ended()
-        if facts is None:  # removed this moment, by the other node that watches since this one hung
+        if facts is None:  # set aside, or removed this moment by another node that watches it too
             return None
-        return Ended(
-            watched.run,
-            facts,
-            watched.snapshot,
-            watched.folder,
-            keeps_folder=facts.claimed_by is not None and watched.hung is not None,
-        )
+        stays = facts.claimed_by not in (None, self._node_id)
+        return Ended(watched.run, facts, watched.snapshot, watched.folder, keeps_folder=stays)
 
 
 def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
@@ -300,7 +329,23 @@ def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
     )
 
 
+def _lost(watched: Watched, why: str, *, keeps_folder: bool = False) -> Ended:
+    facts = ExitFacts(EndedBy.LOST, error=why)
+    return Ended(watched.run, facts, watched.snapshot, watched.folder, keeps_folder=keeps_folder)
+
+
+def _spec_in(folder: RunFolder) -> RunSpec | None:
+    """What the folder of a claim says it was to do, as far as that can be read."""
+    try:
+        return folder.task()
+    except OSError:  # the look at it will say so
+        return None
+
+
 def _began(folder: RunFolder) -> float | None:
     """When the supervisor of a claim began, monotonic seconds, as far as it is known."""
-    facts = folder.began()
+    try:
+        facts = folder.began()
+    except OSError:  # the same
+        return None
     return None if facts is None else facts.monotonic

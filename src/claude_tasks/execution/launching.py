@@ -13,7 +13,6 @@ from claude_tasks.execution.contract import RunSpec
 from claude_tasks.execution.run_log import events_path
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
     from claude_tasks.execution.contract import TaskSnapshot
@@ -40,9 +39,7 @@ class LaunchPlan:
         _refuse_bypass_as_root(task)
         binary = find_agent_binary(self._settings.claude_bin)
         return RunSpec(
-            argv=agent_argv(
-                binary, task, session_id=run.session_id, resume_session=session_of(run)
-            ),
+            argv=agent_argv(binary, task, session_id=run.session_id, resume_session=run.resume_of),
             cwd=self._working_folder(task),
             marker=folder.path,  # run ids repeat from one data folder to the next
             events=events_path(self._settings.folder.logs, task.id, run.id),
@@ -74,11 +71,6 @@ class LaunchPlan:
                 hint=f"claude-tasks edit {task.id} --dir FOLDER",
             )
         return self._base if path == "." else os.path.join(self._base, path)
-
-
-def session_of(run: Run) -> str | None:
-    """The session to go on in, None for a run that begins anew."""
-    return run.resume_of
 
 
 def _current_folder() -> str | None:

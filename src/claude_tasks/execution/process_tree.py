@@ -59,15 +59,10 @@ def end_strays(marker: str, held: str) -> int:
     They are known by the marker in their environment or, where they scrubbed that, by the file
     ``held`` that they keep open.
     """
-    strays = {process.pid for process in _marked(marker)} | set(_holders(held))
+    strays = {process.pid for process in _marked(marker)} | set(holders_of(held))
     for pid in strays:
         _signal(pid, signal.SIGKILL)
     return len(strays)
-
-
-def holders_of(path: str) -> list[int]:
-    """The other processes that keep a file open, by proc(5); none are known without it."""
-    return _holders(path)
 
 
 def reap_and_ask() -> bool:
@@ -106,7 +101,7 @@ def _marked(marker: str) -> list[psutil.Process]:
     return found
 
 
-def _holders(path: str) -> list[int]:
+def holders_of(path: str) -> list[int]:
     """The processes that keep a file open, by proc(5); none are known where there is no /proc."""
     holders = []
     for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else ()):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.execution.executor import Ended
+    from claude_tasks.execution.run_folder import RunFolder
     from claude_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Recorder:
         done, self._waiting = self._waiting, []
         for end in done:
             if not end.keeps_folder:
-                end.folder.remove()
+                _remove(end.folder)
         return len(done)
 
     def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
@@ -298,6 +299,14 @@ def _with_note_of_lost_session(run: Run, outcome: Outcome) -> Outcome:
     return outcome._replace(
         error=f"{outcome.error}\n{_BEGUN_ANEW}" if outcome.error else _BEGUN_ANEW
     )
+
+
+def _remove(folder: RunFolder) -> None:
+    """What cannot be removed now is tidied up later, or is in nobody's way."""
+    try:
+        folder.remove()
+    except OSError as error:
+        log.warning("%s cannot be removed: %s", folder.path, error)
 
 
 def _log_end(run: Run, outcome: Outcome) -> None:

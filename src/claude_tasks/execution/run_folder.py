@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import signal
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +27,7 @@ from claude_tasks.execution.contract import (
     encode,
 )
 from claude_tasks.execution.process_tree import end_strays, holders_of
-from claude_tasks.process_state import process_started
+from claude_tasks.process_state import is_supervisor, process_started
 
 if TYPE_CHECKING:
     from claude_tasks.execution.contract import Record
@@ -38,6 +39,10 @@ MACHINE_REASONS = frozenset(
 
 _LARGEST_FILE = 64 * 1024 * 1024
 """Nothing of ours comes near: what is larger is something else's."""
+
+
+class FolderInUseError(OSError):
+    """The folder of a claim was there before it: of another database's run, or somebody else's."""
 
 
 class Condition(Enum):
@@ -86,15 +91,36 @@ class RunFolder(NamedTuple):
         return os.path.join(self.path, "exit.json")
 
     def create(self, spec: RunSpec, prompt: str) -> None:
-        """Make the folder with its task. Errors: `OSError`."""
-        self._make_folder()
+        """Make the folder with its task. Errors: `OSError`, `FolderInUseError`.
+
+        A claim's number is given once, so nothing of ours is there already, but for the tombstone
+        that another node wrote meanwhile: then the look at the folder tells that it is over.
+        """
+        if not self._make_folder():
+            facts = self.ended()
+            if facts is not None and facts.ended_by is EndedBy.UNSTARTED:
+                return
+            raise FolderInUseError(f"{self.path} is there already")
         write_private(self.prompt, prompt.encode())
         write_private(self.spec, encode(spec))
 
-    def _make_folder(self) -> None:
-        """The folder alone: where the data folder is gone, nothing makes it again."""
-        with contextlib.suppress(FileExistsError):
+    def set_aside(self) -> None:
+        """Leave what makes no sense to a person, out of the way. Errors: `OSError`."""
+        os.replace(self.path, f"{self.path}.set-aside-{os.getpid()}-{time.monotonic_ns()}")
+
+    def _make_folder(self) -> bool:
+        """The folder, and that of all claims: never the data folder, once that is gone.
+
+        False when it was there. Errors: `OSError`.
+        """
+        try:
             os.mkdir(self.path, mode=0o700)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:
+            os.mkdir(os.path.dirname(self.path), mode=0o700)
+            os.mkdir(self.path, mode=0o700)
+        return True
 
     def remove(self) -> None:
         """Forget the claim once its end is recorded.
@@ -140,40 +166,43 @@ class RunFolder(NamedTuple):
     def ended(self) -> ExitFacts | None:
         """What ``exit.json`` says, None while there is none.
 
-        One that cannot be made out is no end we know: it is kept beside the folder, for a person.
-        Errors: `OSError`.
+        One that cannot be made out says nothing: it is kept beside the folder, for a person, and
+        the locks tell how the claim stands. Errors: `OSError`.
         """
         try:
             return _read(ExitFacts, self.exit)
         except FileNotFoundError:
             return None
-        except UnreadableError as error:
-            kept = f"{self.path}.exit.json.unreadable"
-            os.replace(self.exit, kept)
-            facts = ExitFacts(
-                EndedBy.LOST, error=f"how it ended cannot be made out: {error}; {kept}"
-            )
-            self.close(facts)
-            return facts
+        except UnreadableError:
+            os.replace(self.exit, self._kept)
+            return None
+
+    @property
+    def _kept(self) -> str:
+        return f"{self.path}.exit.json.unreadable"
 
     def supervisor_pid(self) -> int | None:
-        """The supervisor's pid, as long as it is sure to be the supervisor's."""
+        """The supervisor's pid, as long as it is sure to be the supervisor's.
+
+        Its number counts only while the process of that number began when it did.
+        """
         facts = self.began()
-        return None if facts is None or not is_locked(self.spec) else facts.supervisor_pid
+        if facts is None or not is_locked(self.spec):
+            return None
+        same = process_started(facts.supervisor_pid) == facts.process_started
+        return facts.supervisor_pid if same else None
 
     def kill_supervisor(self) -> bool:
         """KILL a supervisor that answers to nothing else; False when there was none to be found.
 
-        Its number counts only while the process of that number began when it did. One that never
-        got as far as to say its number is known by the file that it keeps open. Errors: `OSError`
-        when the kernel refuses.
+        One that never got as far as to say its number is known by the file that it keeps open, as
+        no other process of the spawner's does. Errors: `OSError` when the kernel refuses.
         """
-        facts = self.began()
         if not is_locked(self.spec):
             return False
-        pids = holders_of(self.spec)
-        if facts is not None and process_started(facts.supervisor_pid) == facts.process_started:
-            pids = [facts.supervisor_pid]
+        told = self.supervisor_pid()
+        others = filter(is_supervisor, holders_of(self.spec))
+        pids = list(others) if told is None else [told]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):  # it ended this very moment
                 os.kill(pid, signal.SIGKILL)
@@ -216,7 +245,8 @@ class RunFolder(NamedTuple):
     def _close_if_dead(self, verdict: ExitFacts, claimed_by: str | None) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
-        was_started = self._was_started()
+        kept = os.path.exists(self._kept)
+        was_started = kept or self._was_started()
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
         if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED
@@ -224,6 +254,8 @@ class RunFolder(NamedTuple):
             self.close(ExitFacts(EndedBy.UNSTARTED, claimed_by=claimed_by))
             return Condition.UNSTARTED
         began = self.began()
+        if kept:
+            verdict = verdict._replace(error=f"how it ended cannot be made out: {self._kept}")
         self.close(verdict._replace(started_at=None if began is None else began.started_at))
         return Condition.LOST
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from typing import TYPE_CHECKING
@@ -35,7 +36,10 @@ def write_run_log(path: str, snapshot: TaskSnapshot, run: Run, outcome: Outcome)
 
     Not flushed to the disk: the database row is, and holds the same facts.
     """
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    folder = os.path.dirname(path)
+    if os.path.islink(folder):  # an agent may have made it, and lead the engine anywhere
+        raise OSError(errno.ELOOP, "its folder is a link", folder)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
     text = json.dumps(run_record(snapshot, run, outcome), indent=2, ensure_ascii=False)
     write_atomically(path, f"{text}\n".encode(), sync=False)
 

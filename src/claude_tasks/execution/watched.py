@@ -20,8 +20,7 @@ class Watched:
 
     While ``told`` the spawner will say when it ends, and until then no lock is no sign of death:
     the request may still be on its way. Otherwise nobody will say, and its folder is looked at.
-    ``deadline`` (monotonic seconds) is when its supervisor counts as silent; ``hung`` is the node
-    that claimed it, where that hangs and may yet wake up.
+    ``deadline`` (monotonic seconds) is when its supervisor counts as silent.
     """
 
     def __init__(
@@ -32,7 +31,6 @@ class Watched:
         *,
         told: bool,
         deadline: float,
-        hung: str | None = None,
     ) -> None:
         """Nothing is known of its end."""
         self.run = run
@@ -40,10 +38,10 @@ class Watched:
         self.snapshot = snapshot
         self.told = told
         self.deadline = deadline
-        self.hung = hung
         self.silent = False
         self.cancel_sent = False
         self.orphaned = False
+        self.complaint = ""
 
     def verdict(self) -> ExitFacts | None:
         """What is to be said of it if its supervisor is found dead; None: that it was lost."""

@@ -131,7 +131,7 @@ class Engine:
             result = step()
         except IllegibleError as error:
             failure: Exception = error
-        except (DatabaseGoneError, LeadershipLostError, StorageError, OSError):
+        except (DatabaseGoneError, LeadershipLostError, StorageError):
             raise
         except Exception as error:  # noqa: BLE001 (said below)
             failure = error
@@ -171,7 +171,7 @@ class Engine:
         except LeadershipLostError as error:
             log.info("%s", error)
             return 0.0
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             text = f"this pass could not be completed: {error}"
             self._complaint.state(text, monotonic=self._clock.monotonic())
             return _AFTER_FAILURE_SECONDS

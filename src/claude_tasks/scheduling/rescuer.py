@@ -9,6 +9,7 @@ starting what was put back. A run in progress goes on under its supervisor eithe
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import IllegibleError, NotFoundError
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_DEAD, _HUNG = "dead", "hung"
+
+class _Fate(StrEnum):
+    """What became of a node whose claims are to be settled."""
+
+    DEAD = "dead"
+    HUNG = "hung"
 
 
 class Rescuer:
@@ -62,25 +68,25 @@ class Rescuer:
         """Remove the folders of claims that are over, of this node's own as well."""
         self._execution.tidy(lambda it: it == self._node_id or self._register.is_dead(it))
 
-    def _fate(self, node_id: str | None, term: Term | None) -> str | None:
-        """What became of a node whose claims are to be settled, None while they are its own."""
+    def _fate(self, node_id: str | None, term: Term | None) -> _Fate | None:
+        """None while its claims are the node's own."""
         if node_id is None:
             return None
         if self._register.is_dead(node_id):
-            return _DEAD
-        return _HUNG if term is not None and self._register.is_hung(node_id) else None
+            return _Fate.DEAD
+        return _Fate.HUNG if term is not None and self._register.is_hung(node_id) else None
 
-    def _adopt(self, run: Run, term: Term | None, fate: str, *, at: int) -> int:
+    def _adopt(self, run: Run, term: Term | None, fate: _Fate, *, at: int) -> int:
         epoch = run.lease_epoch if term is None else term.epoch
         if not self._store.adopt_run(run, node_id=self._node_id, epoch=epoch, at=at):
             return 0  # another node was faster, or it ended
         log.info("adopted run %d of %s node %s", run.id, fate, run.claimed_by)
-        self._watch(run, hung=run.claimed_by if fate is _HUNG else None)
+        self._watch(run)
         return 1
 
-    def _watch(self, run: Run, *, hung: str | None = None) -> None:
+    def _watch(self, run: Run) -> None:
         try:
             task = self._store.get_task(run.task_id, include_deleted=True)
         except (NotFoundError, IllegibleError):  # its folder may say enough
             task = None
-        self._execution.adopt(run, task, hung=hung)
+        self._execution.adopt(run, task)

@@ -152,7 +152,9 @@ def _build_engine(
     schedule rescues what it stumbles over: it may work where no leader lives.
     """
     alone = node.role is Role.CLI
-    execution = SupervisedExecution(store=store, settings=settings)
+    execution = SupervisedExecution(
+        store=store, settings=settings, node_id=node.id, require_database=require_database
+    )
     register = Register(store, settings.folder.nodes, watch)
     dispatcher = Dispatcher(
         store=store,

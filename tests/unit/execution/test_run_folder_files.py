@@ -22,7 +22,12 @@ from claude_tasks.execution.contract import (
     decode,
     encode,
 )
-from claude_tasks.execution.run_folder import Condition, RunFolder
+from claude_tasks.execution.run_folder import (
+    Condition,
+    FolderInUseError,
+    RunFolder,
+    try_lock,
+)
 from claude_tasks.execution.verdict import judge
 
 if TYPE_CHECKING:
@@ -117,14 +122,28 @@ def test_an_end_of_the_wrong_shape_is_lost_and_kept_aside(
     with open(folder.exit, "wb") as file:
         file.write(content)
     assert folder.look() is Condition.ENDED
+    assert folder.ended() is None, "that says nothing: the locks tell how it stands"
+    kept = f"{folder.path}.exit.json.unreadable"
+    with open(kept, "rb") as file:
+        assert file.read() == content
+    assert folder.look() is Condition.LOST
     facts = folder.ended()
     assert facts is not None
     assert facts.ended_by is EndedBy.LOST
-    kept = f"{folder.path}.exit.json.unreadable"
     assert kept in (facts.error or "")
-    with open(kept, "rb") as file:
-        assert file.read() == content
     assert folder.ended() == facts, "the next look says the same"
+
+
+def test_an_end_of_the_wrong_shape_ends_no_run_whose_supervisor_lives(folder: RunFolder) -> None:
+    with open(folder.exit, "wb") as file:
+        file.write(b"[1]")
+    lock = try_lock(folder.spec)
+    assert lock is not None
+    assert folder.look() is Condition.ENDED
+    assert folder.ended() is None
+    assert folder.look() is Condition.SUPERVISED
+    os.close(lock)
+    assert folder.look() is Condition.LOST
 
 
 @pytest.mark.parametrize("make", ["pipe", "folder", "link to a device"])
@@ -138,10 +157,29 @@ def test_what_is_no_file_in_the_place_of_an_end_is_neither_waited_for_nor_believ
     else:
         os.symlink("/dev/zero", folder.exit)
     assert folder.look() is Condition.ENDED
+    assert folder.ended() is None
+    assert folder.look() is Condition.LOST
     facts = folder.ended()
     assert facts is not None
     assert facts.ended_by is EndedBy.LOST
     assert stat.S_ISREG(os.lstat(folder.exit).st_mode)
+
+
+def test_a_folder_that_is_there_already_is_not_a_claim_of_ours(folder: RunFolder) -> None:
+    """Another database's run of the same number may live there; what it holds is not touched."""
+    os.mkfifo(folder.prompt)
+    with pytest.raises(FolderInUseError):
+        folder.create(RECORDS[0], "mine")  # type: ignore[arg-type]
+    assert os.listdir(folder.path) == ["prompt.txt"]
+
+
+def test_a_tombstone_is_all_that_may_stand_in_a_new_claim_s_folder(folder: RunFolder) -> None:
+    folder.close(ExitFacts(EndedBy.UNSTARTED, claimed_by="me"))
+    folder.create(RECORDS[0], "mine")  # type: ignore[arg-type]
+    assert os.listdir(folder.path) == ["exit.json"]
+    folder.close(ExitFacts(EndedBy.EXIT, exit_code=0))
+    with pytest.raises(FolderInUseError):
+        folder.create(RECORDS[0], "mine")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("pid", [-1, 0, 1])

@@ -5,7 +5,7 @@ r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started
 r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
 r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,
 r.num_turns, r.permission_denials, r.skipped_count, r.skipped_until, r.log_path,
-r.resumes, r.deferred_until, r.resume_of, r.unreachable_since, r.covers, r.retries
+r.resumes, r.deferred_until, r.resume_of, r.unreachable_since, r.covers, r.retries, r.launched_by
 
 -- name: get_run
 -- One run.
@@ -65,6 +65,7 @@ WHERE place <= room OR (:all = 1 AND room > 0) ORDER BY id LIMIT :limit
 -- What was said of its waiting is over. Its session is known before its agent is started: the one it
 -- goes on in, or a new one; none where the task names its own, or where no agent will be started.
 UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id,
+    launched_by = :node_id,
     lease_epoch = :epoch, started_at = :at, reason = NULL, deferred_until = NULL,
     session_id = CASE WHEN :begins THEN COALESCE(resume_of, :session_id) ELSE session_id END,
     error = CASE WHEN reason = 'usage_threshold' THEN NULL ELSE error END

@@ -33,7 +33,8 @@ CREATE TABLE task_runs_new (
     reason                  TEXT,
     attempt                 INTEGER NOT NULL,
     claim                   INTEGER NOT NULL,             -- fences late supervisors
-    claimed_by              TEXT,
+    claimed_by              TEXT,                         -- who watches it
+    launched_by             TEXT,                         -- who may launch this claim, whoever watches
     lease_epoch             INTEGER,
     assigned_to             TEXT,                         -- NULL: the leader's
     not_before              INTEGER NOT NULL,
@@ -67,7 +68,8 @@ CREATE TABLE task_runs_new (
 );
 
 INSERT INTO task_runs_new SELECT
-    id, task_id, trigger, scheduled_for, state, reason, attempt, claim, claimed_by, lease_epoch,
+    id, task_id, trigger, scheduled_for, state, reason, attempt, claim, claimed_by, claimed_by,
+    lease_epoch,
     assigned_to, not_before, queued_at, started_at, ended_at, cancel_requested_at, cancel_reason,
     exit_code, output, error, session_id, model, cost_usd, input_tokens, output_tokens,
     cache_read_tokens, cache_creation_tokens, num_turns, permission_denials, skipped_count,
