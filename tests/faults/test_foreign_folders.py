@@ -26,9 +26,9 @@ def test_what_makes_no_sense_among_the_runs_stops_no_tick(installation: Installa
     (runs / "2.1").mkdir()
     os.mkfifo(runs / "2.1" / "prompt.txt")  # where the second run will want to be
     (runs / "3.1").write_text("a file")
-    installation.add(cron_expr=EVERY_SECOND)
+    installation.add(cron_expr=EVERY_SECOND, overlap="allow")
     node = installation.start_leader()
-    done = installation.wait_for_runs(4, State.COMPLETED)
+    done = installation.wait_for_runs(5, State.COMPLETED)
     assert {(1, 1), (2, 2), (3, 2)} <= {(run.id, run.claim) for run in done}
     shutil.rmtree(runs)
     installation.wait_for_runs(len(done) + 2, State.COMPLETED)
