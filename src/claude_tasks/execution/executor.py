@@ -172,7 +172,10 @@ class Executor:
             folder = RunFolder.of(self._settings.folder.runs, int(run_id), int(claim))
             try:
                 facts = folder.ended()
-                if facts is None or facts.claimed_by is None or launches_no_more(facts.claimed_by):
+                over = (
+                    facts is None or facts.claimed_by is None or launches_no_more(facts.claimed_by)
+                )
+                if over and not folder.is_supervised():  # another database's run may live there
                     folder.remove()
             except OSError as error:  # somebody else's: it is in nobody's way
                 log.warning("%s cannot be tidied up: %s", folder.path, error)

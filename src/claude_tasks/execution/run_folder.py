@@ -97,12 +97,23 @@ class RunFolder(NamedTuple):
         that another node wrote meanwhile: then the look at the folder tells that it is over.
         """
         if not self._make_folder():
-            facts = self.ended()
-            if facts is not None and facts.ended_by is EndedBy.UNSTARTED:
+            if self._is_tombstone():
                 return
             raise FolderInUseError(f"{self.path} is there already")
         write_private(self.prompt, prompt.encode())
         write_private(self.spec, encode(spec))
+
+    def _is_tombstone(self) -> bool:
+        """Whether all it says is that the claim was closed unstarted."""
+        try:
+            facts = self.ended()
+        except OSError:  # it is not even a folder
+            return False
+        return facts is not None and facts.ended_by is EndedBy.UNSTARTED
+
+    def is_supervised(self) -> bool:
+        """Whether a supervisor lives, whosever it is. Errors: `OSError`."""
+        return is_locked(self.spec)
 
     def set_aside(self) -> None:
         """Leave what makes no sense to a person, out of the way. Errors: `OSError`."""
