@@ -89,6 +89,32 @@ def test_a_stopped_node_and_what_it_holds_are_named(program: Program) -> None:
     installation.check()
 
 
+def test_a_clock_that_was_set_makes_no_node_hang_and_hides_none_that_does(
+    program: Program, tmp_path: Path
+) -> None:
+    """As after a suspend, or when the time comes from the network: the beat lies where it lay."""
+    installation = program.installation
+    offset = tmp_path / "offset"
+    offset.write_text("-3600000")
+    daemon = installation.start_leader(*FAULTY_NODE, TEST_CLOCK_OFFSET=str(offset))
+    found = doctor(program, "nodes", "scheduler_lease")
+    assert {finding["verdict"] for finding in found.values()} == {"PASS"}
+    assert "hangs" not in program("status").stdout
+    assert installation.operations.status.scheduler_lives()
+    offset.write_text("3600000")
+    [before] = installation.query("SELECT beat_at FROM nodes")
+    wait_until(
+        lambda: installation.query("SELECT beat_at FROM nodes")[0] > before, what="a beat ahead"
+    )
+    stop(daemon)
+    wait_until(
+        lambda: doctor(program, "nodes")["nodes"]["verdict"] != "PASS", what="it missed its beat"
+    )
+    assert doctor(program, "scheduler_lease")["scheduler_lease"]["verdict"] == "FAIL"
+    assert not installation.operations.status.scheduler_lives()
+    daemon.send_signal(signal.SIGCONT)
+
+
 def test_a_process_stopped_in_the_middle_of_a_write_is_named(
     program: Program, tmp_path: Path
 ) -> None:

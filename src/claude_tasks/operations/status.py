@@ -140,7 +140,8 @@ class StatusOperations:
     def status(self) -> Status:
         """Everything at one look."""
         lease, at = self._store.read_lease(), self._clock.now()
-        nodes = [self._node(node, lease, at) for node in self._store.list_nodes()]
+        monotonic = self._clock.monotonic()
+        nodes = [self._node(node, lease, monotonic) for node in self._store.list_nodes()]
         limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
         agent, problem = self._agent()
         led = any(entry.leads and entry.alive for entry in nodes)
@@ -162,9 +163,9 @@ class StatusOperations:
             ),
         )
 
-    def _node(self, node: Node, lease: Lease, at: int) -> NodeStatus:
+    def _node(self, node: Node, lease: Lease, monotonic: float) -> NodeStatus:
         alive = not self._register.is_dead(node.id)
-        silent = node.silent_ms(at=at) if alive else None
+        silent = node.silent_ms(monotonic=monotonic) if alive else None
         stall = None if silent is None else self._signs.stall(node)
         return NodeStatus(node, alive, node.id == lease.holder, silent, stall)
 
@@ -200,8 +201,11 @@ class StatusOperations:
 
     def scheduler_lives(self) -> bool:
         """Whether a node is at work that stands for the lease, and so takes the common queue."""
-        at = self._clock.now()
-        return any(node.scheduler and not node.silent_ms(at=at) for node in self.living_nodes())
+        monotonic = self._clock.monotonic()
+        return any(
+            node.scheduler and node.silent_ms(monotonic=monotonic) is None
+            for node in self.living_nodes()
+        )
 
     def why(self, task_id: int) -> Explanation:
         """Why a task did or did not run: everything that decides it, in order.

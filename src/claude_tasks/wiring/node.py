@@ -55,7 +55,7 @@ def build_node(
     """
     refuse_without_process_table()
     clock = clock or SystemClock()
-    node = new_node(settings, role, schedules=schedules, at=clock.now(), api=api)
+    node = new_node(settings, role, schedules=schedules, clock=clock, api=api)
     standing = Standing(clock)
     store = open_data(settings, clock=clock)
     database = DatabaseFile(settings.folder.database)
@@ -115,10 +115,11 @@ def new_node(
     role: Role,
     *,
     schedules: bool,
-    at: int,
+    clock: Clock,
     api: tuple[str, bool] | None = None,
 ) -> Node:
     """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
+    at = clock.now()
     return Node(
         id=str(uuid.uuid4()),
         role=role,
@@ -132,6 +133,7 @@ def new_node(
         open=api is not None and api[1],
         ttl_ms=round(settings.lease_ttl * 1000),
         beat_at=at,
+        beat_monotonic=clock.monotonic(),
     )
 
 
@@ -226,7 +228,7 @@ def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     if not has_process_table():
         return 0
     clock = clock or SystemClock()
-    node = new_node(settings, Role.CLI, schedules=False, at=clock.now())
+    node = new_node(settings, Role.CLI, schedules=False, clock=clock)
     store = open_data(settings, clock=clock)
     lock = LifetimeLock(settings.folder.nodes, node.id)
     lock.acquire()
