@@ -101,4 +101,4 @@ def is_doubtful(task: Task, *, at: int) -> bool:
 
     Nobody can tell whether that time was meant as it stands, or counted from the false one.
     """
-    return task.is_one_off and task.next_run_at is not None and is_ahead(task.updated_at, at=at)
+    return task.is_one_off and task.next_run_at is not None and is_ahead(task.anchor_at, at=at)

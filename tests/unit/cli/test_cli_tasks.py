@@ -9,6 +9,8 @@ import pytest
 
 from claude_tasks.clock import SystemClock
 from claude_tasks.local_zone import local_zone
+from claude_tasks.settings import load_settings
+from claude_tasks.wiring.operations import open_operations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +107,14 @@ def test_one_off_at_a_time_people_type(cli: CommandLine) -> None:
     view = _add(cli, "report", "--at", "tomorrow 9am")
     assert view["is_one_off"]
     assert view["scheduled_at"] == view["next_run_at"]
+
+
+def test_at_now_names_no_time(cli: CommandLine) -> None:
+    """So that clients of API v1 are shown none; see `Task.runs_at_once`."""
+    for words in (("--now",), ("--at", "now"), ("--at", " NOW ")):
+        task_id = _add(cli, "at once", *words)["id"]
+        settings = load_settings(cli.environment)
+        assert open_operations(settings).tasks.get(task_id).runs_at_once, words
 
 
 def test_prompt_comes_from_a_word_a_flag_a_file_or_stdin(cli: CommandLine, tmp_path: Path) -> None:
