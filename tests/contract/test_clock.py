@@ -230,7 +230,7 @@ def test_an_edit_that_asks_for_the_same_schedule_sets_a_stuck_task_right(
 
 
 def test_a_time_is_doubtful_by_when_it_was_given_not_by_other_edits(
-    store: Store, term: Term
+    store: Store,
 ) -> None:
     clock = FakeClock(START)
     operations = TaskOperations(store, clock)

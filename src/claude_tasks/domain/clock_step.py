@@ -84,6 +84,11 @@ class LeftTask(NamedTuple):
     left: Left
     instant: int
 
+    @property
+    def was_skipped(self) -> bool:
+        """It is a one-off that was only skipped, and whose time is to come."""
+        return self.left is Left.MISSED
+
 
 def is_ahead(instant: int | None, *, at: int) -> bool:
     """Whether an instant was written by a clock that was ahead of the one that shows ``at``."""

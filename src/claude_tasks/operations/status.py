@@ -216,7 +216,7 @@ class StatusOperations:
         status = self.status()
         findings: list[Finding | None] = [
             self._schedule(task),
-            self._switch(task),
+            self._switch(task, status),
             self._next(task, status),
             *self._clock_findings(task, status),
             self._leader(status),
@@ -236,14 +236,20 @@ class StatusOperations:
         return Finding("schedule", schedule_of(task).describe())
 
     @staticmethod
-    def _switch(task: Task) -> Finding:
+    def _switch(task: Task, status: Status) -> Finding:
         if task.deleted_at is not None:
             text = f"deleted; claude-tasks restore {task.id} brings it back"
             return Finding("enabled", text, stands_in_the_way=True)
         if task.enabled:
             return Finding("enabled", "yes")
         if task.is_one_off and task.cursor_at >= (task.scheduled_at or 0):
-            return Finding("enabled", "no: a one-off whose time has passed", stands_in_the_way=True)
+            text = "no: a one-off whose time has passed"
+            if task.scheduled_at is not None and task.scheduled_at > status.at:
+                skipped = own(status.clock_troubles, task) is not None
+                text = (
+                    f"no: a one-off that was {'skipped' if skipped else 'taken'} ahead of its time"
+                )
+            return Finding("enabled", text, stands_in_the_way=True)
         text = f"no; claude-tasks enable {task.id} switches it on"
         return Finding("enabled", text, stands_in_the_way=True)
 

@@ -164,7 +164,7 @@ def test_the_overview_begins_with_commands_that_can_do_their_work(cli: CommandLi
     lines = begin.replace("\\\n", "").strip().splitlines()
     parsed = [parse(_first_command(line.split("claude-tasks ")[1])) for line in lines]
     assert [each.command for each in parsed] == ["demo", "add", "daemon"]
-    add = parsed[1].arguments
+    add: Any = parsed[1].arguments
     assert add.permission_mode == "acceptEdits"
     [tool] = add.allowed_tools
     assert tool.removeprefix("Bash(").removesuffix(")") in add.prompt_word
