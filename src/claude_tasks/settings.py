@@ -233,7 +233,7 @@ def absolute(path: str, source: str) -> str:
 
 
 def _from_file(path: str) -> dict[str, Any]:
-    if not os.path.exists(path):  # or its folder cannot be entered, which others say better
+    if not os.path.lexists(path):  # or its folder cannot be entered, which others say better
         return {}
     import tomllib  # noqa: PLC0415 (most installations have no config file)
 
@@ -241,6 +241,8 @@ def _from_file(path: str) -> dict[str, Any]:
 
     try:
         descriptor = open_trusted(path)
+    except FileNotFoundError:
+        return {}  # removed this moment
     except OSError as error:
         raise _unreadable(path, error) from error
     try:

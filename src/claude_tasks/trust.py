@@ -2,30 +2,48 @@
 
 Whoever can write such a file, or put another in its place, runs code as this user. So it is read
 only where its owner and that of its folder are this user or root (for root: or the data folder's
-owner, as in a container that mounts a user's folder), and nobody else may write to either.
+owner, as in a container that mounts a user's folder), and nobody else may write to either. The same
+holds for each link on the way. One that leads nowhere is an error: what should be there may be a
+token, and a mount that is not there yet must not open the API.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNTRUSTED = "untrusted"
 """The code of every refusal here: its hint is the command that helps."""
 
 _WRITE_BITS = 0o022
 _FOR_OTHERS = 0o077
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_MOST_LINKS = 40
+"""The kernel follows no more (path_resolution(7))."""
 
 
 def open_trusted(path: str, *, private: bool = False) -> int:
     """A descriptor to read it from; a ``private`` file may be read by nobody else either.
 
     It never waits, whatever lies there. Errors: `FileNotFoundError` and other `OSError`;
-    `ConfigurationError` where others could have written it.
+    `ConfigurationError` where others could have written it, or where it is a link to nowhere.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _NOWHERE and os.path.islink(path):
+            raise ConfigurationError(
+                f"{path}: it is a link to {os.readlink(path)}, and there is nothing",
+                hint=f"put the file back there, or go without it: rm {_quoted(path)}",
+            ) from None
+        raise
     try:
         status = os.fstat(descriptor)
         if private:
@@ -39,25 +57,32 @@ def open_trusted(path: str, *, private: bool = False) -> int:
 
 
 def _check_folders(path: str) -> None:
-    """That of its name, and, where that is a link, the one that the file is in."""
+    """That of its name; where that is a link, those of all links on the way and of the file."""
     folder = os.path.dirname(path)
     _check(folder, os.stat(folder), path, folder_shared=False)
-    real = os.path.dirname(os.path.realpath(path))
-    if real != os.path.realpath(folder):
-        _check(real, os.stat(real), path, folder_shared=True)
+    links = list(_links(path))
+    for link in links[1:]:
+        _check_owner(link, os.lstat(link), path)
+    for place in dict.fromkeys(os.path.dirname(each) for each in (*links, os.path.realpath(path))):
+        if place != os.path.realpath(folder):
+            _check(place, os.stat(place), path, folder_shared=True)
+
+
+def _links(path: str) -> Iterator[str]:
+    """Each link that is followed from a file's name on, those of folders too."""
+    at, parts, found = os.path.realpath(os.path.dirname(path)), [os.path.basename(path)], 0
+    while parts and found < _MOST_LINKS:
+        at = os.path.normpath(os.path.join(at, parts.pop(0)))  # itself without links
+        if os.path.islink(at):
+            target, found = os.readlink(at), found + 1
+            yield at
+            at = "/" if os.path.isabs(target) else os.path.dirname(at)
+            parts = target.split("/") + parts
 
 
 def _check(place: str, status: os.stat_result, path: str, *, folder_shared: bool) -> None:
     """``folder_shared``: a folder such as /tmp, whose files only their owners replace, will do."""
-    trusted = {0, os.geteuid()}
-    if os.geteuid() == 0:
-        trusted.add(os.stat(os.path.dirname(path)).st_uid)
-    what = "" if place == path else f", and {os.path.basename(path)} is read from there"
-    if status.st_uid not in trusted:
-        raise _refused(
-            f"{place}: it belongs to another user (uid {status.st_uid}){what}",
-            f"{'' if os.geteuid() == 0 else 'sudo '}chown {os.geteuid()} {_quoted(place)}",
-        )
+    what = _check_owner(place, status, path)
     if folder_shared and status.st_mode & stat.S_ISVTX:
         return
     if status.st_mode & _WRITE_BITS:
@@ -66,6 +91,22 @@ def _check(place: str, status: os.stat_result, path: str, *, folder_shared: bool
             f"{place}: others on this machine can write to it (mode {mode:03o}){what}",
             f"chmod go-w {_quoted(place)}",
         )
+
+
+def _check_owner(place: str, status: os.stat_result, path: str) -> str:
+    """How the file has to do with the place, in words."""
+    trusted = {0, os.geteuid()}
+    if os.geteuid() == 0:
+        trusted.add(os.stat(os.path.dirname(path)).st_uid)
+    what = "" if place == path else f", and {os.path.basename(path)} is read from there"
+    if status.st_uid not in trusted:
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        itself = "-h " if stat.S_ISLNK(status.st_mode) else ""
+        raise _refused(
+            f"{place}: it belongs to another user (uid {status.st_uid}){what}",
+            f"{sudo}chown {itself}{os.geteuid()} {_quoted(place)}",
+        )
+    return what
 
 
 def _check_private(path: str, status: os.stat_result) -> None:

@@ -23,6 +23,7 @@ from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.store_records import Change
 from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.settings import load_settings
+from claude_tasks.tokens import new_token, store_token
 from claude_tasks.wiring.operations import open_operations
 from support.builders import spec
 from support.server import Server
@@ -138,6 +139,37 @@ def test_what_other_processes_do_is_told_too(installation: Installation) -> None
         seen = until(stream, lambda seen: {"lease", "node"} <= {event.kind for event in seen})
         assert all(event.data["seq"] == event.id for event in seen)
     follower.close()
+
+
+def test_a_stream_ends_when_its_token_was_replaced(installation: Installation) -> None:
+    """Of both kinds: what happens from then on is none of this client's business."""
+    path, old = load_settings(installation.environment).folder.auth_token, new_token()
+    store_token(path, old)
+    server = Server(installation)
+    server.client.headers["Authorization"] = f"Bearer {old}"
+    run_id = server.run(server.add(prompt="[case:slow seconds=4]")["id"])
+    wait_until(lambda: server.get(f"/runs/{run_id}")["state"] == "running", what="it runs")
+    with (
+        listening(server, "/events") as changes,
+        listening(server, f"/runs/{run_id}/events") as stream,
+    ):
+        assert next(changes).kind == "hello"
+        assert next(stream).kind == "agent"
+        store_token(path, new_token(), replace=True)
+        installation.add(name="secret plan", cron_expr="0 3 1 1 *")
+        assert "task" not in [event.kind for event in changes]
+        assert "end" not in [event.kind for event in stream]
+    server.close()
+
+
+def test_a_stream_without_a_token_ends_when_one_is_asked_for(installation: Installation) -> None:
+    server = Server(installation)
+    with listening(server, "/events") as changes:
+        assert next(changes).kind == "hello"
+        store_token(load_settings(installation.environment).folder.auth_token, new_token())
+        installation.add(name="secret plan", cron_expr="0 3 1 1 *")
+        assert "task" not in [event.kind for event in changes]
+    server.close()
 
 
 def test_who_comes_back_gets_each_change_once(

@@ -174,12 +174,25 @@ def test_a_one_off_to_run_at_once_does(store: Store, term: Term) -> None:
     meant = TaskOperations(store, FakeClock(AHEAD)).add_all([_one_off(AHEAD + HOUR)])[0]
     settle(store, term, at=START, back_ms=None)
     assert store.get_task(at_once).next_run_at == START
+    assert store.get_task(at_once).runs_at_once, "nobody named a time for it"
     assert store.get_task(meant).next_run_at == AHEAD + HOUR
     assert [(left.task_id, left.left) for left in store.left_by_clock(at=START)] == [
         (meant, Left.DOUBTFUL)
     ]
     edited = TaskOperations(store, FakeClock(START)).edit(meant, {"scheduled_at": AHEAD + HOUR})
     assert edited.revision == 2
+    assert store.left_by_clock(at=START) == []
+
+
+def test_a_one_off_to_run_at_once_does_whatever_else_was_edited(store: Store, term: Term) -> None:
+    clock = FakeClock(AHEAD)
+    operations = TaskOperations(store, clock)
+    [at_once] = operations.add_all([_one_off(None)])
+    clock.set_wall(AHEAD + 1000)
+    operations.edit(at_once, {"prompt": "another"})
+    settle(store, term, at=START, back_ms=None)
+    task = store.get_task(at_once)
+    assert (task.next_run_at, task.runs_at_once) == (START, True)
     assert store.left_by_clock(at=START) == []
 
 
@@ -214,6 +227,33 @@ def test_an_edit_that_asks_for_the_same_schedule_sets_a_stuck_task_right(
     step = store.last_clock_step()
     assert step is not None
     assert step.back_ms == task.cursor_at - START, "a cursor goes back beside the record only"
+
+
+def test_a_time_is_doubtful_by_when_it_was_given_not_by_other_edits(
+    store: Store,
+) -> None:
+    clock = FakeClock(START)
+    operations = TaskOperations(store, clock)
+    [meant] = operations.add_all([_one_off(AHEAD + 2 * HOUR)])
+    clock.set_wall(AHEAD)
+    [doubtful] = operations.add_all([_one_off(AHEAD + 2 * HOUR)])
+    operations.edit(meant, {"prompt": "another"})
+    clock.set_wall(START)
+    operations.edit(doubtful, {"prompt": "another"})
+    [left] = store.left_by_clock(at=START)
+    assert (left.task_id, left.left, left.instant) == (doubtful, Left.DOUBTFUL, AHEAD)
+    operations.edit(doubtful, {"scheduled_at": AHEAD + 2 * HOUR})
+    assert store.left_by_clock(at=START) == []
+
+
+def test_a_one_off_to_run_at_once_whose_false_time_is_confirmed_keeps_it(
+    store: Store, term: Term
+) -> None:
+    [at_once] = TaskOperations(store, FakeClock(AHEAD)).add_all([_one_off(None)])
+    TaskOperations(store, FakeClock(START)).edit(at_once, {"scheduled_at": AHEAD})
+    assert store.left_by_clock(at=START) == []
+    settle(store, term, at=START, back_ms=None)
+    assert store.get_task(at_once).next_run_at == AHEAD
 
 
 def _one_off(scheduled_at: int | None) -> Any:

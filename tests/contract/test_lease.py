@@ -43,22 +43,22 @@ def test_acquire_of_a_lease_that_moved_meanwhile_fails(open_another: Callable[[]
 
 def test_renew_prolongs_ones_own_term_only(store: Store) -> None:
     term = lead(store, at=START, node_id="a")
-    assert store.renew_lease(term, ttl_ms=TTL, at=START + 5000)
+    assert store.renew_lease(term, ttl_ms=TTL, at=START + 5000, monotonic=6.5)
     lease = store.read_lease()
     assert (lease.renew_seq, lease.renewed_at, lease.expires_at) == (
         1,
         START + 5000,
         START + 20_000,
     )
-    assert not store.renew_lease(Term("b", term.epoch), ttl_ms=TTL, at=START)
-    assert not store.renew_lease(Term("a", term.epoch - 1), ttl_ms=TTL, at=START)
+    assert not store.renew_lease(Term("b", term.epoch), ttl_ms=TTL, at=START, monotonic=6.5)
+    assert not store.renew_lease(Term("a", term.epoch - 1), ttl_ms=TTL, at=START, monotonic=6.5)
 
 
 def test_steal_starts_a_new_epoch_and_ends_the_old_term(store: Store) -> None:
     old = lead(store, at=START, node_id="a")
     new = lead(store, at=START + TTL, node_id="b")
     assert new.epoch == old.epoch + 1
-    assert not store.renew_lease(old, ttl_ms=TTL, at=START)
+    assert not store.renew_lease(old, ttl_ms=TTL, at=START, monotonic=6.5)
     assert not store.release_lease(old, at=START)
     assert store.read_lease().holder == "b"
 
@@ -66,7 +66,7 @@ def test_steal_starts_a_new_epoch_and_ends_the_old_term(store: Store) -> None:
 def test_a_renewal_between_look_and_steal_saves_the_holder(store: Store) -> None:
     term = lead(store, at=START, node_id="a")
     seen = store.read_lease()
-    store.renew_lease(term, ttl_ms=TTL, at=START)
+    store.renew_lease(term, ttl_ms=TTL, at=START, monotonic=6.5)
     assert store.take_lease(seen, node("b"), ttl_ms=TTL, at=START) is None
 
 
@@ -113,6 +113,23 @@ def test_nodes_come_and_go(store: Store) -> None:
     assert store.list_nodes()[0] == node("a", started_at=1, scheduler=False)
     store.remove_node("a")
     assert [entry.id for entry in store.list_nodes()] == ["b"]
+
+
+def test_a_beat_says_when_it_was_moved_by_the_clock_that_nobody_sets(store: Store) -> None:
+    """By which alone others tell whether the node hangs."""
+    store.register_node(node("a", ttl_ms=TTL, beat_at=START, beat_monotonic=5.0))
+    [seen] = store.list_nodes()
+    ttl = TTL / 1000
+    assert seen.silent_ms(monotonic=5.0 + ttl) is None
+    assert seen.silent_ms(monotonic=6.0 + ttl) == TTL + 1000
+    assert seen.silent_ms(monotonic=0.5) is None  # another boot's, which says nothing
+    assert store.move_beat("a", at=START - 1, monotonic=6.5)
+    term = lead(store, at=START, node_id="a")
+    assert store.list_nodes()[0][-3:] == (1, START - 1, 6.5)
+    assert store.renew_lease(term, ttl_ms=TTL, at=START + 9, monotonic=7.5)
+    assert store.list_nodes()[0][-3:] == (2, START + 9, 7.5)
+    assert node("b").silent_ms(monotonic=9.0) is None
+    assert not store.move_beat("b", at=START, monotonic=8.5)
 
 
 def test_others_see_that_something_changed(open_another: Callable[[], Store]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_tasks.clock import SystemClock
 from claude_tasks.doctor.catalog import run_checks
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.execution import claim_signs
@@ -87,6 +88,50 @@ def test_a_stopped_node_and_what_it_holds_are_named(program: Program) -> None:
     installation.wait_for_runs(1, State.COMPLETED)
     wait_until(lambda: doctor(program, "nodes")["nodes"]["verdict"] == "PASS")
     installation.check()
+
+
+def test_a_clock_that_was_set_makes_no_node_hang_and_hides_none_that_does(
+    program: Program, tmp_path: Path
+) -> None:
+    """As after a suspend, or when the time comes from the network: the beat lies where it lay."""
+    installation = program.installation
+    offset = tmp_path / "offset"
+    offset.write_text("-3600000")
+    daemon = installation.start_leader(*FAULTY_NODE, TEST_CLOCK_OFFSET=str(offset))
+    found = doctor(program, "nodes", "scheduler_lease")
+    assert {finding["verdict"] for finding in found.values()} == {"PASS"}
+    assert "hangs" not in program("status").stdout
+    assert installation.operations.status.scheduler_lives()
+    offset.write_text("3600000")
+    [before] = installation.query("SELECT beat_at FROM nodes")
+    wait_until(
+        lambda: installation.query("SELECT beat_at FROM nodes")[0] > before, what="a beat ahead"
+    )
+    stop(daemon)
+    wait_until(
+        lambda: doctor(program, "nodes")["nodes"]["verdict"] != "PASS", what="it missed its beat"
+    )
+    assert doctor(program, "scheduler_lease")["scheduler_lease"]["verdict"] == "FAIL"
+    assert not installation.operations.status.scheduler_lives()
+    daemon.send_signal(signal.SIGCONT)
+
+
+def test_a_clock_set_forward_since_a_cancel_makes_no_run_overdue(
+    installation: Installation,
+) -> None:
+    """It was cancelled an hour ago by the clock, and has not run for so long."""
+    task = installation.add(name="slow", prompt="[case:slow seconds=20]", enabled=False)
+    installation.start_leader()
+    started = installation.operations.runs.start(task.id)
+    installation.supervisor_pid(installation.operations.runs.get(started.id))
+    run = installation.operations.runs.get(started.id)
+    at = SystemClock().now()
+    cancelled = run._replace(cancel_requested_at=at - 3_600_000)
+    runs = str(installation.data / "runs")
+    signs = claim_signs.claim_signs(runs, cancelled, kill_grace=1.0, at=at)
+    assert signs.silent_ms is None
+    installation.operations.runs.cancel(run.id)
+    installation.wait_for_runs(1, State.CANCELLED)
 
 
 def test_a_process_stopped_in_the_middle_of_a_write_is_named(

@@ -129,6 +129,60 @@ def test_a_link_is_followed_to_who_could_write_there(kept: Kept, tmp_path: Path)
     assert load(file.parent)
 
 
+def test_a_link_on_the_way_that_others_could_replace_is_refused(kept: Kept, tmp_path: Path) -> None:
+    """First and last folder are nobody else's; what lies between decides as well."""
+    file, load = kept
+    good, open_ = tmp_path / "good", tmp_path / "open"
+    good.mkdir(mode=0o755)
+    open_.mkdir()
+    file.rename(good / "real")
+    (open_ / "link").symlink_to(good / "real")
+    (open_ / "folder").symlink_to("../good")
+    for target in ("open/link", "open/folder/real"):
+        file.unlink(missing_ok=True)
+        file.symlink_to(f"../{target}")
+        open_.chmod(0o777)
+        error = _refusal(kept)
+        assert error.message.startswith(f"{open_}: others on this machine can write to it")
+        assert error.hint == f"chmod go-w {open_}"
+        open_.chmod(0o755)
+        assert load(file.parent)
+
+
+def test_a_link_of_another_user_in_a_shared_folder_is_refused(kept: Kept, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a link away")
+    file, load = kept
+    good, shared = tmp_path / "good", tmp_path / "shared"
+    good.mkdir(mode=0o755)
+    shared.mkdir()
+    shared.chmod(0o1777)
+    file.rename(good / "real")
+    (shared / "link").symlink_to(good / "real")
+    file.symlink_to(shared / "link")
+    assert load(file.parent)
+    os.chown(shared / "link", _SOMEBODY, _SOMEBODY, follow_symlinks=False)
+    error = _refusal(kept)
+    assert error.hint == f"chown -h 0 {shared / 'link'}"
+    subprocess.run(["sh", "-c", error.hint], check=True)
+    assert load(file.parent)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "a file/below", "itself"])
+def test_a_link_to_nowhere_is_refused_until_it_is_removed(kept: Kept, target: str) -> None:
+    """A mount that is not there yet must neither drop a setting nor open a server."""
+    file, load = kept
+    target = file.name if target == "itself" else target
+    file.unlink()
+    file.symlink_to(target)
+    (file.parent / "a file").touch()
+    error = _refusal(kept)
+    assert error.message.startswith(f"{file}: it is a link to {target}, and there is nothing")
+    assert error.hint is not None
+    subprocess.run(["sh", "-c", error.hint.partition(": ")[2]], check=True)
+    assert load(file.parent) in (8080, None)
+
+
 def test_without_such_a_file_an_open_folder_hinders_nobody(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     assert load_settings({"CLAUDE_TASKS_DATA": str(tmp_path)}).port == 8080

@@ -92,6 +92,11 @@ class TokenCheck:
         token = bearer_token(authorization)
         return None if token is None else self.access_of(token_digest(token))
 
+    def still_opens(self, digest: bytes | None) -> bool:
+        """Whether a client that was let in with this token, or without one, would be let in now."""
+        self.look()
+        return not self.required or (digest is not None and self.access_of(digest) is not None)
+
     def access_of(self, digest: bytes) -> Access | None:
         """What the token of this digest opens."""
         found = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +22,7 @@ from claude_tasks.api.sse import MEDIA_TYPE as EVENT_STREAM
 from claude_tasks.domain.errors import ClaudeTasksError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from claude_tasks.api.backend import Backend
 
@@ -60,7 +61,8 @@ def _route(entry: Endpoint, backend: Backend) -> HTTPRouteHandler:
         if isinstance(answer, Answer):
             return _response(answer)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return Stream(answer, media_type=EVENT_STREAM, headers=headers)
+        allowed = request.scope["state"]["still_allowed"]
+        return Stream(_while_allowed(answer, allowed), media_type=EVENT_STREAM, headers=headers)
 
     handler = HTTPRouteHandler(
         _litestar_path(entry),
@@ -70,6 +72,17 @@ def _route(entry: Endpoint, backend: Backend) -> HTTPRouteHandler:
     )
     handle.__annotations__ = {"request": _Request, "return": Response[Any]}
     return handler(handle)
+
+
+async def _while_allowed(
+    parts: AsyncGenerator[bytes, None], still_allowed: Callable[[], bool]
+) -> AsyncGenerator[bytes, None]:
+    """A stream, for as long as the token that it was opened with counts."""
+    async with aclosing(parts):  # so that its place is free at once
+        async for part in parts:
+            if not still_allowed():
+                return
+            yield part
 
 
 def _methods(entry: Endpoint) -> list[HttpMethod]:

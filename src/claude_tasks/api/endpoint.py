@@ -11,7 +11,7 @@ from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 from claude_tasks.domain.instant import from_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from claude_tasks.api.access import Access
     from claude_tasks.api.backend import Backend
@@ -118,7 +118,10 @@ class Endpoint(NamedTuple):
 
     method: str
     path: str
-    handle: Callable[[Call], Awaitable[Answer]] | Callable[[Call], Awaitable[AsyncIterator[bytes]]]
+    handle: (
+        Callable[[Call], Awaitable[Answer]]
+        | Callable[[Call], Awaitable[AsyncGenerator[bytes, None]]]
+    )
     tag: str
     answer: Any
     status: int

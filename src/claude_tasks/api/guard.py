@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.api.access import (
@@ -194,7 +195,11 @@ _BODY_REFUSALS: dict[type[BodyError], _Refusal] = {
 
 
 class Guard:
-    """An ASGI layer. The application behind it finds ``scope["state"]["access"]``, an `Access`."""
+    """An ASGI layer.
+
+    The application behind it finds ``scope["state"]["access"]``, an `Access`, and in
+    ``["still_allowed"]`` what tells an answer that goes on and on whether it may.
+    """
 
     def __init__(self, app: Application, policy: Policy, *, monotonic: Callable[[], float]) -> None:
         """``monotonic`` gives seconds."""
@@ -230,7 +235,9 @@ class Guard:
             if is_cors and _is_preflight(scope["method"], found):
                 await _answer_preflight(send)
                 return
-            scope.setdefault("state", {})["access"] = self._authorize(scope, found)
+            state = scope.setdefault("state", {})
+            state["access"], digest = self._authorize(scope, found)
+            state["still_allowed"] = partial(self._policy.tokens.still_opens, digest)
             if scope["method"] not in _READING or _declares_body(found):
                 body = await self._read_body(found, receive)
                 receive = body.replayed(receive)
@@ -279,22 +286,22 @@ class Guard:
         ):
             raise _CROSS_SITE.error()
 
-    def _authorize(self, scope: Scope, found: dict[bytes, bytes]) -> Access:
-        """What the client may do, if that is enough for what it asks."""
+    def _authorize(self, scope: Scope, found: dict[bytes, bytes]) -> tuple[Access, bytes | None]:
+        """What the client may do, if that is enough for what it asks; its token's digest."""
         method, path = scope["method"], scope["path"]
         tokens = self._policy.tokens
         tokens.look()
         if not tokens.required:
-            return Access.FULL
+            return Access.FULL, None
         if _asks_for_health(scope):
-            return Access.READ
-        access = self._authenticate(scope, found.get(b"authorization"))
+            return Access.READ, None
+        access, digest = self._authenticate(scope, found.get(b"authorization"))
         reads = method in _READING or (method == "POST" and path in _READERS_POST)
         if access is Access.READ and not reads:
             raise _READ_ONLY.error()
-        return access
+        return access, digest
 
-    def _authenticate(self, scope: Scope, authorization: bytes | None) -> Access:
+    def _authenticate(self, scope: Scope, authorization: bytes | None) -> tuple[Access, bytes]:
         token = bearer_token(authorization)
         if token is None:
             raise _NO_TOKEN.error()
@@ -302,7 +309,7 @@ class Guard:
         access = self._policy.tokens.access_of(digest)
         if access is not None:
             # Whatever others send from the same address, a proxy's above all, it is let in.
-            return access
+            return access, digest
         wait = self._attempts.failed(_address_of(scope), digest)
         raise _too_many(wait) if wait else _WRONG_TOKEN.error()
 

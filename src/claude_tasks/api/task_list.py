@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claude_tasks.domain.notification import ADDRESS_FIELDS
-from claude_tasks.domain.task import DEFAULT_PERMISSION_MODE
+from claude_tasks.domain.task import ADDRESS_FIELDS, DEFAULT_PERMISSION_MODE
 from claude_tasks.operations.views import task_view
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ usage: claude-tasks [--data DIR] [--json] COMMAND …
 
 begin:
   claude-tasks demo
-  claude-tasks add nightly "Run the tests and fix what fails" --cron "0 2 * * *"
+  claude-tasks add nightly "Run npm test and fix what fails" --cron "0 2 * * *" \\
+      --permission-mode acceptEdits --allow-tool "Bash(npm test)"
   claude-tasks daemon
 """
 

@@ -170,7 +170,7 @@ def given_schedule(context: Context, arguments: Namespace, timezone: str) -> dic
         return {"cron_expr": arguments.cron}
     if arguments.every is not None:
         return {"cron_expr": f"@every {arguments.every.strip()}"}
-    if arguments.now:
+    if arguments.now or " ".join((arguments.at or "").lower().split()) == "now":
         return {"cron_expr": ONE_OFF, "scheduled_at": None}
     if arguments.at is None:
         return {}

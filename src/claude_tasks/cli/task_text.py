@@ -31,16 +31,16 @@ def confirmation(done: str, task: Task, *, now: int) -> list[Block]:
     preview = preview_task(task, count=ECHOED_TICKS)
     pairs = [
         ("schedule", preview.description),
-        ("next", next_ticks_text(preview, task, now=now)),
+        ("next", next_ticks_text(preview, switch_word(task), now=now)),
         ("works in", task.working_dir),
     ]
     return [f'{done} task {task.id} "{task.name}".', Pairs(pairs)]
 
 
-def next_ticks_text(preview: Preview, task: Task, *, now: int) -> str:
+def next_ticks_text(preview: Preview, why_none: str, *, now: int) -> str:
     """The next ticks, one a line, or why there are none."""
     if not preview.ticks:
-        return Toned(switch_word(task), "warn")
+        return Toned(why_none, "warn")
     return ticks_text(preview, now=now)
 
 

@@ -9,15 +9,16 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 
-def switch_word(task: Task, *, waits: bool = False) -> str:
+def switch_word(task: Task, *, waits: bool = False, skipped: bool = False) -> str:
     """Whether the task fires at all: ``on``, ``off``, ``done`` (a spent one-off), ``deleted``.
 
-    A one-off whose tick was taken is not done while its run ``waits``.
+    A one-off whose tick was taken is not done while its run ``waits``, nor where a clock that was
+    ahead ``skipped`` it.
     """
     if task.deleted_at is not None:
         return "deleted"
     if task.is_one_off and task.next_run_at is None and task.cursor_at >= (task.scheduled_at or 0):
-        return "waits" if waits else "done"
+        return "waits" if waits else "skipped" if skipped else "done"
     return "on" if task.enabled else "off"
 
 

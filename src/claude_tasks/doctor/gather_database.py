@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from claude_tasks.doctor.facts import Barred
     from claude_tasks.doctor.ports import Inspect, Inspected
-    from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.signs import Signs
@@ -49,13 +48,14 @@ class NodeSigns(NamedTuple):
 
     ``is_dead(registered, node_id)``, with the ids of all registered nodes, is None where it cannot
     be told. ``is_process`` is whether the process of the node's number, here, is the node.
-    ``machine`` tells what keeps those that hang.
+    ``machine`` tells what keeps those that hang, at ``monotonic`` seconds.
     """
 
     is_dead: Callable[[Collection[str], str], bool | None]
     is_process: Callable[[Node], bool]
     machine: Signs
     version: str
+    monotonic: float
 
 
 def database_facts(
@@ -171,7 +171,7 @@ class _Reading:
         runs: list[Run] = self._part("runs", self._legible_runs, [])
         return Contents(
             lease=lease,
-            nodes=tuple(self._node_facts(nodes, lease)),
+            nodes=tuple(self._node_facts(nodes)),
             tasks=_task_facts(tasks),
             running=tuple(self._run_facts(runs, nodes)),
             lost=tuple(self._whole("runs", lambda: seen.lost_since(since))),
@@ -205,24 +205,17 @@ class _Reading:
         states = (State.RUNNING, State.QUEUED)
         return self._seen.legible_runs(RunFilter(states=states, limit=_MOST_RUNS))
 
-    def _node_facts(self, nodes: Iterable[Node], lease: Lease | None) -> Iterable[NodeFact]:
+    def _node_facts(self, nodes: Iterable[Node]) -> Iterable[NodeFact]:
         registered = {node.id for node in nodes}
         for node in nodes:
             dead = self._signs.is_dead(registered, node.id)
             alive = None if dead is None else not dead
-            silent = node.silent_ms(at=self._at) if alive else None
-            asked = alive and (
-                node.version != self._signs.version or self._is_late(node, lease) or silent
-            )
+            silent = node.silent_ms(monotonic=self._signs.monotonic) if alive else None
+            # Only of what may have to be ended is asked whether its process is it.
+            asked = alive and (node.version != self._signs.version or silent)
             is_process = bool(asked) and self._signs.is_process(node)
             stall = self._signs.machine.stall(node) if silent and is_process else None
             yield NodeFact(node, alive, is_process, silent, stall)
-
-    def _is_late(self, node: Node, lease: Lease | None) -> bool:
-        """Only of what may have to be ended is asked whether its process is it."""
-        if lease is None or lease.holder != node.id or lease.renewed_at is None:
-            return False
-        return self._at - lease.renewed_at > lease.ttl_ms
 
     def _run_facts(self, runs: Iterable[Run], nodes: Iterable[Node]) -> Iterable[RunningFact]:
         registered = {node.id for node in nodes}

@@ -55,7 +55,7 @@ class Sources(NamedTuple):
     raises `UsageUnavailableError`; ``other_billing`` names what pays instead of a subscription;
     ``agent_environment`` is what any agent would get, ``environment_of`` the one at a path;
     ``find_node`` looks for a node beyond PATH; ``is_dead`` and ``is_process`` are those of
-    `claude_tasks.doctor.gather_database.NodeSigns`.
+    `claude_tasks.doctor.gather_database.NodeSigns`, and so is ``monotonic``, in seconds.
     """
 
     find_agent: Callable[[str | None, str | None], str]
@@ -70,6 +70,7 @@ class Sources(NamedTuple):
     signs: Signs
     is_loopback: Callable[[str], bool]
     host: str
+    monotonic: float
 
 
 def gather(
@@ -178,7 +179,13 @@ class _Gathering:
         return database_facts(
             folder.database,
             sources.inspect,
-            NodeSigns(sources.is_dead, sources.is_process, sources.signs, self._version),
+            NodeSigns(
+                sources.is_dead,
+                sources.is_process,
+                sources.signs,
+                self._version,
+                sources.monotonic,
+            ),
             at=self._at,
             thorough=self._thorough,
             lost=self._lost(),

@@ -87,7 +87,7 @@ def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> F
     text = _holder(lease, at)
     is_late = lease.renewed_at is not None and at - lease.renewed_at > lease.ttl_ms
     if holder is not None and holder.alive:
-        if is_late:
+        if holder.silent_ms is not None:  # a leader moves its beat with the lease
             return _late(contents, lease, holder, machine, at)
         return _behind(contents, lease, at) or passed(name, f"{text}; that node lives")
     if holder is not None and holder.alive is None:

@@ -84,6 +84,11 @@ class LeftTask(NamedTuple):
     left: Left
     instant: int
 
+    @property
+    def was_skipped(self) -> bool:
+        """It is a one-off that was only skipped, and whose time is to come."""
+        return self.left is Left.MISSED
+
 
 def is_ahead(instant: int | None, *, at: int) -> bool:
     """Whether an instant was written by a clock that was ahead of the one that shows ``at``."""
@@ -101,4 +106,4 @@ def is_doubtful(task: Task, *, at: int) -> bool:
 
     Nobody can tell whether that time was meant as it stands, or counted from the false one.
     """
-    return task.is_one_off and task.next_run_at is not None and is_ahead(task.updated_at, at=at)
+    return task.is_one_off and task.next_run_at is not None and is_ahead(task.anchor_at, at=at)

@@ -18,8 +18,9 @@ class Node(NamedTuple):
     """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all.
 
     ``max_concurrent_runs`` is the limit it works with: settings differ from process to process.
-    ``ttl_ms`` is how long its ``beat`` may stand still before it counts as hung; ``beat_at`` (ms)
-    is when it last moved, for people. ``listens`` is the address of its API, None without one;
+    ``ttl_ms`` is how long its ``beat`` may stand still before it counts as hung. When it last moved
+    ``beat_at`` (ms) tells people, and ``beat_monotonic`` (seconds) whoever decides anything by it.
+    ``listens`` is the address of its API, None without one;
     ``open`` is whether that asks for no token.
     """
 
@@ -36,11 +37,15 @@ class Node(NamedTuple):
     ttl_ms: int = 15_000
     beat: int = 0
     beat_at: int | None = None
+    beat_monotonic: float | None = None
 
-    def silent_ms(self, *, at: int) -> int | None:
+    def silent_ms(self, *, monotonic: float) -> int | None:
         """For how long its beat stands still, where that is longer than its ttl: then it hangs.
 
-        By the wall clock, for people: the leader goes by its monotonic one.
+        All processes of one boot share the monotonic clock, and nobody sets it. A node that lives
+        is of this boot; what lies in the future is of another, and says nothing.
         """
-        since = None if self.beat_at is None else at - self.beat_at
-        return since if since is not None and since > self.ttl_ms else None
+        if self.beat_monotonic is None:
+            return None
+        since = round((monotonic - self.beat_monotonic) * 1000)
+        return since if since > self.ttl_ms else None

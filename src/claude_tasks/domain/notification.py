@@ -35,9 +35,6 @@ def addresses_of(task: Task) -> Addresses:
     return Addresses(task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url)
 
 
-ADDRESS_FIELDS = ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url")
-"""The fields of a task, and the settings, that say where messages go."""
-
 _APPRISE = "apprise_url"
 _NEVER_IN_A_URL = frozenset('"<>\\^`{|}')
 """Besides what is not ASCII and what nobody can see (RFC 3986, section 2)."""

@@ -48,7 +48,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start. Never jumps, never goes back."""
+        """Seconds since an arbitrary start, the same for all processes of one boot. Never jumps."""
         ...
 
 
@@ -356,7 +356,7 @@ class LeaseStore(Protocol):
         """Become holder in a new epoch if the lease still stands as ``seen``; None if it moved."""
         ...
 
-    def renew_lease(self, term: Term, *, ttl_ms: int, at: int) -> bool:
+    def renew_lease(self, term: Term, *, ttl_ms: int, at: int, monotonic: float) -> bool:
         """Prolong the term, and move its holder's beat; False when it is over."""
         ...
 
@@ -376,7 +376,7 @@ class NodeStore(Protocol):
         """Nodes that have not said goodbye, oldest first."""
         ...
 
-    def move_beat(self, node_id: str, *, at: int) -> bool:
+    def move_beat(self, node_id: str, *, at: int, monotonic: float) -> bool:
         """Say that a node makes progress; False when it is not registered."""
         ...
 

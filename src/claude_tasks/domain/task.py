@@ -1,7 +1,7 @@
 """A task: what to run, and when."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 ONE_OFF = ""
 """The cron expression of a task that runs once (API v1)."""
@@ -115,6 +115,10 @@ class Task(NamedTuple):
         return self.is_one_off and self.scheduled_at in (self.anchor_at, self.created_at)
 
 
+Address = Annotated[str | None, "an address for messages"]
+"""The mark of a field that says where messages go: a secret, for those who may change it."""
+
+
 class TaskSpec(NamedTuple):
     """What a person says about a task: the columns that people own, with their defaults."""
 
@@ -143,7 +147,11 @@ class TaskSpec(NamedTuple):
     on_usage_limit: OnUsageLimit | None = None
     notify_on: str | None = None
     tags: tuple[str, ...] = ()
-    discord_webhook: str | None = None
-    slack_webhook: str | None = None
-    webhook_url: str | None = None
-    apprise_url: str | None = None
+    discord_webhook: Address = None
+    slack_webhook: Address = None
+    webhook_url: Address = None
+    apprise_url: Address = None
+
+
+ADDRESS_FIELDS = tuple(name for name, kind in TaskSpec.__annotations__.items() if kind is Address)
+"""The fields of a task that say where messages go; the settings have them too."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from functools import partial
-from glob import glob
+from glob import escape, glob
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import SpawnError
@@ -74,11 +74,17 @@ def find_node() -> str | None:
 
 def _in_usual_places(name: str) -> Iterator[str]:
     for place in _USUAL_PLACES:
-        folders = glob(os.path.expanduser(place)) if "*" in place else [os.path.expanduser(place)]
-        for folder in sorted(folders, key=partial(_version_in, place=place)):
+        for folder in sorted(_folders(place), key=partial(_version_in, place=place)):
             path = os.path.join(folder, name)
             if _executable(path):
                 yield path
+
+
+def _folders(place: str) -> list[str]:
+    """Of the place's own asterisk only: a home folder's name may hold one, or brackets."""
+    before, asterisk, after = place.partition("*")
+    path = os.path.expanduser(before)
+    return glob(escape(path) + asterisk + after) if asterisk else [path]
 
 
 def _version_in(folder: str, *, place: str) -> tuple[bool, list[int], bool, str]:
@@ -86,8 +92,8 @@ def _version_in(folder: str, *, place: str) -> tuple[bool, list[int], bool, str]
 
     A pre-release comes after its release.
     """
-    before, _, after = os.path.expanduser(place).partition("*")
-    name = folder[len(before) : len(folder) - len(after)]
+    before, _, after = place.partition("*")
+    name = folder[len(os.path.expanduser(before)) : len(folder) - len(after)]
     found = re.fullmatch(r"v?(\d+(?:\.\d+)*)(.*)", name)
     numbers = [-int(part) for part in found[1].split(".")] if found else []
     return not found, numbers, bool(found and found[2]), name

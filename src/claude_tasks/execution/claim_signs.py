@@ -44,7 +44,8 @@ def _of_silence(folder: RunFolder, run: Run, *, kill_grace: float, at: int) -> C
     grace_ms = round(kill_grace * 1000) + SUPERVISOR_SILENCE_MS
     silent_ms = elapsed_ms - round(spec.timeout_seconds * 1000) - grace_ms
     if run.cancel_requested_at is not None:
-        silent_ms = max(silent_ms, at - run.cancel_requested_at - grace_ms)
+        since_ms = min(at - run.cancel_requested_at, elapsed_ms)
+        silent_ms = max(silent_ms, since_ms - grace_ms)
     if silent_ms <= 0:
         return ClaimSigns()
     pid = _held_by(folder, began.supervisor_pid, began.process_started)

@@ -56,19 +56,35 @@ def build_api(
     Two connections: the event loop's, for the change feed alone, and the database thread's.
     """
     clock = clock or SystemClock()
+    local_zone(os.environ, warn=log.warning)
     watch = TokenWatch(settings, monotonic=clock.monotonic)
     policy = build_policy(settings, tokens, hostname=socket.gethostname(), watch=watch)
     feed = open_data(settings, clock=clock, busy_timeout=_LOOP_BUSY_TIMEOUT, existing=True)
-    desk = Desk(
-        lambda: open_operations(
-            settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True
-        )
+    backend = _build_backend(settings, ChangeCounter(feed), node, clock)
+
+    def close() -> None:
+        backend.desk.close()
+        feed.close()
+
+    # Litestar types ASGI by itself, with the same shapes.
+    app = Answers(cast("Application", build_application(backend)), backend.counter)
+    return ApiServer(
+        Guard(app, policy, monotonic=clock.monotonic),
+        bound,
+        closing=backend.closing,
+        watcher=backend.watcher,
+        close=close,
     )
-    counter = ChangeCounter(feed)
-    backend = Backend(
+
+
+def _build_backend(
+    settings: Settings, counter: ChangeCounter, node: RunningNode, clock: Clock
+) -> Backend:
+    """What the endpoints work with."""
+    return Backend(
         version=__version__,
         start_id=uuid.uuid4().hex[:8],
-        desk=desk,
+        desk=_build_desk(settings, clock),
         counter=counter,
         watcher=Watcher(counter),
         task_list=TaskListEncoder(),
@@ -83,18 +99,12 @@ def build_api(
         # As the command line does: asked for anew each time, so that a zone set meanwhile counts.
         local_zone=lambda: local_zone(os.environ),
     )
-    local_zone(os.environ, warn=log.warning)
 
-    def close() -> None:
-        desk.close()
-        feed.close()
 
-    # Litestar types ASGI by itself, with the same shapes.
-    app = Answers(cast("Application", build_application(backend)), counter)
-    return ApiServer(
-        Guard(app, policy, monotonic=clock.monotonic),
-        bound,
-        closing=backend.closing,
-        watcher=backend.watcher,
-        close=close,
+def _build_desk(settings: Settings, clock: Clock) -> Desk:
+    """Each of its threads has operations, and a connection, of its own."""
+    return Desk(
+        lambda: open_operations(
+            settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True
+        )
     )

@@ -46,6 +46,7 @@ def doctor_facts(
             return node_id not in registered
         return None if sign is Sign.UNKNOWN else sign is Sign.DEAD
 
+    clock = clock or SystemClock()
     agents = agent_environment(environment)
     return gather(
         settings,
@@ -62,9 +63,10 @@ def doctor_facts(
             signs=MachineSigns(settings),
             is_loopback=_is_loopback,
             host=os.uname().nodename,
+            monotonic=clock.monotonic(),
         ),
         environment=environment,
-        at=(clock or SystemClock()).now(),
+        at=clock.now(),
         version=__version__,
         thorough=thorough,
     )

@@ -68,8 +68,13 @@ class TaskLookup:
         """Which of these wait for a false future or were used up in it. Asks only on suspicion."""
         from claude_tasks.domain.clock_step import is_ahead  # noqa: PLC0415 (apart from `get`)
 
-        furthest = max((max(task.cursor_at, task.updated_at) for task, *_ in found), default=None)
+        furthest = max((max(task.cursor_at, task.anchor_at) for task, *_ in found), default=None)
         return self._store.left_by_clock(at=at) if is_ahead(furthest, at=at) else []
+
+    def is_skipped_ahead(self, summary: TaskSummary, *, at: int) -> bool:
+        """Whether a clock that was ahead skipped this one-off, and its time is to come."""
+        left = self.left_by_clock([summary], at=at)
+        return any(each.task_id == summary.task.id and each.was_skipped for each in left)
 
     def count(self) -> tuple[int, int]:
         """How many are enabled, and how many are not."""

@@ -140,7 +140,8 @@ class StatusOperations:
     def status(self) -> Status:
         """Everything at one look."""
         lease, at = self._store.read_lease(), self._clock.now()
-        nodes = [self._node(node, lease, at) for node in self._store.list_nodes()]
+        monotonic = self._clock.monotonic()
+        nodes = [self._node(node, lease, monotonic) for node in self._store.list_nodes()]
         limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
         agent, problem = self._agent()
         led = any(entry.leads and entry.alive for entry in nodes)
@@ -162,9 +163,9 @@ class StatusOperations:
             ),
         )
 
-    def _node(self, node: Node, lease: Lease, at: int) -> NodeStatus:
+    def _node(self, node: Node, lease: Lease, monotonic: float) -> NodeStatus:
         alive = not self._register.is_dead(node.id)
-        silent = node.silent_ms(at=at) if alive else None
+        silent = node.silent_ms(monotonic=monotonic) if alive else None
         stall = None if silent is None else self._signs.stall(node)
         return NodeStatus(node, alive, node.id == lease.holder, silent, stall)
 
@@ -200,8 +201,11 @@ class StatusOperations:
 
     def scheduler_lives(self) -> bool:
         """Whether a node is at work that stands for the lease, and so takes the common queue."""
-        at = self._clock.now()
-        return any(node.scheduler and not node.silent_ms(at=at) for node in self.living_nodes())
+        monotonic = self._clock.monotonic()
+        return any(
+            node.scheduler and node.silent_ms(monotonic=monotonic) is None
+            for node in self.living_nodes()
+        )
 
     def why(self, task_id: int) -> Explanation:
         """Why a task did or did not run: everything that decides it, in order.
@@ -212,7 +216,7 @@ class StatusOperations:
         status = self.status()
         findings: list[Finding | None] = [
             self._schedule(task),
-            self._switch(task),
+            self._switch(task, status),
             self._next(task, status),
             *self._clock_findings(task, status),
             self._leader(status),
@@ -232,14 +236,20 @@ class StatusOperations:
         return Finding("schedule", schedule_of(task).describe())
 
     @staticmethod
-    def _switch(task: Task) -> Finding:
+    def _switch(task: Task, status: Status) -> Finding:
         if task.deleted_at is not None:
             text = f"deleted; claude-tasks restore {task.id} brings it back"
             return Finding("enabled", text, stands_in_the_way=True)
         if task.enabled:
             return Finding("enabled", "yes")
         if task.is_one_off and task.cursor_at >= (task.scheduled_at or 0):
-            return Finding("enabled", "no: a one-off whose time has passed", stands_in_the_way=True)
+            text = "no: a one-off whose time has passed"
+            if task.scheduled_at is not None and task.scheduled_at > status.at:
+                skipped = own(status.clock_troubles, task) is not None
+                text = (
+                    f"no: a one-off that was {'skipped' if skipped else 'taken'} ahead of its time"
+                )
+            return Finding("enabled", text, stands_in_the_way=True)
         text = f"no; claude-tasks enable {task.id} switches it on"
         return Finding("enabled", text, stands_in_the_way=True)
 

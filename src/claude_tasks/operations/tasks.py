@@ -264,7 +264,7 @@ def _set_right(
     if lost:
         return {**_armed_columns(task, at=at), "enabled": True}
     if is_doubtful(task, at=at):
-        return {"scheduled_at": task.scheduled_at}  # meant as it stands: somebody said so now
+        return {**_armed_columns(task, at=at), "anchor_at": at}  # meant: somebody said so now
     if is_stuck(task, at=at) and wanted.enabled:
         back = set_back(task, None, at=at)
         names = ("anchor_at", "cursor_at", "next_run_at", "decided_until")

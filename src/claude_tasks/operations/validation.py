@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import InvalidInputError
-from claude_tasks.domain.notification import ADDRESS_FIELDS, check_address
+from claude_tasks.domain.notification import check_address
 from claude_tasks.domain.schedule import parse_schedule
 from claude_tasks.domain.task import (
+    ADDRESS_FIELDS,
     NOTIFY_ON,
     ONE_OFF,
     PERMISSION_MODES,

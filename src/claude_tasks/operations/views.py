@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import to_rfc3339
-from claude_tasks.domain.notification import ADDRESS_FIELDS
 from claude_tasks.domain.run import V1_STATUS, State
+from claude_tasks.domain.task import ADDRESS_FIELDS
 
 if TYPE_CHECKING:
     from claude_tasks.domain.run import Run

@@ -145,8 +145,8 @@ class BeatKeeper:
             self._due_at = monotonic + _RETRY_SECONDS
             return
         at = self._clock.now()
-        if not self._store.move_beat(self._node.id, at=at):
-            self._store.register_node(self._node._replace(beat_at=at))  # struck off meanwhile
+        if not self._store.move_beat(self._node.id, at=at, monotonic=monotonic):  # struck off
+            self._store.register_node(self._node._replace(beat_at=at, beat_monotonic=monotonic))
         self._due_at = monotonic + self._every
         self._complaint.settle()
 

@@ -177,7 +177,9 @@ class LeaseKeeper:
     def _renew(self, term: Term, asked: float) -> float:
         """Renew; the seconds to wait. An error lets the trust run out, another holder ends it."""
         try:
-            stands = self._store.renew_lease(term, ttl_ms=self._ttl_ms, at=self._clock.now())
+            stands = self._store.renew_lease(
+                term, ttl_ms=self._ttl_ms, at=self._clock.now(), monotonic=asked
+            )
         except StorageError as error:
             self._complain(f"the lease of epoch {term.epoch} was not renewed: {error}")
             return self._short_wait

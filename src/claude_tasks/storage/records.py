@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LIST_COLUMNS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
 _EMPTY_LIST = "[]"
-_PLAIN_TYPES = (int, str, int | None, str | None)
+_PLAIN_TYPES = (int, str, int | None, str | None, float | None)
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
 

@@ -7,7 +7,7 @@ import socket
 import uuid
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks import __version__
 from claude_tasks.clock import SystemClock
@@ -31,9 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import Clock, Execution, Store
+    from claude_tasks.scheduling.node import SideThread
     from claude_tasks.settings import Settings
+    from claude_tasks.usage.keeper import UsageThread
 
 _NO_LIMIT = 1_000_000
+
+
+class _Shared(NamedTuple):
+    """What the actors of a node have in common."""
+
+    settings: Settings
+    node: Node
+    clock: Clock
+    standing: Standing
+    watch: BeatWatch
 
 
 def build_node(
@@ -55,38 +67,14 @@ def build_node(
     """
     refuse_without_process_table()
     clock = clock or SystemClock()
-    node = new_node(settings, role, schedules=schedules, at=clock.now(), api=api)
-    standing = Standing(clock)
+    node = new_node(settings, role, schedules=schedules, clock=clock, api=api)
+    shared = _Shared(settings, node, clock, Standing(clock), BeatWatch())
     store = open_data(settings, clock=clock)
     database = DatabaseFile(settings.folder.database)
     usage = None if settings.disable_usage_check else build_usage(settings, node.id, clock)
-    watch = BeatWatch()
-    engine, execution = _build_engine(
-        settings,
-        node,
-        store,
-        standing,
-        clock,
-        ask_usage=None if usage is None else usage.want,
-        watch=watch,
-        require_database=database.require_same,
-    )
-    thread = EngineThread(engine, execution, close=store.close)
-    if usage is not None:
-        usage.tell(thread.wake)
-    notifier = None
-    if role is not Role.CLI:  # gone before a channel would answer
-        notifier = build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
-    keeper = _build_keeper(
-        settings,
-        node,
-        standing=standing,
-        clock=clock,
-        engine=engine,
-        thread=thread,
-        watch=watch,
-        yields=yields,
-    )
+    engine, thread = _build_thread(shared, store, usage, database)
+    sides = _side_threads(shared, usage, engine)
+    keeper = _build_keeper(shared, engine, thread, yields=yields)
     front = open_data(settings, clock=clock, existing=True)
     return RunningNode(
         node=node,
@@ -95,11 +83,37 @@ def build_node(
         lock=LifetimeLock(settings.folder.nodes, node.id),
         engine=thread,
         keeper=keeper,
-        side_threads=[side for side in (usage, notifier) if side is not None],
-        standing=standing,
+        side_threads=sides,
+        standing=shared.standing,
         require_database=database.require_same,
         close=front.close,
     )
+
+
+def _build_thread(
+    shared: _Shared, store: Store, usage: UsageThread | None, database: DatabaseFile
+) -> tuple[Engine, EngineThread]:
+    """The engine and its thread, which is woken by what the usage keeper learns."""
+    engine, execution = _build_engine(
+        shared,
+        store,
+        ask_usage=None if usage is None else usage.want,
+        require_database=database.require_same,
+    )
+    thread = EngineThread(engine, execution, close=store.close)
+    if usage is not None:
+        usage.tell(thread.wake)
+    return engine, thread
+
+
+def _side_threads(shared: _Shared, usage: UsageThread | None, engine: Engine) -> list[SideThread]:
+    """What may wait for the network. A command line is gone before a channel would answer."""
+    sides: list[SideThread] = [] if usage is None else [usage]
+    if shared.node.role is Role.CLI:
+        return sides
+    settings, node, clock, standing, _ = shared
+    notifier = build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
+    return [*sides, notifier]
 
 
 def _leave(settings: Settings, node_id: str, clock: Clock) -> None:
@@ -115,10 +129,11 @@ def new_node(
     role: Role,
     *,
     schedules: bool,
-    at: int,
+    clock: Clock,
     api: tuple[str, bool] | None = None,
 ) -> Node:
     """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
+    at = clock.now()
     return Node(
         id=str(uuid.uuid4()),
         role=role,
@@ -132,18 +147,15 @@ def new_node(
         open=api is not None and api[1],
         ttl_ms=round(settings.lease_ttl * 1000),
         beat_at=at,
+        beat_monotonic=clock.monotonic(),
     )
 
 
 def _build_engine(
-    settings: Settings,
-    node: Node,
+    shared: _Shared,
     store: Store,
-    standing: Standing,
-    clock: Clock,
     *,
     ask_usage: Callable[[], None] | None,
-    watch: BeatWatch | None = None,
     require_database: Callable[[], None] = lambda: None,
 ) -> tuple[Engine, Execution]:
     """The actors of the engine's thread, all on its one connection.
@@ -151,6 +163,7 @@ def _build_engine(
     A command line's own node starts only what it was asked to, without a limit. One that does not
     schedule rescues what it stumbles over: it may work where no leader lives.
     """
+    settings, node, clock, standing, watch = shared
     alone = node.role is Role.CLI
     execution = SupervisedExecution(
         store=store, settings=settings, node_id=node.id, require_database=require_database
@@ -180,20 +193,13 @@ def _build_engine(
 
 
 def _build_keeper(
-    settings: Settings,
-    node: Node,
-    *,
-    standing: Standing,
-    clock: Clock,
-    engine: Engine,
-    thread: EngineThread,
-    watch: BeatWatch,
-    yields: bool,
+    shared: _Shared, engine: Engine, thread: EngineThread, *, yields: bool
 ) -> KeeperThread:
     """Who keeps the beat, and the lease where the node stands for it.
 
     On a connection that does not wait long. What others' beats show matters to a leader alone.
     """
+    settings, node, clock, standing, watch = shared
     store = open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
     beats = BeatKeeper(
         store=store,
@@ -228,12 +234,13 @@ def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     if not has_process_table():
         return 0
     clock = clock or SystemClock()
-    node = new_node(settings, Role.CLI, schedules=False, at=clock.now())
+    node = new_node(settings, Role.CLI, schedules=False, clock=clock)
     store = open_data(settings, clock=clock)
     lock = LifetimeLock(settings.folder.nodes, node.id)
     lock.acquire()
     try:
-        engine, _ = _build_engine(settings, node, store, Standing(clock), clock, ask_usage=None)
+        shared = _Shared(settings, node, clock, Standing(clock), BeatWatch())
+        engine, _ = _build_engine(shared, store, ask_usage=None)
         before = len(store.running_elsewhere(node.id))
         engine.run_pass()
         return before - len(store.running_of(node.id))

@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -157,6 +157,17 @@ def test_examples_parse(command: str) -> None:
         parts = line.split("claude-tasks ")[1:]
         parsed = [parse(_first_command(part)).command for part in parts]
         assert command in parsed
+
+
+def test_the_overview_begins_with_commands_that_can_do_their_work(cli: CommandLine) -> None:
+    begin = cli.good().out.partition("begin:\n")[2].partition("\n\n")[0]
+    lines = begin.replace("\\\n", "").strip().splitlines()
+    parsed = [parse(_first_command(line.split("claude-tasks ")[1])) for line in lines]
+    assert [each.command for each in parsed] == ["demo", "add", "daemon"]
+    add: Any = parsed[1].arguments
+    assert add.permission_mode == "acceptEdits"
+    [tool] = add.allowed_tools
+    assert tool.removeprefix("Bash(").removesuffix(")") in add.prompt_word
 
 
 def _first_command(line: str) -> list[str]:

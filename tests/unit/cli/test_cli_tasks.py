@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.clock import SystemClock
+from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.local_zone import local_zone
+from claude_tasks.settings import load_settings
+from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.wiring.operations import open_operations
+from support.builders import lead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +110,36 @@ def test_one_off_at_a_time_people_type(cli: CommandLine) -> None:
     view = _add(cli, "report", "--at", "tomorrow 9am")
     assert view["is_one_off"]
     assert view["scheduled_at"] == view["next_run_at"]
+
+
+@pytest.mark.parametrize("catchup", ["none", "latest"])
+def test_a_one_off_that_a_false_clock_took_is_not_said_to_be_past(
+    cli: CommandLine, catchup: str
+) -> None:
+    task_id = _add(cli, "report", "--at", "in 2h", "--catchup", catchup)["id"]
+    store = open_store(load_settings(cli.environment).folder.database, at=0)
+    ahead = SystemClock().now() + 4 * 60 * 60 * 1000
+    plan = plan_ticks(store.get_task(task_id), at=ahead)
+    store.record_ticks(lead(store, at=ahead), [plan], at=ahead)
+    store.close()
+    skipped = catchup == "none"
+    word = "skipped" if skipped else "done"
+    listed = cli.good("list")
+    assert f" {word} " in listed.out
+    assert (f"enable {task_id}" in listed.err) == skipped
+    assert cli.good("show", "report").out.split("state", 1)[1].split()[0] == word
+    assert f"the task is {word}" in cli.good("next", "report").out
+    why = cli("why", "report").out
+    assert "has passed" not in why
+    assert f"that was {'skipped' if skipped else 'taken'} ahead of its time" in why
+
+
+def test_at_now_names_no_time(cli: CommandLine) -> None:
+    """So that clients of API v1 are shown none; see `Task.runs_at_once`."""
+    for words in (("--now",), ("--at", "now"), ("--at", " NOW ")):
+        task_id = _add(cli, "at once", *words)["id"]
+        settings = load_settings(cli.environment)
+        assert open_operations(settings).tasks.get(task_id).runs_at_once, words
 
 
 def test_prompt_comes_from_a_word_a_flag_a_file_or_stdin(cli: CommandLine, tmp_path: Path) -> None:

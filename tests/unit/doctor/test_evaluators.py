@@ -272,6 +272,7 @@ def test_no_database_is_none_yet() -> None:
 
 FOLLOWER = node_fact("node-b")
 LATE = lease(renewed_at=NOW - 20_000)
+SLEEPER = node_fact(silent_ms=20_000)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +283,10 @@ LATE = lease(renewed_at=NOW - 20_000)
         (database(lease=lease(holder=None)), "PASS", "about to be taken", ""),
         (database(nodes=(node_fact(alive=False),)), "WARN", "stale", "claude-tasks daemon"),
         (database(nodes=(FOLLOWER,)), "PASS", "about to take over", ""),
-        (database(lease=LATE), "FAIL", "no other stands by", "kill -9 4242"),
-        (database(lease=LATE, nodes=(node_fact(), FOLLOWER)), "WARN", "takes over", "kill -9"),
+        (database(lease=LATE), "PASS", "that node lives", ""),  # the clock was set forward
+        (database(nodes=(SLEEPER,)), "FAIL", "no other stands by", "kill -9 4242"),  # and back
+        (database(lease=LATE, nodes=(SLEEPER,)), "FAIL", "no other stands by", "kill -9 4242"),
+        (database(lease=LATE, nodes=(SLEEPER, FOLLOWER)), "WARN", "takes over", "kill -9"),
         (database(lease=lease(renewed_at=NOW - 10)), "PASS", "renewed just now", ""),
         (database(nodes=(node_fact(alive=None),)), "PASS", "cannot be told", ""),
         (database(lease=LATE, nodes=(node_fact(alive=None),)), "WARN", "cannot be told", ""),
@@ -311,10 +314,10 @@ def test_a_node_that_does_not_schedule_does_not_stand_by() -> None:
 
 def test_nothing_is_killed_that_could_not_be_matched() -> None:
     """The number may be another process's by now, or mean another one in another container."""
-    stranger = node_fact(is_process=False)
+    stranger = node_fact(is_process=False, silent_ms=20_000)
     finding = check_scheduler_lease(database(lease=LATE, nodes=(stranger,)), MACHINE, at=NOW)
     says(finding, "FAIL", "could not be matched", fix="ps -o pid,user,lstart,args -p 4242")
-    far = node_fact(is_process=False, host="other")
+    far = node_fact(is_process=False, silent_ms=20_000, host="other")
     finding = check_scheduler_lease(database(lease=LATE, nodes=(far,)), MACHINE, at=NOW)
     says(finding, "FAIL", fix="ssh other ps -o pid,user,lstart,args -p 4242")
     old = stranger._replace(node=stranger.node._replace(version="0.9.0"))
@@ -701,7 +704,7 @@ def test_nodes(
 
 
 def test_a_hung_node_does_not_stand_by() -> None:
-    nodes = (node_fact(), node_fact("node-b", silent_ms=61_000))
+    nodes = (SLEEPER, node_fact("node-b", silent_ms=61_000))
     says(
         check_scheduler_lease(database(lease=LATE, nodes=nodes), MACHINE, at=NOW),
         "FAIL",

@@ -51,7 +51,8 @@ def gathered(data: Path, environment: Mapping[str, str] | None = None, **sources
         "other_billing": lambda _environment: None, "inspect": None,
         "is_dead": lambda _registered, _node: None, "is_process": lambda _node: False,
         "signs": NoSigns(),
-        "is_loopback": lambda host: host.startswith("127."), "host": "host", **sources,
+        "is_loopback": lambda host: host.startswith("127."), "host": "host",
+        "monotonic": 0.0, **sources,
     }  # fmt: skip
     return gather(
         load_settings(given),

@@ -298,6 +298,7 @@ def test_an_index_that_lacks_a_row_is_damage(path: Path) -> None:
         ("UPDATE tasks SET name = x'ff' WHERE id = 1", "tasks", "name is b"),
         ("UPDATE task_runs SET reason = 'odd'", "runs", "'odd' is not a valid Reason"),
         ("UPDATE nodes SET role = 'odd'", "nodes", "'odd' is not a valid Role"),
+        ("UPDATE nodes SET beat_monotonic = 'x'", "nodes", "beat_monotonic is 'x'"),
         ("DROP TABLE nodes", "nodes", "no such table: nodes"),
         ("DROP TABLE deliveries", "messages", "no such table: deliveries"),
     ],
@@ -320,7 +321,7 @@ def test_what_cannot_be_read_hides_nothing_else(
 
 
 def facts_of(path: Path, *, at: int = 0, dead: bool | None = False) -> DatabaseFacts:
-    signs = NodeSigns(lambda _registered, _node: dead, lambda _node: True, NoSigns(), "1.0.0")
+    signs = NodeSigns(lambda _registered, _node: dead, lambda _node: True, NoSigns(), "1.0.0", 0.0)
     return database_facts(str(path), cast("Inspect", inspect), signs, at=at, thorough=True)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from claude_tasks.domain.errors import InvalidInputError
-from claude_tasks.domain.notification import ADDRESS_FIELDS, check_address
+from claude_tasks.domain.notification import check_address
+from claude_tasks.domain.task import ADDRESS_FIELDS
+from claude_tasks.settings import SECRET_SETTINGS
 
 UNSEEN = [
     "\r\n",
@@ -22,6 +24,12 @@ UNSEEN = [
     "\u202e",
     "\ud800",
 ]
+
+
+def test_the_marked_fields_are_the_addresses_of_a_task() -> None:
+    """They are hidden from who may only read: one without the mark would be shown."""
+    assert ADDRESS_FIELDS == ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url")
+    assert set(ADDRESS_FIELDS) <= set(SECRET_SETTINGS)
 
 
 @pytest.mark.parametrize("field", ADDRESS_FIELDS)

@@ -87,4 +87,4 @@ def test_who_is_stuck_and_who_is_in_doubt(ahead: Any) -> None:
     one_off = ahead(cron_expr="", scheduled_at=START + 2 * HOUR)
     assert not is_stuck(one_off, at=START)
     assert not is_doubtful(one_off, at=START)
-    assert is_doubtful(one_off._replace(updated_at=START + HOUR), at=START)
+    assert is_doubtful(one_off._replace(anchor_at=START + HOUR), at=START)

@@ -145,6 +145,21 @@ def test_of_several_versions_the_newest_wins(
     assert find_node() == str(node)
 
 
+@pytest.mark.parametrize("name", ["a[b]", "a*", "a?", "[!x]*"])
+def test_a_home_with_the_name_of_a_pattern_finds_its_own_claude(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(tmp_path / name))
+    only_below_home(monkeypatch)
+    place = ".nvm/versions/node/{}/bin/claude"
+    for other in ("ab", "a1"):
+        executable(tmp_path / other / place.format("v99.0.0"))
+    for version in ("v9.11.2", "v22.9.0"):
+        found = executable(tmp_path / name / place.format(version))
+        assert find_agent_binary(None) == str(found)
+
+
 def test_what_lies_beside_the_agent_is_on_its_path(tmp_path: Path) -> None:
     claude = str(executable(tmp_path / "bin" / "claude"))
     folder = str(tmp_path / "bin")

@@ -67,6 +67,12 @@ class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
     enabled: bool | UnsetType | None = UNSET
 
 
+V1_FIELDS = tuple(
+    name for name in TaskRequest.__struct_fields__ if name not in _Changes.__struct_fields__
+)
+"""What a client of API v1 knows of a task that it asks for."""
+
+
 class TaskPatch(_Changes, kw_only=True, forbid_unknown_fields=True):
     """The fields to change; null clears one that may be unset."""
 

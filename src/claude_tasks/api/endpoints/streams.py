@@ -13,7 +13,7 @@ from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.operations.views import run_brief, run_view
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from claude_tasks.api.backend import Backend
     from claude_tasks.api.watcher import Mailbox
@@ -34,7 +34,7 @@ _TOO_MANY = Answer(
 @endpoint(
     "GET", "/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE, errors=(503,)
 )  # fmt: skip
-async def events(call: Call) -> AsyncIterator[bytes] | Answer:
+async def events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
     """What changes of tasks, runs, nodes, settings, usage and the lease, as server-sent events.
 
     Each thing is told as it stands: of several changes at once the last. ``id`` counts changes: a
@@ -50,7 +50,7 @@ async def events(call: Call) -> AsyncIterator[bytes] | Answer:
     "GET", "/runs/{run_id}/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE,
     errors=(404, 503), also=(204,),
 )  # fmt: skip
-async def run_events(call: Call) -> AsyncIterator[bytes] | Answer:
+async def run_events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
     """The agent's own events of one run, live, as server-sent events ``agent``; at last ``end``.
 
     ``id`` is a place in the stream: a client that comes back with Last-Event-ID goes on there. 204
@@ -66,7 +66,7 @@ async def run_events(call: Call) -> AsyncIterator[bytes] | Answer:
     return _run_events(call.backend, run.id, tail)
 
 
-async def _events(backend: Backend, last_id: int | None) -> AsyncIterator[bytes]:
+async def _events(backend: Backend, last_id: int | None) -> AsyncGenerator[bytes, None]:
     with backend.watcher.places.take() as taken, backend.watcher.listen() as mailbox:
         if not taken:  # by one that began since; whoever comes back now is told so
             return
@@ -157,7 +157,9 @@ def _news(operations: Operations, change: Change) -> dict[str, Any]:
     return news
 
 
-async def _run_events(backend: Backend, run_id: int, tail: EventTail) -> AsyncIterator[bytes]:
+async def _run_events(
+    backend: Backend, run_id: int, tail: EventTail
+) -> AsyncGenerator[bytes, None]:
     with backend.watcher.places.take() as taken:
         if not taken:  # as above
             return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.api import documents
 from claude_tasks.api.access import Access
+from claude_tasks.api.documents.tasks import V1_FIELDS
 from claude_tasks.api.endpoint import Answer, Call, endpoint
 from claude_tasks.api.task_list import shown
 from claude_tasks.domain.task import TaskSpec
@@ -17,19 +18,15 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
 
-_OPTIONS = ("discord_webhook", "slack_webhook", "model", "permission_mode")
-_REPLACED = ("name", "prompt", "cron_expr", "working_dir", *_OPTIONS)
+_REPLACED = tuple(name for name in V1_FIELDS if name not in ("enabled", "scheduled_at"))
 """What a PUT says about, also by leaving it out: the fields of API v1, but for two.
 
 Without ``enabled`` the switch stays. Without ``scheduled_at`` a one-off keeps its time, for the
 answer of one that was to run at once had none; a task that was none until then runs now.
 """
 
-_LEFT_OUT = frozenset({*_REPLACED, "enabled", "scheduled_at"})
-"""The fields of API v1, of which null says as much as leaving them out."""
-
-_BLANKS = frozenset({*_OPTIONS, "scheduled_at"})
-"""Of these "" says so too."""
+_BLANKS = frozenset(name for name in V1_FIELDS if TaskSpec._field_defaults.get(name, "") is None)
+"""What may be unset: of these "" says as much as null."""
 
 
 @endpoint("GET", "/tasks", tag="tasks", answer=documents.TaskList, also=(304,))
@@ -142,7 +139,7 @@ def _asked(call: Call) -> dict[str, Any]:
     return {
         name: value
         for name, value in _without_blanks(call.fields()).items()
-        if not (value is None and name in _LEFT_OUT)
+        if not (value is None and name in V1_FIELDS)
     }
 
 

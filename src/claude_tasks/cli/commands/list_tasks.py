@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
+    from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.store_records import TaskSummary
 
 DESCRIPTION = ""
@@ -37,16 +38,16 @@ def run(context: Context, arguments: Namespace) -> Result:
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
+    left = context.tasks.left_by_clock(found, at=context.now())
     return Result(
         data=lambda: _data(found),
-        text=lambda: _text(context, found, empty=empty),
-        notes=[*_clock_notes(context, found), *_denied(context, found)],
+        text=lambda: _text(context, found, left, empty=empty),
+        notes=[*_clock_notes(context, found, left), *_denied(context, found)],
     )
 
 
-def _clock_notes(context: Context, found: list[TaskSummary]) -> list[str]:
+def _clock_notes(context: Context, found: list[TaskSummary], left: Sequence[LeftTask]) -> list[str]:
     """What a clock that was ahead left, with the command that helps."""
-    left = context.tasks.left_by_clock(found, at=context.now())
     if not left:
         return []
     from claude_tasks.operations.clock_text import trouble  # noqa: PLC0415 (rarely)
@@ -77,11 +78,15 @@ def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
     return {"tasks": [task_view(summary) for summary in found], "total": len(found)}
 
 
-def _text(context: Context, found: Sequence[TaskSummary], *, empty: str) -> list[Block]:
+def _text(
+    context: Context, found: Sequence[TaskSummary], left: Sequence[LeftTask], *, empty: str
+) -> list[Block]:
     if not found:
         return [Table((), (), empty=empty)]
     now, zone = context.now(), context.zone
-    return [Table(_columns(zone, now), [_row(summary, zone, now) for summary in found])]
+    skipped = {each.task_id for each in left if each.was_skipped}
+    rows = [_row(each, zone, now, skipped=each.task.id in skipped) for each in found]
+    return [Table(_columns(zone, now), rows)]
 
 
 def _columns(zone: str, now: int) -> tuple[Column, ...]:
@@ -98,11 +103,11 @@ def _columns(zone: str, now: int) -> tuple[Column, ...]:
     )
 
 
-def _row(summary: TaskSummary, zone: str, now: int) -> tuple[str, ...]:
+def _row(summary: TaskSummary, zone: str, now: int, *, skipped: bool) -> tuple[str, ...]:
     from claude_tasks.cli.task_words import schedule_word, switch_word  # noqa: PLC0415 (only text)
 
     task = summary.task
-    switch = switch_word(task, waits=summary.deferred_until is not None)
+    switch = switch_word(task, waits=summary.deferred_until is not None, skipped=skipped)
     return (
         str(task.id),
         Toned(task.name, "bold"),

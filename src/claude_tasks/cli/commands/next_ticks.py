@@ -61,7 +61,8 @@ def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview,
         cron = arguments.cron
         return preview_expression(cron, timezone=zone, at=now, count=arguments.n), "never"
     task = context.find_task(arguments.task)
-    why_none = f"no next tick: the task is {switch_word(task)}"
+    skipped = context.tasks.is_skipped_ahead(context.operations.runs.summary(task), at=now)
+    why_none = f"no next tick: the task is {switch_word(task, skipped=skipped)}"
     return preview_task(task, count=arguments.n), why_none
 
 

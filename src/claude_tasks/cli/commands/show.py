@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
-    from claude_tasks.faces.messages import Addressed
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -49,14 +48,12 @@ def run(context: Context, arguments: Namespace) -> Result:
 
     return Result(
         data=data,
-        text=lambda: _text(operations.runs.summary(task), runs, context.channels(task), now=now),
+        text=lambda: _text(context, operations.runs.summary(task), runs, now=now),
         notes=allow_notes(context, runs),
     )
 
 
-def _text(
-    summary: TaskSummary, runs: list[Run], channels: list[Addressed], *, now: int
-) -> list[Block]:
+def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) -> list[Block]:
     from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
     from claude_tasks.cli.task_text import (  # noqa: PLC0415 (the same)
         ECHOED_TICKS,
@@ -70,11 +67,14 @@ def _text(
     task, deferred_until = summary.task, summary.deferred_until
     preview = preview_task(task, count=ECHOED_TICKS)
     expression = f"{task.cron_expr}   " if task.cron_expr else ""
+    skipped = context.tasks.is_skipped_ahead(summary, at=now)
+    switch = switch_word(task, waits=deferred_until is not None, skipped=skipped)
+    channels = context.channels(task)
     facts = [
-        ("state", switch_word(task, waits=deferred_until is not None)),
+        ("state", switch),
         ("deferred", _deferred(deferred_until, task.timezone, now)),
         ("schedule", f"{expression}{preview.description}"),
-        ("next", next_ticks_text(preview, task, now=now)),
+        ("next", next_ticks_text(preview, switch, now=now)),
         ("works in", task.working_dir),
         *settings_of(task),
         ("tells", ", ".join(f"{each.channel} {each.address}" for each in channels)),

@@ -62,11 +62,11 @@ UPDATE tasks SET anchor_at = :anchor_at, cursor_at = :cursor_at, next_run_at = :
 WHERE id = :task_id AND revision = :revision AND cursor_at = :expected_cursor_at
 
 -- name: fire_now
--- One-offs that were to run at once when the clock was ahead.
-UPDATE tasks SET scheduled_at = :at, anchor_at = :at - 1, cursor_at = :at - 1, next_run_at = :at,
+-- One-offs that were to run at once when the clock was ahead, and still are: see `Task.runs_at_once`.
+UPDATE tasks SET scheduled_at = :at, anchor_at = :at, cursor_at = :at - 1, next_run_at = :at,
     revision = revision + 1, updated_at = :at
 WHERE next_run_at > :beyond AND cron_expr = '' AND cursor_at > :beyond
-  AND scheduled_at = updated_at AND next_run_at = scheduled_at
+  AND scheduled_at IN (anchor_at, created_at) AND next_run_at = scheduled_at
 RETURNING id
 
 -- name: rearm_now
@@ -126,9 +126,9 @@ SELECT id, name, 'stuck', cursor_at FROM tasks
 WHERE enabled = 1 AND deleted_at IS NULL AND cron_expr <> '' AND cursor_at > :beyond
   AND cursor_at <= 9223372036854775807 AND (:task_id IS NULL OR id = :task_id)
 UNION ALL
-SELECT id, name, 'doubtful', updated_at FROM tasks
-WHERE next_run_at > :beyond AND cron_expr = '' AND updated_at > :beyond
-  AND updated_at <= 9223372036854775807 AND (:task_id IS NULL OR id = :task_id)
+SELECT id, name, 'doubtful', anchor_at FROM tasks
+WHERE next_run_at > :beyond AND cron_expr = '' AND anchor_at > :beyond
+  AND anchor_at <= 9223372036854775807 AND (:task_id IS NULL OR id = :task_id)
 UNION ALL
 SELECT t.id, t.name, 'missed', t.scheduled_at FROM tasks t
 JOIN task_runs r ON r.task_id = t.id AND r.scheduled_for = t.scheduled_at

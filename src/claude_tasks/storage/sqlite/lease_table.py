@@ -42,9 +42,9 @@ class LeaseTable(Tables):
                 self._note("lease", seen.epoch + 1, at)
         return Term(node.id, seen.epoch + 1) if taken else None
 
-    def renew_lease(self, term: Term, *, ttl_ms: int, at: int) -> bool:
+    def renew_lease(self, term: Term, *, ttl_ms: int, at: int, monotonic: float) -> bool:
         """Prolong the term; False when it is over."""
-        parameters = {**term._asdict(), "ttl_ms": ttl_ms, "at": at}
+        parameters = {**term._asdict(), "ttl_ms": ttl_ms, "at": at, "monotonic": monotonic}
         with self._connection.write():
             stands = (
                 self._connection.execute(load("lease")["renew_lease"], parameters).rowcount == 1
@@ -78,9 +78,9 @@ class NodeTable(Tables):
         """Nodes that have not said goodbye."""
         return legible("node", self._connection.rows(load("nodes")["list_nodes"]), node_from_row)
 
-    def move_beat(self, node_id: str, *, at: int) -> bool:
+    def move_beat(self, node_id: str, *, at: int, monotonic: float) -> bool:
         """A node says that it makes progress."""
-        parameters = {"node_id": node_id, "at": at}
+        parameters = {"node_id": node_id, "at": at, "monotonic": monotonic}
         with self._connection.write():
             return self._connection.execute(load("nodes")["move_beat"], parameters).rowcount == 1
 

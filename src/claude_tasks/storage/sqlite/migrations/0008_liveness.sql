@@ -1,7 +1,9 @@
 -- Every node, leading or not, moves a beat while it makes progress: one that stands still for the
--- node's own ttl, on the clock of whoever looks, belongs to a node that hangs. `beat_at` is for people.
+-- node's own ttl, on the clock of whoever looks, belongs to a node that hangs. `beat_at` is for people;
+-- `beat_monotonic` is the same moment by the clock that nobody sets, in seconds, for whoever looks once.
 ALTER TABLE nodes ADD COLUMN beat INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE nodes ADD COLUMN beat_at INTEGER;
+ALTER TABLE nodes ADD COLUMN beat_monotonic REAL;
 ALTER TABLE nodes ADD COLUMN ttl_ms INTEGER NOT NULL DEFAULT 15000;
 
 -- Steps of the wall clock that moved cursors: the only reason for a second row of one tick.
