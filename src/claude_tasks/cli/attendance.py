@@ -204,22 +204,29 @@ class Attendance:
             printer.line(self._line(self._mode, leads=leads, leader=leader))
 
     def _log_start(self) -> None:
-        """What a look into the log needs first; and the missing agent before a run fails."""
+        """What a look into the log needs first; and the missing agent before a run fails.
+
+        Nothing that goes wrong here keeps a node from its work.
+        """
         import logging  # noqa: PLC0415 (loaded by now)
 
         from claude_tasks import __version__  # noqa: PLC0415 (loaded by now)
 
         log = logging.getLogger(__name__)
-        status = self._context.operations.status.status()
+        try:
+            agent, problem = self._context.operations.status.agent()
+        except Exception as error:
+            log.exception("the agent could not be looked for")
+            agent, problem = None, repr(error)
         log.info(
             "claude-tasks %s, data folder %s, agent %s, at most %d runs at once",
             __version__,
             self._context.settings.data,
-            status.agent or "none",
+            agent or "none",
             self._context.settings.max_concurrent_runs,
         )
-        if status.agent_problem is not None:
-            log.warning("no agent, every run will fail: %s", status.agent_problem)
+        if problem is not None:
+            log.warning("no agent, every run will fail: %s", problem)
 
     def _ends(self, number: signal.Signals) -> bool:
         """A terminal that closes ends its daemon; elsewhere SIGHUP asks for nothing we have."""
