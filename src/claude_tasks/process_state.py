@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 _LONGEST_STAT = 4096
 
@@ -26,10 +27,21 @@ def runs_this_program(pid: int) -> bool:
     """Whether a process runs this program, by its command line."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read()
+            words = file.read().split(b"\0")
     except OSError:
         return False
-    return b"claude_tasks" in words or b"claude-tasks" in words
+    return names_this_program(words)
+
+
+def names_this_program(words: list[bytes]) -> bool:
+    """Whether a command line is one of this program's.
+
+    Words are compared whole: another program may be given a path below ``~/.claude-tasks``.
+    """
+    modules = [after for word, after in pairwise(words) if word == b"-m"]
+    by_module = any(module.split(b".")[0] == b"claude_tasks" for module in modules)
+    # The second word is the script where the first is the interpreter.
+    return by_module or b"claude-tasks" in map(os.path.basename, words[:2])
 
 
 def waits_in_the_kernel(pid: int) -> bool:
