@@ -461,10 +461,12 @@ def test_the_beat_of_a_database_that_nobody_can_use_does_not_end_its_keeper(
         monkeypatch.setattr(observer.store, "list_nodes", busy)
         monkeypatch.setattr(observer.store, "move_beat", busy)
         monkeypatch.setattr(observer.store, "writer", lambda: holder.pid)
-        for _ in range(30):
-            clock.advance(observer.beats.step())
-        assert is_stopped(holder.pid), "a process of somebody else is left alone"
-        holder.kill()
+        try:
+            for _ in range(30):
+                clock.advance(observer.beats.step())
+            assert is_stopped(holder.pid), "a process of somebody else is left alone"
+        finally:
+            holder.kill()
 
 
 def test_a_lease_whose_row_makes_no_sense_is_a_complaint(
