@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 _LONGEST_STAT = 4096
 
@@ -24,21 +25,31 @@ def is_stopped(pid: int) -> bool:
 
 def runs_this_program(pid: int) -> bool:
     """Whether a process runs this program, by its command line."""
-    words = _command_line(pid)
-    return b"claude_tasks" in words or b"claude-tasks" in words
+    return names_this_program(_command_line(pid))
 
 
-def _command_line(pid: int) -> bytes:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
+def names_this_program(words: list[bytes]) -> bool:
+    """Whether a command line is one of this program's.
+
+    Words are compared whole: another program may be given a path below ``~/.claude-tasks``.
+    """
+    modules = [after for word, after in pairwise(words) if word == b"-m"]
+    by_module = any(module.split(b".")[0] == b"claude_tasks" for module in modules)
+    # The second word is the script where the first is the interpreter.
+    return by_module or b"claude-tasks" in map(os.path.basename, words[:2])
 
 
 def is_supervisor(pid: int) -> bool:
     """Whether a process is the spawner or a fork of it, by its command line."""
     return b"claude_tasks.execution.spawner_process" in _command_line(pid)
+
+
+def _command_line(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def waits_in_the_kernel(pid: int) -> bool:

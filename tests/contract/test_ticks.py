@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks.domain.errors import LeadershipLostError
-from claude_tasks.domain.run import Reason, State
+from claude_tasks.domain.errors import IllegibleError, LeadershipLostError, StorageValueError
+from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import NextTick, RunFilter, TaskEdit
 from claude_tasks.domain.task import Overlap
 from claude_tasks.domain.tick import plan_ticks
@@ -16,6 +18,7 @@ from support.clock import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from claude_tasks.domain.ports import Store
 
@@ -134,3 +137,29 @@ def test_the_agenda_is_told_from_its_head(store: Store) -> None:
     ]
     assert store.next_ticks(limit=10) == agenda
     assert store.next_ticks(limit=2) == agenda[:2]
+
+
+def test_a_task_whose_plan_cannot_be_written_is_parked_with_the_reason(store: Store) -> None:
+    task = add_task(store, at=START, cron_expr=MINUTELY)
+    term = lead(store, at=START)
+    plan = plan_ticks(task, at=DUE)._replace(next_run_at=1 << 63)
+    with pytest.raises(StorageValueError):
+        store.record_ticks(term, [plan], at=DUE)
+    store.park_task(term, task, "why", at=DUE)
+    assert store.get_task(task.id).next_run_at is None
+    [skip] = store.list_runs(RunFilter())
+    assert (skip.reason, skip.error, skip.scheduled_for) == (Reason.INVALID_SCHEDULE, "why", DUE)
+
+
+def test_a_page_of_runs_is_full_whatever_rows_cannot_be_read(store: Store, tmp_path: Path) -> None:
+    task = add_task(store, at=START, overlap="allow")
+    runs = [
+        store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=START) for _ in range(6)
+    ]
+    with contextlib.closing(sqlite3.connect(tmp_path / "tasks.db")) as file, file:
+        file.execute("UPDATE task_runs SET trigger = 'nobody' WHERE id IN (3, 5, 6)")
+        file.execute("UPDATE task_runs SET queued_at = 'then' WHERE id = 1")
+    assert [run.id for run in store.list_runs(RunFilter(limit=2))] == [4, 2]
+    assert [run.id for run in store.list_runs(RunFilter(limit=len(runs)))] == [4, 2]
+    with pytest.raises(IllegibleError):
+        store.get_run(1)

@@ -75,3 +75,76 @@ def test_a_tick_that_cannot_be_planned_leaves_its_reason(installation: Installat
     assert skip.reason is Reason.INVALID_SCHEDULE
     assert "its row cannot be read" in (skip.error or "")
     assert installation.query("SELECT next_run_at FROM tasks") == [(None,)]
+
+
+BROKEN_RUNS = [
+    "not_before = 'soon'",
+    "not_before = X'00ff'",
+    "trigger = 'nobody'",
+    "cancel_reason = 'none'",
+    "permission_denials = '[1'",
+]
+"""Of a run that waits."""
+
+BROKEN_TICKS = [
+    "next_run_at = 'tomorrow'",
+    "anchor_at = 9223372036854775807",
+    "enabled = 'abc'",
+    "deleted_at = 'x'",
+]
+"""Of a task whose tick is due."""
+
+
+def test_runs_and_ticks_that_cannot_be_read_or_written_stop_no_other(
+    installation: Installation,
+) -> None:
+    runs = {}
+    for assignment in BROKEN_RUNS:
+        task = installation.add(name=assignment, enabled=False)
+        runs[installation.operations.runs.start(task.id).id] = assignment
+    ticks = {
+        installation.add(name=assignment, cron_expr="@every 2s").id: assignment
+        for assignment in BROKEN_TICKS
+    }
+    good = installation.add(name="good", cron_expr=EVERY_SECOND)
+    with contextlib.closing(sqlite3.connect(installation.database)) as file, file:
+        file.execute("PRAGMA ignore_check_constraints = ON")
+        for table, broken in (("task_runs", runs), ("tasks", ticks)):
+            for number, assignment in broken.items():
+                file.execute(f"UPDATE {table} SET {assignment} WHERE id = ?", (number,))
+    node = installation.start_leader()
+    completed = "SELECT COUNT(*) FROM task_runs WHERE task_id = ? AND state = 'completed'"
+    wait_until(lambda: installation.query(completed, good.id)[0][0] >= 4, what="the good one runs")
+    for run_id, assignment in runs.items():
+        [(state, error)] = installation.query(
+            "SELECT state, error FROM task_runs WHERE id = ?", run_id
+        )
+        assert (state, bool(error)) == ("failed", True), assignment
+    parked = "SELECT id FROM tasks WHERE next_run_at IS NULL AND name <> 'good'"
+    wait_until(
+        lambda: len(installation.query(parked)) == len(BROKEN_RUNS) + len(BROKEN_TICKS) - 1,
+        what="each task whose tick cannot be written fires no more; one has no tick at all",
+    )
+    assert node.poll() is None
+    assert "the engine failed" not in installation.log()
+
+
+def test_a_run_that_cannot_be_read_does_not_keep_a_daemon_from_starting(
+    installation: Installation,
+) -> None:
+    broken = installation.add(name="broken", enabled=False)
+    run = installation.operations.runs.start(broken.id)
+    installation.add(cron_expr=EVERY_SECOND)
+    installation.rewrite(
+        "UPDATE task_runs SET permission_denials = '[1', state = 'running', claim = 1, "
+        "claimed_by = 'gone' WHERE id = ?",
+        run.id,
+    )
+    node = installation.start_leader()
+    wait_until(
+        lambda: installation.query("SELECT 1 FROM task_runs WHERE state = 'completed'"),
+        what="the other runs",
+    )
+    wait_until(lambda: "data folder" in installation.log(), what="its start is logged")
+    assert node.poll() is None
+    assert installation.operations.status.status().running == []

@@ -9,10 +9,11 @@ from __future__ import annotations
 import signal
 
 from claude_tasks.cli.arguments import Parser, typed
+from claude_tasks.cli.exit_codes import DONE
 from claude_tasks.cli.log_output import hold_logging, start_logging
 from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.results import Result
-from claude_tasks.cli.signals import SignalPipe
+from claude_tasks.cli.signals import STOP_SECONDS, SignalPipe, StopWatchdog
 from claude_tasks.domain.errors import InvalidInputError, StorageError
 
 TYPE_CHECKING = False
@@ -85,6 +86,8 @@ class Attendance:
         level = arguments.log_level or context.settings.log_level
         start_logging(context.printer.stderr, level=level, log_format=arguments.log_format)
         self._pipe = SignalPipe(_SIGNALS)
+        ends = [number for number in _SIGNALS if number != signal.SIGHUP or self._hangup_ends]
+        self._watchdog = StopWatchdog(ends, code=DONE, last_words=self._say_that_it_hangs)
         try:
             self.node: RunningNode = context.build_node(role, self._mode, api=api)
         except BaseException:
@@ -128,7 +131,19 @@ class Attendance:
         self._release()
         if not self._stopped:
             self._stopped = True
+            self._watchdog.close()
             self._pipe.close()
+
+    def _say_that_it_hangs(self) -> None:
+        """The last words of a process that was told to end and does not."""
+        import logging  # noqa: PLC0415 (loaded by now)
+
+        from claude_tasks.cli.outlet import drain_all  # noqa: PLC0415 (the same)
+
+        self._release()
+        log = logging.getLogger(__name__)
+        log.critical("told to end, it has not within %g s: it ends without the rest", STOP_SECONDS)
+        drain_all()
 
     def left_running(self) -> list[str]:
         """What goes on without this process, as notes."""
@@ -204,22 +219,29 @@ class Attendance:
             printer.line(self._line(self._mode, leads=leads, leader=leader))
 
     def _log_start(self) -> None:
-        """What a look into the log needs first; and the missing agent before a run fails."""
+        """What a look into the log needs first; and the missing agent before a run fails.
+
+        Nothing that goes wrong here keeps a node from its work.
+        """
         import logging  # noqa: PLC0415 (loaded by now)
 
         from claude_tasks import __version__  # noqa: PLC0415 (loaded by now)
 
         log = logging.getLogger(__name__)
-        status = self._context.operations.status.status()
+        try:
+            agent, problem = self._context.operations.status.agent()
+        except Exception as error:
+            log.exception("the agent could not be looked for")
+            agent, problem = None, repr(error)
         log.info(
             "claude-tasks %s, data folder %s, agent %s, at most %d runs at once",
             __version__,
             self._context.settings.data,
-            status.agent or "none",
+            agent or "none",
             self._context.settings.max_concurrent_runs,
         )
-        if status.agent_problem is not None:
-            log.warning("no agent, every run will fail: %s", status.agent_problem)
+        if problem is not None:
+            log.warning("no agent, every run will fail: %s", problem)
 
     def _ends(self, number: signal.Signals) -> bool:
         """A terminal that closes ends its daemon; elsewhere SIGHUP asks for nothing we have."""

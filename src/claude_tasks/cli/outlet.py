@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 20
 """Characters that wait at most; a single text may be longer where nothing else waits."""
-_LAST_SECONDS = 1.5
+_LAST_SECONDS = 1.0
 """At the end of the process: so long is a reader waited for that does not keep up."""
 
 

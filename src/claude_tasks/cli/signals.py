@@ -9,11 +9,68 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
+
+
+STOP_SECONDS = 4.5
+"""So long a process may take to end once it was told to: whoever tells it waits five seconds."""
+_LAST_WORDS_SECONDS = 0.2
+
+
+class StopWatchdog:
+    """Ends a process that was told to end and does not: whatever holds it, wherever that is.
+
+    Its thread learns of a signal from the interpreter's own handler in C (`signal.set_wakeup_fd`),
+    so it does even while the main thread waits in a library for a lock. Made in the main thread.
+    """
+
+    def __init__(
+        self,
+        signals: Iterable[signal.Signals],
+        *,
+        code: int,
+        last_words: Callable[[], None],
+        seconds: float = STOP_SECONDS,
+    ) -> None:
+        """Watch for ``signals``, whose handlers are Python's, from now on.
+
+        ``last_words`` is called before the process ends with ``code``; it may hang.
+        """
+        self._signals = frozenset(int(number) for number in signals)
+        self._code = code
+        self._last_words = last_words
+        self._seconds = seconds
+        self._off = threading.Event()
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._run, name="stop-watchdog", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more, unless the process was told to end: then it does. Repeatable."""
+        if not self._off.is_set():
+            self._off.set()
+            signal.set_wakeup_fd(-1)
+            os.close(self._writing)
+
+    def _run(self) -> None:
+        told = b""
+        while not self._signals.intersection(told):
+            told = os.read(self._reading, 64)
+            if not told:
+                os.close(self._reading)
+                return
+        threading.Event().wait(self._seconds)
+        words = threading.Thread(target=self._last_words, name="last-words", daemon=True)
+        words.start()
+        words.join(_LAST_WORDS_SECONDS)
+        os._exit(self._code)
 
 
 class SignalPipe:

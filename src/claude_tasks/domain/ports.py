@@ -328,6 +328,13 @@ class TickStore(Protocol):
         """
         ...
 
+    def park_task(self, term: Term, task: Task, why: str, *, at: int) -> None:
+        """Skip the due tick of one task whose plan cannot be written, and arm it no more.
+
+        Errors: `LeadershipLostError`, and then nothing was written.
+        """
+        ...
+
     def next_tick_at(self) -> int | None:
         """The earliest tick of all."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.errors import IllegibleError, NotFoundError
 from claude_tasks.execution.executor import Executor
 from claude_tasks.execution.recorder import Recorder
 
@@ -92,7 +92,7 @@ class SupervisedExecution:
     def _is_open(self, run_id: int, claim: int) -> bool:
         try:
             run = self._store.get_run(run_id)
-        except NotFoundError:
+        except (NotFoundError, IllegibleError):
             return True  # not ours to judge
         return not run.state.is_terminal and run.claim == claim
 

@@ -31,6 +31,7 @@ class LaunchPlan:
         """Relative working folders begin where this process was started."""
         self._settings = settings
         self._base = _current_folder()
+        self._home = os.path.expanduser("~")
         self._search_paths: dict[str, str] = {}
 
     def spec(self, claimed: Claimed, folder: RunFolder, snapshot: TaskSnapshot) -> RunSpec:
@@ -61,7 +62,9 @@ class LaunchPlan:
 
     def _working_folder(self, task: Task) -> str:
         """The absolute path: whether it is there, the run's supervisor finds out."""
-        path = os.path.expanduser(task.working_dir or ".")
+        path = task.working_dir or "."
+        if path.startswith("~"):
+            path = self._at_home(path, task)
         if os.path.isabs(path):
             return path
         if self._base is None:
@@ -71,6 +74,16 @@ class LaunchPlan:
                 hint=f"claude-tasks edit {task.id} --dir FOLDER",
             )
         return self._base if path == "." else os.path.join(self._base, path)
+
+    def _at_home(self, path: str, task: Task) -> str:
+        """``~`` and what is below it. Whose home ``~name`` is may take a network to answer."""
+        first, _, rest = path.partition("/")
+        if first != "~":
+            raise SpawnError(
+                f"the working directory {path}: only ~ and what is below it is looked up",
+                hint=f"claude-tasks edit {task.id} --dir FOLDER",
+            )
+        return os.path.join(self._home, rest) if rest else self._home
 
 
 def _current_folder() -> str | None:

@@ -143,7 +143,7 @@ class StatusOperations:
         monotonic = self._clock.monotonic()
         nodes = [self._node(node, lease, monotonic) for node in self._store.list_nodes()]
         limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
-        agent, problem = self._agent()
+        agent, problem = self.agent()
         led = any(entry.leads and entry.alive for entry in nodes)
         return Status(
             at=at,
@@ -189,7 +189,8 @@ class StatusOperations:
         watchers = {run.claimed_by for run in self._active(State.RUNNING)}
         return any(self._register.is_dead(node_id) for node_id in watchers if node_id)
 
-    def _agent(self) -> tuple[str | None, str | None]:
+    def agent(self) -> tuple[str | None, str | None]:
+        """Where the agent's binary stands; or None, and what the problem is."""
         try:
             return self._find_agent(), None
         except SpawnError as error:

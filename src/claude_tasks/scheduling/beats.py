@@ -36,6 +36,7 @@ STUCK_SECONDS = 5.0
 long, and what it holds back is settled a ttl after the last beat."""
 
 _LONGEST_LOOK_SECONDS = 1.0
+_SHORTEST_LOOK_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
 
 
@@ -45,6 +46,12 @@ class _Seen(NamedTuple):
     beat: int
     since: float
     ttl: float
+
+
+def _look_seconds(nodes: Sequence[Node]) -> float:
+    """How often to look: so that of each node's ttl many looks are made, the shortest one's too."""
+    shortest = min(node.ttl_ms for node in nodes) / 1000
+    return max(_SHORTEST_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, shortest / 6))
 
 
 class BeatWatch:
@@ -106,7 +113,6 @@ class BeatKeeper:
         self._watch = watch
         ttl = node.ttl_ms / 1000
         self._every = ttl / 3
-        self._look_every = min(_LONGEST_LOOK_SECONDS, ttl / 6)
         self._stuck_after = min(STUCK_SECONDS, ttl * 5 / 6)
         self._due_at = 0.0
         self._look_at = 0.0
@@ -126,8 +132,9 @@ class BeatKeeper:
         monotonic = self._clock.monotonic()
         try:
             if monotonic >= self._look_at and self._watch is not None:
-                self._watch.look(self._store.list_nodes(), monotonic=monotonic)
-                self._look_at = monotonic + self._look_every
+                nodes = self._store.list_nodes()
+                self._watch.look(nodes, monotonic=monotonic)
+                self._look_at = monotonic + _look_seconds([self._node, *nodes])
             if monotonic >= self._due_at:
                 self._beat(monotonic)
         except StorageError as error:
@@ -168,9 +175,14 @@ class BeatKeeper:
 
     def _is_ours(self, pid: int) -> bool:
         """Whether a process is a node of this machine, or runs a command of this program."""
+        if runs_this_program(pid):
+            return True
+        try:
+            nodes = self._store.list_nodes()
+        except StorageError:  # nobody can read it either while the log is recovered
+            return False
         host = self._node.host
-        nodes = self._store.list_nodes()
-        return runs_this_program(pid) or any((node.pid, node.host) == (pid, host) for node in nodes)
+        return any((node.pid, node.host) == (pid, host) for node in nodes)
 
     def _complain(self, text: str) -> None:
         self._complaint.state(text, monotonic=self._clock.monotonic())

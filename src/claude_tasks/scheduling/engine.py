@@ -20,6 +20,7 @@ from claude_tasks.domain.errors import (
     IllegibleError,
     LeadershipLostError,
     StorageError,
+    StorageValueError,
 )
 from claude_tasks.scheduling.complaint import Complaint
 
@@ -120,7 +121,10 @@ class Engine:
         self._try(self._dispatcher.cancel_requested, "cancel")
         self._note_progress()
         more = more or self._execution.pending
-        return 0.0 if more else self._sleep_for(term, at=at)
+        if more:
+            return 0.0
+        wait = self._try(lambda: self._sleep_for(term, at=at), "sleep")
+        return LOOK_SECONDS if wait is None else wait
 
     def _try(self, step: Callable[[], T], name: str) -> T | None:
         """One step; where it fails as nobody foresaw, the others are done all the same.
@@ -129,7 +133,7 @@ class Engine:
         """
         try:
             result = step()
-        except IllegibleError as error:
+        except (IllegibleError, StorageValueError) as error:
             failure: Exception = error
         except (DatabaseGoneError, LeadershipLostError, StorageError):
             raise

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RESIGN_SECONDS = 1.5
-_STOP_SECONDS = 2.5
-"""Together less than the five seconds within which a node that is told to end is gone."""
+_RESIGN_SECONDS = 1.25
+_STOP_SECONDS = 1.5
+"""With the goodbye (0.5 s for a busy database) and a last moment for whoever reads the output (1 s)
+less than the 4.5 seconds after which a process that was told to end is ended."""
 
 
 class SideThread(Protocol):

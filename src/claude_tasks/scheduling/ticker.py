@@ -11,11 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from claude_tasks.domain.clock_step import is_ahead
-from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.errors import ClaudeTasksError, StorageValueError
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.set_back import set_back
+from claude_tasks.domain.store_records import TickOutcome
 from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Ticker:
         if not tasks:
             return self._park_illegible(term, at=at)
         plans = self._plan_for_a_while(tasks, at=at)
-        outcome = self._store.record_ticks(term, plans, at=at)
+        outcome = self._record(term, plans, at=at)
         log.debug("took ticks of %d tasks: %s", len(plans), outcome)
         return len(plans) < len(tasks) or len(tasks) == TASKS_A_PASS or outcome.edited_meanwhile > 0
 
@@ -98,6 +99,22 @@ class Ticker:
             if self._clock.monotonic() >= until:
                 break
         return plans
+
+    def _record(self, term: Term, plans: list[TickPlan], *, at: int) -> TickOutcome:
+        """Write the plans; one that the database does not take stops its own task alone."""
+        try:
+            return self._store.record_ticks(term, plans, at=at)
+        except StorageValueError as error:
+            if len(plans) == 1:
+                return self._park(term, plans[0].task, error.message, at=at)
+        half = len(plans) // 2
+        halves = [self._record(term, part, at=at) for part in (plans[:half], plans[half:])]
+        return TickOutcome(*map(sum, zip(*halves, strict=True)))
+
+    def _park(self, term: Term, task: Task, why: str, *, at: int) -> TickOutcome:
+        log.error("task %d: %s: it fires no more", task.id, why)
+        self._store.park_task(term, task, why, at=at)
+        return TickOutcome(queued=0, skipped=1, edited_meanwhile=0)
 
     def _park_illegible(self, term: Term, *, at: int) -> bool:
         """Where something is due and nothing can be read: the timer must not stand there."""

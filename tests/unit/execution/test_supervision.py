@@ -270,6 +270,32 @@ def test_a_log_folder_deleted_while_the_agent_works_comes_back(workshop: Worksho
     assert json.loads(events.read_text().split("\n")[-2])["type"] == "result"
 
 
+def test_the_home_of_another_user_is_asked_of_nobody(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask_the_network(name: str) -> None:
+        asked.append(name)
+        raise KeyError(name)
+
+    monkeypatch.setattr("pwd.getpwnam", ask_the_network)
+    run = workshop.run("hello", working_dir="~somebody/work")
+    assert (run.state, run.reason, asked) == (State.FAILED, Reason.SPAWN, [])
+    assert "--dir" in (run.error or "")
+
+
+def test_a_working_directory_below_the_home_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home" / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    workshop = Workshop(tmp_path / "workshop")
+    for folder in ("~", "~/work"):
+        assert workshop.run("hello", working_dir=folder).state is State.COMPLETED
+    workshop.close()
+
+
 def test_a_working_directory_that_is_gone_fails_with_what_to_do(
     workshop: Workshop, tmp_path: Path
 ) -> None:

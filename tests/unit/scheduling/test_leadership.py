@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
+import sqlite3
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_tasks.domain.errors import StorageBusyError
 from claude_tasks.domain.node import Role
+from claude_tasks.process_state import is_stopped
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
 from claude_tasks.scheduling.lifetime import LifetimeLock, Register
@@ -18,6 +23,7 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from claude_tasks.domain.ports import Store
     from claude_tasks.settings import Settings
@@ -429,6 +435,49 @@ def test_one_that_yields_takes_a_free_lease_after_a_ttl_when_the_living_daemon_i
     clock.advance(0.01)
     tui.keeper.step()
     assert tui.epoch == 1
+
+
+def test_a_node_of_a_short_ttl_that_hangs_is_seen_by_one_of_a_long_ttl(
+    make: Callable[..., Candidate], clock: FakeClock
+) -> None:
+    observer = make("observer", ttl_ms=15_000)
+    make("short", ttl_ms=600)
+    for _ in range(20):
+        clock.advance(observer.beats.step())
+    assert observer.watch.is_hung("short")
+
+
+def test_the_beat_of_a_database_that_nobody_can_use_does_not_end_its_keeper(
+    make: Callable[..., Candidate], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = make("observer")
+
+    def busy(*_: Any, **__: Any) -> None:
+        raise StorageBusyError("locked")
+
+    with subprocess.Popen(["/bin/sleep", "60"]) as holder:
+        holder.send_signal(signal.SIGSTOP)
+        wait_until(lambda: is_stopped(holder.pid))
+        monkeypatch.setattr(observer.store, "list_nodes", busy)
+        monkeypatch.setattr(observer.store, "move_beat", busy)
+        monkeypatch.setattr(observer.store, "writer", lambda: holder.pid)
+        try:
+            for _ in range(30):
+                clock.advance(observer.beats.step())
+            assert is_stopped(holder.pid), "a process of somebody else is left alone"
+        finally:
+            holder.kill()
+
+
+def test_a_lease_whose_row_makes_no_sense_is_a_complaint(
+    candidate: Callable[[str], Candidate], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = candidate("a")
+    for statement in ("UPDATE scheduler_leases SET pid = 'x'", "DELETE FROM scheduler_leases"):
+        with contextlib.closing(sqlite3.connect(tmp_path / "tasks.db")) as file, file:
+            file.execute(statement)
+        a.keeper.step()
+    assert "cannot look at the lease" in caplog.text
 
 
 def test_one_that_yields_takes_a_held_lease_that_stands_still_for_a_ttl(

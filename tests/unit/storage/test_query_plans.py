@@ -89,7 +89,7 @@ def test_a_statement_of_every_pass_uses_an_index_that_stays_small(
 
 
 def test_the_agenda_is_read_from_its_head(plan: Any) -> None:
-    assert plan("ticks", "next_ticks") == ["SEARCH tasks USING INDEX tasks_agenda (next_run_at>?)"]
+    assert plan("ticks", "next_ticks") == ["SEARCH tasks USING INDEX tasks_agenda (next_run_at<?)"]
 
 
 def test_facts_are_read_from_where_the_last_look_ended(plan: Any) -> None:

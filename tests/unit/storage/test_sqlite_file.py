@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -15,12 +16,15 @@ import pytest
 
 from claude_tasks.data_folder import DataFolder, file_system_of
 from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.process_state import is_stopped
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite import migrate
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, prepare_file
+from claude_tasks.storage.sqlite.errors import translate
 from claude_tasks.storage.sqlite.store import open_store
 from support.builders import add_task
 from support.clock import START
+from support.waiting import wait_until
 
 _OLD_TASK = (
     "INSERT INTO tasks (id, name, prompt, cron_expr, timezone, working_dir, enabled, "
@@ -291,6 +295,37 @@ def test_a_lock_held_by_another_is_busy_and_nothing_is_written(path: str) -> Non
     other.close()
     assert store.list_tasks() == []
     store.close()
+
+
+def test_who_hangs_while_it_makes_the_schema_is_named_and_waited_for_so_long_only(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "PATIENCE_SECONDS", 0.1)
+    hold = (
+        "import fcntl, sys; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX); "
+        "print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", hold, f"{path}.init-lock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(StorageBusyError, match=f"process {holder.pid} makes"):
+            open_store(path, at=START)
+        holder.send_signal(signal.SIGSTOP)
+        wait_until(lambda: is_stopped(holder.pid))
+        with pytest.raises(StorageBusyError) as caught:
+            open_store(path, at=START)
+        holder.send_signal(signal.SIGCONT)
+        holder.communicate(b"\n")
+    assert caught.value.hint == f"it is stopped: kill -CONT {holder.pid}"
+    open_store(path, at=START).close()
+
+
+def test_a_log_whose_recovery_hangs_reads_as_busy(path: str) -> None:
+    """SQLite's words for the locks of a recovery; it tries for ten seconds before it says them."""
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+    assert isinstance(translate(error, path), StorageBusyError)
 
 
 def test_a_full_disk_is_named_and_loses_nothing(path: str) -> None:

@@ -39,13 +39,14 @@ SELECT {fact_columns} FROM task_runs WHERE id IN ({ids}) ORDER BY id
 -- each task as its limit leaves room for, with that room; or all of those tasks that have any. Oldest
 -- first, whatever a run had to wait for: jitter and retries must not starve behind plain ticks. A run
 -- that seems to wait for usage, or for its next attempt, longer than any does was told so before the
--- clock was set back.
+-- clock was set back. One whose time is no number (a text is greater than any) is taken, and then
+-- found illegible: else it would wait for ever, and its task with it.
 WITH busy AS (
     SELECT task_id, COUNT(*) AS running FROM task_runs WHERE state = 'running' GROUP BY task_id
 ), waiting AS (
     SELECT r.id, r.task_id, ROW_NUMBER() OVER (PARTITION BY r.task_id ORDER BY r.id) AS place
     FROM task_runs r
-    WHERE r.state = 'queued' AND (r.not_before <= :at
+    WHERE r.state = 'queued' AND (r.not_before <= :at OR r.not_before > 9223372036854775807
              OR ((r.reason = 'usage_threshold' OR (r.reason IS NULL AND r.attempt > 1))
                  AND r.not_before > :furthest))
       AND ((:own = 1 AND r.assigned_to = :node_id) OR (:common = 1 AND r.assigned_to IS NULL))
@@ -151,9 +152,9 @@ WHERE state = 'running' AND assigned_to = :node_id AND claimed_by = :node_id
 SELECT COUNT(*) FROM task_runs WHERE state = 'queued' AND assigned_to = :node_id
 
 -- name: next_start_at
--- When the next queued run of this node may start, if that is still to come.
+-- When the next queued run of this node may start, if that is still to come and is a time at all.
 SELECT MIN(not_before) FROM task_runs
-WHERE state = 'queued' AND not_before > :after
+WHERE state = 'queued' AND not_before > :after AND not_before <= 9223372036854775807
   AND (assigned_to = :node_id OR (:leading = 1 AND assigned_to IS NULL))
 
 -- name: finish_run

@@ -18,12 +18,12 @@ INSERT INTO task_runs (
 ON CONFLICT (task_id, scheduled_for) DO NOTHING
 
 -- name: next_tick_at
--- The head of the agenda.
-SELECT MIN(next_run_at) FROM tasks WHERE next_run_at IS NOT NULL
+-- The head of the agenda. A text there is greater than any number: the bound leaves it out.
+SELECT MIN(next_run_at) FROM tasks WHERE next_run_at <= 9223372036854775807
 
 -- name: next_ticks
--- The agenda from its head.
-SELECT id, name, next_run_at FROM tasks WHERE next_run_at IS NOT NULL
+-- The agenda from its head, as far as it is one.
+SELECT id, name, next_run_at FROM tasks WHERE next_run_at <= 9223372036854775807
 ORDER BY next_run_at, id LIMIT :limit
 
 -- name: term_stands

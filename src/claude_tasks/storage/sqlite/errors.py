@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
-from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.domain.errors import StorageBusyError, StorageError, StorageValueError
 
 _PRIMARY_CODE_MASK = 0xFF
+
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+"""SQLITE_PROTOCOL ("locking protocol") says that the lock on the log was not to be had: somebody
+recovers the log and does not come to an end."""
 
 _TRANSLATION: dict[int, tuple[str, str, str | None]] = {
     sqlite3.SQLITE_FULL: ("storage_full", "the disk is full", "free some space; nothing was lost"),
@@ -50,11 +54,13 @@ def translate(error: sqlite3.Error, path: str) -> StorageError:
     """The error this program raises for one of SQLite's."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & _PRIMARY_CODE_MASK if code is not None else None
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if primary in _BUSY:
         return StorageBusyError(
             f"{path}: another process keeps the database locked",
             hint="try again; `claude-tasks status` shows who is running",
         )
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return StorageValueError(f"{path}: a value that cannot be stored: {error}")
     if primary in _TRANSLATION:
         name, message, hint = _TRANSLATION[primary]
         return StorageError(f"{path}: {message} ({error})", hint=hint, code=name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.lease import Lease, Term
 from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import legible, node_from_row
+from claude_tasks.storage.records import legible, node_from_row, sound
 from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 
@@ -20,7 +21,10 @@ class LeaseTable(Tables):
 
     def read_lease(self) -> Lease:
         """The lease as it stands."""
-        return Lease._make(self._connection.rows(load("lease")["read_lease"])[0])
+        rows = self._connection.rows(load("lease")["read_lease"])
+        if not rows:
+            raise IllegibleError("lease", "scheduler", "it is missing")
+        return sound("lease", rows[0], Lease._make)
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
         """Become holder in a new epoch, if the lease still stands as seen."""

@@ -10,17 +10,24 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.process_state import is_stopped
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection
+from claude_tasks.storage.sqlite.write_lock import flock_holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
+
+PATIENCE_SECONDS = 10.0
+"""So long a process waits while another makes the schema or upgrades it."""
+_LOOK_SECONDS = 0.02
 
 _LEDGER = """
 CREATE TABLE schema_migrations (
@@ -146,10 +153,35 @@ def _one_at_a_time(path: str) -> Iterator[None]:
     """Processes that start at once on a new folder create the schema one after the other.
 
     The switch to WAL mode does not honour the busy timeout, so SQLite's own lock is not enough.
+    Errors: `StorageBusyError` where the one before does not come to an end.
     """
-    lock = os.open(f"{path}.init-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    name = f"{path}.init-lock"
+    lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not _locked(lock):
+            if time.monotonic() >= until:
+                raise _kept_waiting(path, flock_holder(name))
+            time.sleep(_LOOK_SECONDS)
         yield
     finally:
         os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _kept_waiting(path: str, holder: int | None) -> StorageBusyError:
+    who = "another process" if holder is None else f"process {holder}"
+    if holder is None:
+        hint = "try again; claude-tasks doctor nodes names a process that hangs"
+    elif is_stopped(holder):
+        hint = f"it is stopped: kill -CONT {holder}"
+    else:
+        hint = f"try again; what it is: ps -fp {holder}"
+    return StorageBusyError(f"{path}: {who} makes or upgrades it, and has not ended", hint=hint)

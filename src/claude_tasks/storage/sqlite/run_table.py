@@ -75,14 +75,21 @@ class RunTable(Tables):
             raise NotFoundError(
                 "Run not found", hint=f"there is no run {run_id}: claude-tasks runs"
             )
-        return run_from_row(rows[0])
+        return sound("run", rows[0], run_from_row)
 
     def list_runs(self, wanted: RunFilter) -> list[Run]:
-        """A page of runs."""
-        condition, parameters = conditions(wanted)
-        sql = select("list_runs").replace("{conditions}", condition)
-        rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
-        return [run_from_row(row) for row in rows]
+        """A page of runs, full where there are as many that can be read."""
+        runs: list[Run] = []
+        while len(runs) < wanted.limit:
+            missing = wanted.limit - len(runs)
+            condition, parameters = conditions(wanted)
+            sql = select("list_runs").replace("{conditions}", condition)
+            rows = self._connection.rows(sql, {**parameters, "limit": missing})
+            runs += legible("run", rows, run_from_row)
+            if len(rows) < missing:
+                break
+            wanted = wanted._replace(before_id=rows[-1][0])
+        return runs
 
     def count_runs(self, wanted: RunFilter) -> int:
         """How many runs match, whatever the page."""

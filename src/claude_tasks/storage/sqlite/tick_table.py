@@ -52,6 +52,13 @@ class TickTable(Tables):
                     self._park(row[0], row[_NEXT_RUN_AT], error.message, term=term, at=at)
         return errors
 
+    def park_task(self, term: Term, task: Task, why: str, *, at: int) -> None:
+        """Have one task fire no more."""
+        assert task.next_run_at is not None  # it was due
+        with self._connection.write():
+            require_term(self._connection, term)
+            self._park(task.id, task.next_run_at, why, term=term, at=at)
+
     def _park(self, task_id: int, tick: int, error: str, *, term: Term, at: int) -> None:
         sql = load("ticks")
         parameters = {

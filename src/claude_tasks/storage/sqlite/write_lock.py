@@ -1,4 +1,4 @@
-"""Which process holds SQLite's write lock, as the kernel lists it.
+"""Which process holds a lock on a file of the database, as the kernel lists it.
 
 In WAL mode the writer holds an exclusive POSIX lock on byte 120 of the ``-shm`` file (SQLite's
 ``wal.c``, WAL_WRITE_LOCK). It is looked up in ``/proc/locks`` (proc(5)): opening that file here
@@ -18,20 +18,29 @@ _LOOKS = 3
 
 def write_lock_holder(path: str) -> int | None:
     """The process that writes to the database at ``path``, as far as one is known."""
+    return _holder_of(f"{path}-shm", "POSIX")
+
+
+def flock_holder(path: str) -> int | None:
+    """The process that holds a ``flock`` on a file, as far as one is known."""
+    return _holder_of(path, "FLOCK")
+
+
+def _holder_of(path: str, kind: str) -> int | None:
     try:
-        status = os.stat(f"{path}-shm")
+        status = os.stat(path)
         wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        return next(filter(None, (_holder(wanted) for _ in range(_LOOKS))), None)
-    except OSError:  # no database in use, or no /proc
+        return next(filter(None, (_holder(wanted, kind) for _ in range(_LOOKS))), None)
+    except OSError:  # no such file in use, or no /proc
         return None
 
 
-def _holder(file_id: str) -> int | None:
+def _holder(file_id: str, wanted: str) -> int | None:
     with open("/proc/locks", encoding="ascii") as file:
         for line in file:
             # 1: POSIX  ADVISORY  WRITE 4242 fe:01:1234 120 120 (one that waits: -> before POSIX)
             _, kind, _, access, pid, locked, first, last, *_ = line.split()
-            if (kind, access, locked) == ("POSIX", "WRITE", file_id) and _covers(first, last):
+            if (kind, access, locked) == (wanted, "WRITE", file_id) and _covers(first, last):
                 return int(pid) if int(pid) > 0 else None  # 0: of another container
     return None
 
