@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.node import Node, Role
@@ -35,9 +36,11 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
         record = read(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IllegibleError(kind, row[0], str(error)) from error
-    for place, name, wanted in _plain_fields(type(record)):
-        if not isinstance(record[place], wanted):
-            raise IllegibleError(kind, row[0], f"{name} is {record[place]!r}")
+    names, cells, kinds = _plain_fields(type(record))
+    if not all(map(isinstance, cells(record), kinds)):
+        wrong = zip(names, cells(record), kinds, strict=True)
+        name, value = next((name, it) for name, it, wanted in wrong if not isinstance(it, wanted))
+        raise IllegibleError(kind, row[0], f"{name} is {value!r}")
     return record
 
 
@@ -56,10 +59,13 @@ def legible(
 
 
 @cache
-def _plain_fields(record: type[Any]) -> list[tuple[int, str, Any]]:
-    """Place, name and type of each field that is a number or a text."""
+def _plain_fields(record: type[Any]) -> tuple[list[str], itemgetter[Any], list[Any]]:
+    """Of the fields that are a number or a text: names, what takes their values, types."""
     fields = enumerate(record.__annotations__.items())
-    return [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
+    plain = [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
+    # A tuple of types is looked through four times as fast as a union.
+    kinds = [get_args(kind) or kind for _, _, kind in plain]
+    return [name for _, name, _ in plain], itemgetter(*[place for place, _, _ in plain]), kinds
 
 
 def task_from_row(row: Sequence[Any]) -> Task:
