@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.execution.command import NO_SCHEDULING_VARIABLE, NOT_UNATTENDED
+from claude_tasks.execution.agent_environment import NO_SCHEDULING_VARIABLE
+from claude_tasks.execution.command import NOT_UNATTENDED
 from e2e.agents import (
     STREAM,
     Agent,
