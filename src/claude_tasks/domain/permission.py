@@ -10,11 +10,12 @@ Where no rule means exactly this and nothing else there is none: nobody is told 
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.agent_flags import flags_of, split_tools
 from claude_tasks.domain.agent_reach import is_protected, needed_folders
-from claude_tasks.domain.shell_words import pieces_of, programs_of
+from claude_tasks.domain.shell_words import parts_of_command, pieces_of, programs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -149,19 +150,45 @@ def answer_to(task: Permitted, denials: Iterable[str]) -> Answer:
 
 
 def refusing_rules(denial: str, disallowed: Iterable[str]) -> list[str]:
-    """Which of a task's rules may have refused it: those of its tool, for a program of it."""
+    """Which of these rules refuse it."""
     name, detail = parts_of(denial)
-    ruled_as = {name, "Edit" if name in _WRITES else name, "Read" if name in _READS else name}
-    programs = set(programs_of(detail))
     found = []
     for rule in disallowed:
-        tool, has_detail, ruled = rule.partition("(")
-        if tool not in ruled_as and not _is_a_server_of(tool, name):
-            continue
-        first = ruled.removesuffix(")").replace(":", " ").split()[:1]
-        if name != "Bash" or not has_detail or programs & set(first) or "*" in "".join(first):
+        tool, has_detail, rest = rule.partition("(")
+        ruled = rest.removesuffix(")").strip()
+        of_it = tool in (name, _ruled_as(name)) or _is_a_server_of(tool, name)
+        if of_it and (not has_detail or ruled in ("", "*") or _covers(ruled, name, detail)):
             found.append(rule)
     return found
+
+
+def _ruled_as(name: str) -> str:
+    """The tool whose rules are a tool's too."""
+    return "Edit" if name in _WRITES else "Read" if name in _READS else name
+
+
+def _covers(ruled: str, name: str, detail: str) -> bool:
+    """Whether what stands in a rule's brackets means what a tool was asked."""
+    patterns, asked = [ruled], [detail]
+    if name == "Bash":
+        asked += parts_of_command(detail)
+        prefix = ruled.removesuffix(":*").removesuffix(" *")
+        if prefix != ruled:
+            patterns = [prefix, f"{prefix} *"]
+    elif name == "WebFetch":
+        asked = [rule[len("WebFetch(") : -1] for rule in _host_rule(detail)]
+    elif _ruled_as(name) in ("Edit", "Read"):
+        # Other paths than absolute ones begin where nobody here knows: such a rule may cover all.
+        patterns = [ruled[1:] if ruled.startswith("//") else "*"]
+    else:
+        return True
+    return any(_fits(pattern, each) for pattern in patterns for each in asked)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Whether it is the text, where a star stands for anything."""
+    expression = ".*".join(re.escape(part) for part in re.split(r"\*+", pattern))
+    return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
 def _is_a_server_of(rule: str, name: str) -> bool:

@@ -50,6 +50,12 @@ def programs_of(command: str) -> list[str]:
     return [program for program in dict.fromkeys(found) if program not in ("", "cd")]
 
 
+def parts_of_command(command: str) -> list[str]:
+    """The commands within one, as they stand and from their program on."""
+    parts = _split(command, strict=False)
+    return [*parts, *(" ".join(command_of(part)) for part in parts)]
+
+
 def words_of(piece: str) -> list[str]:
     """The words of a piece without their quotes; none where quotes do not close."""
     import shlex  # noqa: PLC0415 (only where something was denied)

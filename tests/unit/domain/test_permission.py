@@ -151,7 +151,12 @@ def test_a_rule_that_is_there_by_now_needs_no_command_and_promises_nothing() -> 
     [
         (("Bash",), "Bash(npm test)", "--clear deny-tool"),
         (("Bash(npm:*)", "WebFetch"), "Bash(npm test)", "--deny-tool WebFetch"),
-        (("Bash(npm publish *)",), "Bash(cd x && npm test)", "--clear deny-tool"),
+        (("Bash(npm publish *)",), "Bash(cd x && FOO=1 npm publish)", "--clear deny-tool"),
+        (("Bash(* --force *)",), "Bash(git push --force x)", "--clear deny-tool"),
+        (("Bash(npm publish *)",), "Bash(npm start)", None),
+        (("Bash(npm)",), "Bash(npm start)", None),
+        (("Edit(//etc/**)",), "Write(/srv/x)", None),
+        (("WebFetch(domain:y.com)",), "WebFetch(https://x.com/)", None),
         (("Edit(//srv/**)",), "Write(/srv/x)", "--clear deny-tool"),
         (("WebFetch(domain:x.com)",), "WebFetch(https://x.com/)", "--clear deny-tool"),
         (("mcp__server",), "mcp__server__tool", "--clear deny-tool"),
