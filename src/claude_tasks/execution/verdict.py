@@ -270,7 +270,8 @@ def _agent_error(said: Said) -> str:
     known = _LIMIT_WORDS.get(subtype)
     if known and causes:
         known = f"{known}: {causes}"
-    text = known or causes or said.output or f"the agent reported {subtype}"
+    unnamed = f"the agent reported {subtype if _has_error_subtype(said) else 'an error'}"
+    text = known or causes or said.output or unnamed
     return shorten(text, head=_ERROR_CHARACTERS, tail=0)
 
 

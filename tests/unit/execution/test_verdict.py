@@ -148,6 +148,7 @@ def test_an_agent_without_a_stream_that_printed_nothing_may_tell_it_on_standard_
         (result(subtype="error_of_a_later_version"), "error_of_a_later_version"),
         (result(errors=["boom"]), "boom"),
         ({"type": "result", "subtype": "error_during_execution"}, "error_during_execution"),
+        ({"type": "result", "subtype": "success", "is_error": True}, "reported an error"),
     ],
 )
 def test_a_result_that_names_an_error_is_one_even_where_the_agent_exits_with_0(
