@@ -96,7 +96,8 @@ def _echo(asked: Asked) -> Answer:
 def _denied(asked: Asked) -> Answer:
     if _tool_was_tried(asked.body):
         return _text("Simulated: I was not allowed to do that.")
-    return _use_bash("touch made-by-the-agent")
+    command = asked.directive.options.get("command", "touch made-by-the-agent")
+    return _use_bash(command.replace("%20", " "))
 
 
 def _slow_tool(asked: Asked) -> Answer:

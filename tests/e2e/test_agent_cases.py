@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.execution.command import NO_SCHEDULING_VARIABLE, NOT_UNATTENDED
+from claude_tasks.domain.permission import remedy_for
+from claude_tasks.execution.agent_environment import NO_SCHEDULING_VARIABLE
+from claude_tasks.execution.command import NOT_UNATTENDED
 from e2e.agents import (
     STREAM,
     Agent,
@@ -225,6 +227,62 @@ def test_the_tools_that_are_taken_away_are_called_so(
     environment = claude_environment(messages_api, tmp_path)
     tools = run(Agent(real_claude, environment, tmp_path), "[case:success]").events[0]["tools"]
     assert {*NOT_UNATTENDED, "CronCreate"} <= set(tools)
+
+
+def _one_word(command: str) -> str:
+    return command.replace(" ", "%20")
+
+
+@pytest.mark.e2e_claude
+@pytest.mark.parametrize(
+    "command",
+    [
+        "FOO=1 make $HOME/x",
+        "touch a && touch b | tee c",
+        "cd sub && make",
+        "touch OUTSIDE/a | tee OUTSIDE/b",
+        "cd OUTSIDE && make",
+    ],
+)
+def test_what_is_said_to_let_a_command_pass_does(
+    real_claude: Path, messages_api: MessagesApi, tmp_path: Path, command: str
+) -> None:
+    agent = Agent(
+        real_claude, claude_environment(messages_api, tmp_path / "home"), tmp_path / "home"
+    )
+    (agent.folder / "sub").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    asked = command.replace("OUTSIDE", str(outside))
+    remedy = remedy_for(f"Bash({asked})", (str(agent.folder),))
+    assert remedy is not None
+    added = [word for folder in remedy.folders for word in ("--add-dir", folder)]
+    flags = (*STREAM, f"--allowedTools={','.join(remedy.rules)}", *added)
+    prompt = f"[case:denied command={_one_word(asked)}]"
+    for given, denials in ((STREAM, 1), (flags, 0)):
+        result = run(agent, prompt, given).result
+        assert result is not None
+        assert len(result["permission_denials"]) == denials
+
+
+@pytest.mark.e2e_claude
+@pytest.mark.parametrize(
+    "command",
+    ["cd sub && touch a", "for f in a b; do make $f; done", "touch .git/x", "FOO=1; make $FOO"],
+)
+def test_where_no_rule_is_offered_rules_for_the_pieces_would_not_do(
+    real_claude: Path, messages_api: MessagesApi, tmp_path: Path, command: str
+) -> None:
+    agent = Agent(
+        real_claude, claude_environment(messages_api, tmp_path / "home"), tmp_path / "home"
+    )
+    (agent.folder / "sub").mkdir()
+    assert remedy_for(f"Bash({command})", (str(agent.folder),)) is None
+    rules = ",".join(f"Bash({piece.strip()})" for piece in re.split("&&|;", command))
+    prompt = f"[case:denied command={_one_word(command)}]"
+    result = run(agent, prompt, (*STREAM, f"--allowedTools={rules}")).result
+    assert result is not None
+    assert len(result["permission_denials"]) == 1
 
 
 @pytest.mark.e2e_claude

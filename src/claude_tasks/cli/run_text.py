@@ -50,7 +50,10 @@ def allow_notes(context: Context, runs: Sequence[Run]) -> list[str]:
 
 def allow_text(context: Context, run: Run) -> str:
     """What was denied to a run, and what would let exactly it pass; "" for nothing."""
-    from claude_tasks.domain.permission import denied_text  # noqa: PLC0415 (rarely needed)
+    from claude_tasks.domain.permission import (  # noqa: PLC0415 (rarely needed)
+        denied_text,
+        permitted,
+    )
 
     if not run.permission_denials:
         return ""
@@ -58,7 +61,7 @@ def allow_text(context: Context, run: Run) -> str:
         task = context.operations.tasks.get(run.task_id, include_deleted=True)
     except NotFoundError:
         return ""
-    return denied_text(task.id, task.allowed_tools, run.permission_denials)
+    return denied_text(permitted(task), run.permission_denials)
 
 
 def ending(run: Run) -> str:

@@ -9,9 +9,18 @@ Where no rule means exactly this and nothing else there is none: nobody is told 
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
+import posixpath
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.domain.agent_flags import flags_of, split_tools
+from claude_tasks.domain.agent_reach import is_protected, needed_folders
+from claude_tasks.domain.shell_words import parts_of_command, pieces_of, programs_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from claude_tasks.domain.task import Task
 
 _WRITES = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
 _READS = frozenset({"Read", "NotebookRead"})
@@ -26,70 +35,217 @@ def parts_of(denial: str) -> tuple[str, str]:
     return (name, detail.removesuffix(")")) if has_detail else (denial, "")
 
 
-def kind_of(denial: str) -> str:
-    """What makes two denials alike: the tool, of a command also the program."""
+def kinds_of(denial: str) -> frozenset[str]:
+    """What makes denials alike: the tool; of a command each program that it starts."""
     name, detail = parts_of(denial)
-    program = detail.split(maxsplit=1)[0] if detail.split() else ""
-    return f"{name} {program}" if name == "Bash" and program else name
+    programs = programs_of(detail) if name == "Bash" else []
+    return frozenset(f"{name} {program}" for program in programs) or frozenset({name})
 
 
-def rules_for(denial: str) -> tuple[str, ...]:
-    """The rules that let exactly it pass; none where it takes more than that."""
+class Remedy(NamedTuple):
+    """What lets exactly it pass: rules, and folders to work in beside the task's own."""
+
+    rules: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+
+
+class Permitted(NamedTuple):
+    """What a task permits. ``folder`` is the absolute one it works in, "" where that is unknown."""
+
+    task_id: int
+    allowed: tuple[str, ...] = ()
+    disallowed: tuple[str, ...] = ()
+    folder: str = ""
+    extra_args: tuple[str, ...] = ()
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The folders it may work in, its own first."""
+        added = (
+            value
+            for given in flags_of(self.extra_args)
+            if given.name == "--add-dir"
+            for value in given.values
+        )
+        return (self.folder, *added)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """What it disallows, with the field and in its own words for the agent."""
+        own = [
+            rule
+            for given in flags_of(self.extra_args)
+            if given.name in ("--disallowedTools", "--disallowed-tools")
+            for value in given.values
+            for rule in split_tools(value)
+        ]
+        return (*self.disallowed, *own)
+
+
+def permitted(task: Task) -> Permitted:
+    """What a task permits."""
+    folder = posixpath.expanduser(task.working_dir or "")
+    return Permitted(
+        task.id,
+        task.allowed_tools,
+        task.disallowed_tools,
+        folder if folder.startswith("/") else "",
+        task.extra_args,
+    )
+
+
+def remedy_for(denial: str, within: Sequence[str] = ("",)) -> Remedy | None:
+    """What lets exactly it pass; None where it takes more than that."""
     name, detail = parts_of(denial)
     if denial.startswith(_ELLIPSIS) or detail.endswith(_ELLIPSIS):
-        return ()  # cut off
+        return None  # cut off
     if name == "Bash":
-        return _command_rules(detail)
+        return _command_remedy(detail, within)
+    rules: tuple[str, ...] = ()
     if name in _WRITES or name in _READS:
-        path = _path_pattern(detail)
-        return (f"{'Edit' if name in _WRITES else 'Read'}({path})",) if path else ()
-    if name == "WebFetch":
-        return _host_rule(detail)
-    plain = name.replace("_", "").replace("-", "")
-    return (name,) if plain.isalnum() and plain.isascii() else ()
+        path = None if name in _WRITES and is_protected(detail) else _path_pattern(detail)
+        rules = (f"{'Edit' if name in _WRITES else 'Read'}({path})",) if path else ()
+    elif name == "WebFetch":
+        rules = _host_rule(detail)
+    else:
+        plain = name.replace("_", "").replace("-", "")
+        rules = (name,) if plain.isalnum() and plain.isascii() else ()
+    return Remedy(rules) if rules else None
 
 
-def allow_command(
-    task_id: int, allowed: Sequence[str], denials: Iterable[str]
-) -> tuple[str | None, list[str]]:
-    """The command that allows what was denied, and what no exact rule allows.
+class Answer(NamedTuple):
+    """What helps against denials: a command, None for none; then those it does not help against.
 
-    The command names what is allowed already too: a list that is named replaces the old one. It is
-    None when there is nothing to add.
+    ``refused`` are denied by the task's own rules; for ``beyond`` no exact rule is known; ``known``
+    are allowed by now.
     """
-    rules = list(dict.fromkeys(allowed))
-    beyond: list[str] = []
+
+    command: str | None
+    refused: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+
+def answer_to(task: Permitted, denials: Iterable[str]) -> Answer:
+    """The command that allows what was denied.
+
+    It names what is there already too: a list that is named replaces the old one.
+    """
+    rules, folders = list(dict.fromkeys(task.allowed)), list[str]()
+    refused, beyond, known = [], [], []
     for denial in denials:
-        found = rules_for(denial)
-        if not found:
+        remedy = remedy_for(denial, task.within)
+        if refusing_rules(denial, task.refusals):
+            refused.append(denial)
+        elif remedy is None:
             beyond.append(denial)
-        rules += [rule for rule in found if rule not in rules]
-    if len(rules) == len(set(allowed)):
-        return None, beyond
+        elif set(remedy.rules) <= set(task.allowed) and not remedy.folders:
+            known.append(denial)
+        else:
+            rules += [rule for rule in remedy.rules if rule not in rules]
+            folders += [folder for folder in remedy.folders if folder not in folders]
+    added = len(rules) > len(set(task.allowed)) or folders
+    command = _edit(task, rules, folders) if added else None
+    return Answer(command, tuple(refused), tuple(beyond), tuple(known))
+
+
+def refusing_rules(denial: str, disallowed: Iterable[str]) -> list[str]:
+    """Which of these rules refuse it."""
+    name, detail = parts_of(denial)
+    found = []
+    for rule in disallowed:
+        tool, has_detail, rest = rule.partition("(")
+        ruled = rest.removesuffix(")").strip()
+        of_it = tool in (name, _ruled_as(name)) or _is_a_server_of(tool, name)
+        if of_it and (not has_detail or ruled in ("", "*") or _covers(ruled, name, detail)):
+            found.append(rule)
+    return found
+
+
+def _ruled_as(name: str) -> str:
+    """The tool whose rules are a tool's too."""
+    return "Edit" if name in _WRITES else "Read" if name in _READS else name
+
+
+def _covers(ruled: str, name: str, detail: str) -> bool:
+    """Whether what stands in a rule's brackets means what a tool was asked."""
+    patterns, asked = [ruled], [detail]
+    if name == "Bash":
+        asked += parts_of_command(detail)
+        prefix = ruled.removesuffix(":*").removesuffix(" *")
+        if prefix != ruled:
+            patterns = [prefix, f"{prefix} *"]
+    elif name == "WebFetch":
+        asked = [rule[len("WebFetch(") : -1] for rule in _host_rule(detail)]
+    elif _ruled_as(name) in ("Edit", "Read"):
+        # Other paths than absolute ones begin where nobody here knows: such a rule may cover all.
+        patterns = [ruled[1:] if ruled.startswith("//") else "*"]
+    else:
+        return True
+    return any(_fits(pattern, each) for pattern in patterns for each in asked)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Whether it is the text, where a star stands for anything."""
+    expression = ".*".join(re.escape(part) for part in re.split(r"\*+", pattern))
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def _is_a_server_of(rule: str, name: str) -> bool:
+    """Whether a rule for a whole MCP server covers a tool."""
+    rule = rule.removesuffix("*").rstrip("_")
+    return rule.startswith("mcp__") and name.startswith(f"{rule}__")
+
+
+def _edit(task: Permitted, rules: Sequence[str], folders: Sequence[str]) -> str:
     import shlex  # noqa: PLC0415 (only where something was denied)
 
-    flags = " ".join(f"--allow-tool {shlex.quote(rule)}" for rule in rules)
-    return f"claude-tasks edit {task_id} {flags}", beyond
+    words = [word for rule in rules for word in ("--allow-tool", shlex.quote(rule))]
+    if folders:
+        added = [word for folder in folders for word in ("--add-dir", folder)]
+        words += ["--", *(shlex.quote(word) for word in (*task.extra_args, *added))]
+    return " ".join(["claude-tasks", "edit", str(task.task_id), *words])
 
 
-def denied_text(task_id: int, allowed: Sequence[str], denials: Sequence[str]) -> str:
+def denied_text(task: Permitted, denials: Sequence[str]) -> str:
     """What was denied, and what to do about it."""
     amount = f"{len(denials)} tool use{'' if len(denials) == 1 else 's'}"
-    named = ", ".join(_shown(denial) for denial in denials[:_SHOWN])
-    more = f" and {len(denials) - _SHOWN} more" if len(denials) > _SHOWN else ""
-    text = f"{amount} denied: {named}{more}"
-    command, beyond = allow_command(task_id, allowed, denials)
-    if command is not None:
-        text += f"; to allow {'it' if len(denials) == 1 else 'them'}: {command}"
-    elif not beyond:
-        text += "; the task allows it by now"
-    if beyond:
-        which = "it" if len(denials) == 1 else ", ".join(_shown(each) for each in beyond[:_SHOWN])
+    text = f"{amount} denied: {_named(denials)}"
+    answer = answer_to(task, denials)
+    if answer.command is not None:
+        text += f"; to allow {'it' if len(denials) == 1 else 'them'}: {answer.command}"
+    if answer.known and len(answer.known) == len(denials):
+        text += "; the task names the rule for it by now"
+    which = {
+        each: "it" if len(denials) == 1 else _named(each)
+        for each in (answer.refused, answer.beyond)
+    }
+    if answer.refused:
+        text += _refused_text(task, answer.refused, which[answer.refused])
+    if answer.beyond:
         text += (
-            f"; no rule allows exactly {which}: see --permission-mode and --allow-tool in "
-            "claude-tasks edit --help"
+            f"; no rule allows exactly {which[answer.beyond]}: see --permission-mode and "
+            "--allow-tool in claude-tasks edit --help"
         )
     return text
+
+
+def _refused_text(task: Permitted, refused: Sequence[str], named: str) -> str:
+    """That the task's own rules go before all that allow, and how to lift them."""
+    rules = {rule for denial in refused for rule in refusing_rules(denial, task.refusals)}
+    text = f"; the task itself disallows {named}, by {', '.join(sorted(rules))}"
+    if not rules <= set(task.disallowed):
+        return f"{text}: see its extra arguments, claude-tasks show {task.task_id}"
+    import shlex  # noqa: PLC0415 (only where something was denied)
+
+    kept = [rule for rule in task.disallowed if rule not in rules]
+    flags = " ".join(f"--deny-tool {shlex.quote(rule)}" for rule in kept) or "--clear deny-tool"
+    return f"{text}; to lift that: claude-tasks edit {task.task_id} {flags}"
+
+
+def _named(denials: Sequence[str]) -> str:
+    more = f" and {len(denials) - _SHOWN} more" if len(denials) > _SHOWN else ""
+    return ", ".join(_shown(denial) for denial in denials[:_SHOWN]) + more
 
 
 def _shown(denial: str) -> str:
@@ -97,46 +253,13 @@ def _shown(denial: str) -> str:
     return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}{_ELLIPSIS}"
 
 
-def _command_rules(command: str) -> tuple[str, ...]:
+def _command_remedy(command: str, within: Sequence[str]) -> Remedy | None:
     """A rule for each piece of a command, none where pieces are not all there is to it."""
-    pieces = _pieces(command)
-    sound = [piece for piece in pieces if _fits_in_a_rule(piece)]
-    return tuple(f"Bash({piece})" for piece in sound) if len(sound) == len(pieces) else ()
-
-
-def _pieces(command: str) -> list[str]:
-    """What stands between pipes, semicolons and line ends outside of quotes.
-
-    [""] for what is more than that: redirections, substitutions, groups, the background.
-    """
-    pieces, piece, quote, escaped = [], "", "", False
-    index = 0
-    while index < len(command):
-        character = command[index]
-        pair = command[index : index + 2]
-        index += 1
-        if escaped or (quote == "'" and character != "'"):
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == "`" or pair == "$(":
-            return [""]
-        elif quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif pair in ("&&", "||") or character in "|;\n":
-            index += pair in ("&&", "||")
-            pieces.append(piece.strip())
-            piece = ""
-            continue
-        elif character in "<>(){}&#":
-            return [""]
-        piece += character
-    if quote or escaped:
-        return [""]
-    pieces.append(piece.strip())
-    return [each for each in pieces if each] or [""]
+    pieces = pieces_of(command)
+    if not pieces or not all(_fits_in_a_rule(piece) for piece in pieces):
+        return None
+    folders = needed_folders(pieces, within)
+    return None if folders is None else Remedy(tuple(f"Bash({each})" for each in pieces), folders)
 
 
 def _fits_in_a_rule(piece: str) -> bool:

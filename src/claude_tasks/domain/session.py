@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
+from claude_tasks.domain.agent_flags import flags_of
+
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FLAGS = ("--session-id", "--resume", "--continue")
-_TAKE_A_WORD = ("--session-id", "--resume", "-r")
-_SHORT = "rc"
-"""``-r`` and ``-c``, also with a value behind (``-rID``)."""
+_FLAGS = frozenset({"--session-id", "--resume", "--continue", "-r", "-c"})
 
 
 def names_a_session(extra_args: Sequence[str]) -> bool:
     """Whether a task's own words for the agent say in which session it works."""
-    return any(_names(word) for word in extra_args)
+    return any(given.name in _FLAGS for given in flags_of(extra_args))
 
 
 def without_session(extra_args: Sequence[str]) -> tuple[str, ...]:
     """The words without those that name a session: for a run that goes on in its own."""
-    kept: list[str] = []
-    behind_a_flag = False
-    for word in extra_args:
-        if behind_a_flag and not word.startswith("-"):
-            behind_a_flag = False
-            continue
-        named = _names(word)
-        behind_a_flag = named and word in _TAKE_A_WORD
-        if not named:
-            kept.append(word)
-    return tuple(kept)
-
-
-def _names(word: str) -> bool:
-    if word.startswith("--"):
-        return word.partition("=")[0] in _FLAGS
-    return len(word) > 1 and word[0] == "-" and word[1] in _SHORT
+    kept = [given.words for given in flags_of(extra_args) if given.name not in _FLAGS]
+    return tuple(word for words in kept for word in words)
 
 
 def fresh_session() -> str:

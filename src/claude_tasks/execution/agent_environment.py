@@ -11,18 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_LINKS = 40
-_NESTED = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT")
-"""The marks that make the CLI refuse to run nested."""
+NO_SCHEDULING_VARIABLE = "CLAUDE_CODE_DISABLE_CRON"
+"""What takes the tools that schedule runs from an agent: its task decides that, nobody else."""
+
+_NOT_INHERITED = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", NO_SCHEDULING_VARIABLE)
+"""The first two are the marks that make the CLI refuse to run nested."""
 
 
 def agent_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """All but our own secrets and the marks of an agent around us.
+    """All but our own secrets, the marks of an agent around us and what each task decides.
 
     Also for whatever has an agent below it: /proc shows a process the environment that each of its
     parents was started with.
     """
     told = without_secrets(environment)
-    return {name: value for name, value in told.items() if name not in _NESTED}
+    return {name: value for name, value in told.items() if name not in _NOT_INHERITED}
 
 
 def with_binary_folder(environment: Mapping[str, str], binary: str) -> dict[str, str]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.agent_flags import flags_of, split_tools
 from claude_tasks.domain.session import without_session
+from claude_tasks.execution.agent_environment import NO_SCHEDULING_VARIABLE
 
 if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
@@ -17,8 +19,9 @@ NOT_UNATTENDED = ("ScheduleWakeup", "SendMessage")
 """Tools by which an agent would go on behind our back; a task may allow them by name."""
 
 _SCHEDULING = ("CronCreate", "CronDelete", "CronList")
-NO_SCHEDULING_VARIABLE = "CLAUDE_CODE_DISABLE_CRON"
-"""What takes these from the agent."""
+
+_ALLOWING = frozenset({"--allowedTools", "--allowed-tools", "--tools"})
+"""The agent's own flags whose values allow tools; others may name them for any reason."""
 
 
 def agent_argv(
@@ -54,7 +57,10 @@ def agent_argv(
 
 
 def unattended_environment(task: Task) -> dict[str, str]:
-    """What an agent gets beside what it inherits: it must not schedule runs of its own."""
+    """What an agent gets beside what it inherits: it must not schedule runs of its own.
+
+    Where the task lets it there is nothing to add: an agent never inherits the variable.
+    """
     if any(_names(task, tool) for tool in _SCHEDULING):
         return {}
     return {NO_SCHEDULING_VARIABLE: "1"}
@@ -62,8 +68,14 @@ def unattended_environment(task: Task) -> dict[str, str]:
 
 def _names(task: Task, tool: str) -> bool:
     """Whether the task allows a tool, itself or with its own words for the agent."""
-    rules = [rule for word in task.extra_args for rule in word.rpartition("=")[2].split(",")]
-    return any(rule.partition("(")[0].strip() == tool for rule in (*task.allowed_tools, *rules))
+    own = [
+        value
+        for given in flags_of(task.extra_args)
+        if given.name in _ALLOWING
+        for value in given.values
+    ]
+    rules = [rule for value in (*task.allowed_tools, *own) for rule in split_tools(value)]
+    return any(rule.partition("(")[0] == tool for rule in rules)
 
 
 def _valued(flag: str, value: object) -> list[str]:

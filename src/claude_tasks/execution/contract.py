@@ -106,6 +106,8 @@ class Said(NamedTuple):
     """What the agent's stream told. None means unknown; instants are ms.
 
     ``errors`` are the causes that its result names. ``answered``: its model did, at least once.
+    ``output`` is the last thing said, by whomever; ``result_text`` is the result's own text, and
+    ``api_error_text`` what the CLI itself last said of an error. ``streamed``: there was an event.
     """
 
     output: str = ""
@@ -127,6 +129,9 @@ class Said(NamedTuple):
     rate_limit: dict[str, Any] | None = None
     rate_limit_at: int | None = None
     answered: bool = False
+    result_text: str = ""
+    api_error_text: str = ""
+    streamed: bool = False
 
 
 class ExitFacts(NamedTuple):

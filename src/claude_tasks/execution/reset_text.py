@@ -5,6 +5,7 @@ The stream tells it in an event; where that is missing there are only words, and
     … limit reached|1790000000                     You've hit your limit · resets 2:06pm (UTC)
     … resets Mon 9am                               … resets Oct 6, 1pm (America/Los_Angeles)
     … resets at 2026-10-06T13:00:00Z               … try again in 3 hours 20 minutes
+    … regain access on 2026-10-01 at 00:00 UTC     … retry after 7200 seconds
 
 A clock time means the next one that shows it: in the zone named, else in this machine's, which is
 the agent's own. What cannot be made out is None: then nobody waits for it.
@@ -27,16 +28,21 @@ _LONGEST = 4000
 _SHORTEST_LIMIT_SECONDS = 600
 """Who is to try again sooner has met an overload, not a limit."""
 
+_SOON = re.compile(r"(?:re)?try", re.IGNORECASE)
 _NOT_OURS = re.compile(r"\bnot your (?:usage )?limit", re.IGNORECASE)
 _EPOCH = re.compile(r"\|\s*(\d{10}|\d{13})\b")
 _LEAD = re.compile(
-    r"\b(?:resets?(?:ting)?|try again|available again|until)\b[\s:]*"
+    r"\b(?:resets?(?:ting)?|(?:re)?try(?:ing)?(?: again)?|available again|regain access|until)\b"
+    r"[\s:_-]*"
     r"(?:(?:after|at|on|by|is|time)\b[\s:]*)*",
     re.IGNORECASE,
 )
 _ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ]+(\d\d:\d\d)(?::(\d\d))?(?:\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?(?![\d:])"
+    r"(\d{4}-\d\d-\d\d)(?:(?:T| +(?:at +)?)(\d\d:\d\d)(?::(\d\d))?(?:\.\d+)?)?"
+    r"\s*(Z|[+-]\d\d:?\d\d)?(?![\d:])"
 )
+_INSTANT = re.compile(r"(\d{10}|\d{13})\b(?!\s*[a-z])", re.IGNORECASE)
+"""Seconds or milliseconds since the epoch."""
 _SPAN = re.compile(
     r"(?:in|after)\s+((?:(?:about|an?|\d+(?:\.\d+)?)\s*"
     r"(?:d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)\b[\s,]*(?:and\s+)?)+)",
@@ -72,8 +78,7 @@ def reset_in_text(
         return None
     epoch = _EPOCH.search(text)
     if epoch is not None:
-        value = int(epoch[1])
-        return _within(value if len(epoch[1]) > 10 else value * 1000, at)  # noqa: PLR2004 (ms)
+        return _within(_epoch_ms(epoch[1]), at)
     for lead in _LEAD.finditer(text):
         found = _moment(text[lead.start() :], text[lead.end() :], at, here, find_zone)
         if found is not None:
@@ -92,8 +97,11 @@ def _moment(
     span = _SPAN.search(whole[:120])
     if span is not None and span.start() <= len(whole) - len(rest):
         seconds = _span_seconds(span[1])
-        overload = whole[:3].lower() == "try" and seconds < _SHORTEST_LIMIT_SECONDS
+        overload = _SOON.match(whole) is not None and seconds < _SHORTEST_LIMIT_SECONDS
         return None if overload else _within(at + round(seconds * 1000), at)
+    instant = _INSTANT.match(sentence)
+    if instant is not None:
+        return _within(_epoch_ms(instant[1]), at)
     now = datetime.fromtimestamp(at / 1000, UTC)
     try:
         iso = _ISO.match(sentence)
@@ -102,6 +110,10 @@ def _moment(
         return _clock_ms(sentence, now, here, find_zone, at)
     except (ValueError, OverflowError):  # the 31st of February, the 25th hour
         return None
+
+
+def _epoch_ms(digits: str) -> int:
+    return int(digits) * (1 if len(digits) > 10 else 1000)  # noqa: PLR2004 (ms, else s)
 
 
 def _span_seconds(text: str) -> float:

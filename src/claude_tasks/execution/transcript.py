@@ -77,6 +77,8 @@ class Transcript:
         self._rate_limit: dict[str, Any] | None = None
         self._rate_limit_at: int | None = None
         self._answered = False
+        self._streamed = False
+        self._api_error = ""
         self.activity = Activity()
         """What the agent is still busy with."""
         self.result_span: tuple[int, int] | None = None
@@ -121,6 +123,9 @@ class Transcript:
             rate_limit=self._rate_limit,
             rate_limit_at=self._rate_limit_at,
             answered=self._answered,
+            result_text=_cause(_text(result.get("result"))),
+            api_error_text=_cause(self._api_error),
+            streamed=self._streamed,
         )
 
     def _extend(self, part: bytes) -> None:
@@ -140,7 +145,7 @@ class Transcript:
         self._long = None
         start, self._line_start = self._line_start, self._position
         if line.startswith(_DELTA):
-            self._answered = True
+            self._answered = self._streamed = True
             return
         event = _event(line) if long is None else _if_event(long.value())
         if event is not None:
@@ -154,13 +159,17 @@ class Transcript:
 
     def _note(self, event: dict[str, Any]) -> None:
         self.activity.note(event)
+        self._streamed = True
         kind = event.get("type")
         if kind == "result":
             self._result = event
             self._note_denials(event.get("permission_denials"))
         elif kind == "assistant":
             self._said = _message_text(event) or self._said
-            self._answered = self._answered or _is_of_a_model(event)
+            if _is_of_a_model(event):
+                self._answered = True
+            else:
+                self._api_error = _message_text(event) or self._api_error
         elif kind == "system" and event.get("subtype") == "init":
             self._init = event
         elif kind == "rate_limit_event":
@@ -220,6 +229,11 @@ def _errors(value: Any) -> list[str]:
     return [shorten(text, head=_LONGEST_ERROR, tail=0) for text in kept]
 
 
+def _cause(text: str | None) -> str:
+    """What is looked at of a text for a cause: the CLI's own words are short."""
+    return shorten(text or "", head=_LONGEST_ERROR, tail=0)
+
+
 def _bounded(denials: dict[str, str]) -> list[str]:
     """At most so many, the rest counted."""
     texts = list(dict.fromkeys(denials.values()))
@@ -248,6 +262,8 @@ def _told_of_limit(value: Any) -> dict[str, Any] | None:
     """What is looked at of it, and no more: the rest may be of any size."""
     info = _mapping(value)
     told: dict[str, Any] = _window(info)
+    if info.get("isUsingOverage") is True:
+        told["isUsingOverage"] = True
     windows = list(_mapping(info.get("unifiedWindows")).items())[:_MOST_WINDOWS]
     if windows:
         told["unifiedWindows"] = {

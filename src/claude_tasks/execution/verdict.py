@@ -1,7 +1,9 @@
 """From what the supervisor saw to how the run ended: a pure function.
 
-Success is exit 0 and, where there is a result event, ``is_error`` false. The event's ``subtype``
-is no help: it says "success" for API errors too. A denied tool does not fail a run, but it is no
+Success is exit 0 and, where there is a result event, one that names no error: ``is_error`` false,
+no ``subtype`` of an error, no causes. A ``subtype`` of "success" is no help: it stands beside API
+errors too. What the model says is no cause of anything: it may speak of limits, networks and lost
+sessions as it likes. A denied tool does not fail a run, but it is no
 plain success either: such a run is ``completed`` with the reason ``denied``. An agent that reported
 its result and had to be ended because it did not exit is what it reported.
 """
@@ -9,7 +11,7 @@ its result and had to be ended because it did not exit is what it reported.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.run import Outcome, Reason, State
@@ -35,12 +37,23 @@ _LIMIT_WORDS = {
 }
 
 
+_ERROR_SUBTYPE = "error_"
+
+_LIMIT = re.compile(
+    r"you['\u2019]ve (?:hit|reached) your [^.\n]{0,60}?\blimits?\b"
+    r"|\b(?:usage|hour|session|weekly|daily|opus|sonnet) limit reached"
+    r"|\blimit reached\s*\|\s*\d",
+    re.IGNORECASE,
+)
+"""How the CLI, in its versions, says that a usage window is used up."""
+
 _UNREACHABLE = re.compile(
     r"\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|E(?:NET|HOST)UNREACH|ENETDOWN"
-    r"|ETIMEDOUT|EPIPE|ERR_NETWORK|Conn(?:ection)?(?:Refused|Reset|Closed))\b"
+    r"|(?<!spawn )ETIMEDOUT|ERR_NETWORK|Conn(?:ection)?(?:Refused|Reset|Closed))\b"
     r"|connection (?:error|refused|reset|dropped|closed|timed out)|(?:request|connection) timed out"
-    r"|fetch failed|socket hang up|getaddrinfo|unable to connect|can't reach the api"
-    r"|network (?:error|is (?:down|unreachable))|could not resolve|name resolution",
+    r"|fetch failed|socket hang up|getaddrinfo|can't reach the api"
+    r"|network is (?:down|unreachable)|could not resolve (?:host|hostname|proxy)\b"
+    r"|name resolution",
     re.IGNORECASE,
 )
 """How the CLI, in its versions, and the libraries below it name a network that is away."""
@@ -79,7 +92,7 @@ def judge(
         transient=reason is Reason.AGENT_ERROR and _is_transient(said),
         resets_at=resets_at if reason is Reason.USAGE_LIMIT else None,
         unreachable=reason in (Reason.AGENT_ERROR, Reason.EXIT) and _is_unreachable(facts, said),
-        session_gone=state is State.FAILED and _NO_SESSION.search(_causes(facts, said)) is not None,
+        session_gone=state is State.FAILED and _session_gone(facts, said),
     )
 
 
@@ -128,8 +141,9 @@ def _judge_exit(
     if exit_code is None:
         return State.FAILED, Reason.LOST, "what is left of the run does not say how it ended"
     if _usage_limited(said, resets_at):
-        return State.FAILED, Reason.USAGE_LIMIT, said.output or "usage limit reached"
-    if said.is_error:
+        text = said.result_text or "; ".join(said.errors) or "usage limit reached"
+        return State.FAILED, Reason.USAGE_LIMIT, shorten(text, head=_ERROR_CHARACTERS, tail=0)
+    if _reported_error(said):
         return State.FAILED, Reason.AGENT_ERROR, _agent_error(said)
     if exit_code != 0 and facts.lingered is None:
         return State.FAILED, Reason.EXIT, _exit_error(exit_code, facts, said)
@@ -155,34 +169,58 @@ def _doubt(said: Said) -> str | None:
     """Why a success may be none."""
     if said.session_id and not said.has_result:
         return "the agent ended without a result event"
+    if not said.streamed and not said.has_result and not said.output.strip():
+        return "the agent printed nothing at all on standard output"
     if said.output.strip() == _ONLY_AN_ERROR:
         return f'the agent said nothing but "{_ONLY_AN_ERROR}", and exited with 0'
-    if said.has_result and said.num_turns == 0 and not said.output.strip():
+    if said.has_result and not said.num_turns and not said.output.strip():
         return "the agent reported success without a single turn, and said nothing"
     return None
 
 
 def _usage_limited(said: Said, resets_at: int | None) -> bool:
     """Whether a usage window is used up: the stream says so, or words with a reset in them."""
-    if not said.is_error:
+    if not _may_be_limited(said):
         return False
+    told = _rejected(said)
+    return bool(told.get("resetsAt") or told.get("rateLimitType")) or resets_at is not None
+
+
+def _may_be_limited(said: Said) -> bool:
+    """Whether its error can be a usage limit: one of our own limits is none, nor other statuses."""
+    return (
+        said.is_error
+        and not _has_error_subtype(said)
+        and said.api_error_status in (None, _TOO_MANY_REQUESTS)
+    )
+
+
+def _rejected(said: Said) -> dict[str, Any]:
+    """What the stream told of a window that is used up; beyond it agents may work for credits."""
     told = said.rate_limit or {}
-    if told.get("status") == "rejected" and (told.get("resetsAt") or told.get("rateLimitType")):
-        return True
-    return resets_at is not None
+    return told if told.get("status") == "rejected" and not told.get("isUsingOverage") else {}
+
+
+def _reported_error(said: Said) -> bool:
+    """Whether the result names an error: some do without the mark of one, and exit with 0."""
+    return said.is_error or _has_error_subtype(said) or bool(said.errors)
+
+
+def _has_error_subtype(said: Said) -> bool:
+    return (said.subtype or "").startswith(_ERROR_SUBTYPE)
 
 
 def _resets_at(said: Said, *, at: int) -> int | None:
     """Milliseconds; the event tells seconds since the epoch, and words may tell it too."""
-    told = said.rate_limit or {}
-    if told.get("status") == "rejected":
-        resets_at = reset_of(told.get("resetsAt"), at=at)
-        if resets_at is not None:
-            return resets_at
-    if not said.is_error or said.api_error_status not in (None, _TOO_MANY_REQUESTS):
+    if not _may_be_limited(said):
         return None
-    text = "\n".join([said.output, *said.errors])
-    if said.api_error_status is None and "limit" not in text.lower():
+    resets_at = reset_of(_rejected(said).get("resetsAt"), at=at)
+    if resets_at is not None:
+        return resets_at
+    if said.subtype not in (None, "success"):
+        return None
+    text = "\n".join([said.result_text, *said.errors])
+    if said.api_error_status is None and not _LIMIT.search(text):
         return None
     return reset_in_text(text, at=at, here=None, find_zone=_zone)
 
@@ -201,18 +239,29 @@ def _is_transient(said: Said) -> bool:
 
 
 def _is_unreachable(facts: ExitFacts, said: Said) -> bool:
-    """Whether the network was away, before the model said a word: nothing was done yet."""
+    """Whether the network was away, before the model said a word: nothing was done yet.
+
+    With a stream the CLI itself says so, as its result or as a message of its own; servers and
+    hooks that have lost theirs come to nothing on standard error. An agent without one that printed
+    anything may have done anything.
+    """
     if said.answered or said.api_error_status is not None:
         return False
-    return said.api_error == "connection_failed" or bool(_UNREACHABLE.search(_causes(facts, said)))
+    if said.api_error == "connection_failed":
+        return True
+    if said.streamed or said.has_result or said.session_id:
+        return bool(_UNREACHABLE.search(said.api_error_text or said.result_text))
+    return not said.output.strip() and bool(_UNREACHABLE.search(_bounded(facts.stderr)))
 
 
-def _causes(facts: ExitFacts, said: Said) -> str:
-    """Where an agent says why it failed."""
-    texts = [*said.errors, said.output, facts.stderr]
-    return "\n".join(
-        shorten(text, head=_ERROR_CHARACTERS, tail=_ERROR_CHARACTERS) for text in texts
-    )
+def _session_gone(facts: ExitFacts, said: Said) -> bool:
+    """Whether the session to go on in is not there: the CLI says so before anything is done."""
+    causes = "\n".join([*said.errors, _bounded(facts.stderr)])
+    return not said.answered and _NO_SESSION.search(causes) is not None
+
+
+def _bounded(text: str) -> str:
+    return shorten(text, head=_ERROR_CHARACTERS, tail=_ERROR_CHARACTERS)
 
 
 def _agent_error(said: Said) -> str:
@@ -221,7 +270,8 @@ def _agent_error(said: Said) -> str:
     known = _LIMIT_WORDS.get(subtype)
     if known and causes:
         known = f"{known}: {causes}"
-    text = known or causes or said.output or f"the agent reported {subtype}"
+    unnamed = f"the agent reported {subtype if _has_error_subtype(said) else 'an error'}"
+    text = known or causes or said.output or unnamed
     return shorten(text, head=_ERROR_CHARACTERS, tail=0)
 
 

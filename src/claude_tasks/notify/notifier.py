@@ -24,7 +24,7 @@ from claude_tasks.domain.notification import (
     NewDelivery,
     addresses_of,
 )
-from claude_tasks.domain.permission import denied_text
+from claude_tasks.domain.permission import denied_text, permitted
 from claude_tasks.notify.delivery import FIRST_WAIT_MS, next_attempt_at
 from claude_tasks.notify.flights import Flights
 from claude_tasks.notify.notice import Event, Notice
@@ -261,7 +261,7 @@ def _error_of(run: Run, task: Task) -> str | None:
     """Why it ended as it did, and what helps against what was denied to it."""
     if not run.permission_denials:
         return run.error
-    denied = denied_text(task.id, task.allowed_tools, run.permission_denials)
+    denied = denied_text(permitted(task), run.permission_denials)
     return f"{run.error}\n{denied}" if run.error else denied
 
 

@@ -356,12 +356,15 @@ def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
 
 def _denied(task: Task, last: Sequence[Run]) -> Finding | None:
     """What was denied to the last run that did anything, and what would let exactly it pass."""
-    from claude_tasks.domain.permission import denied_text  # noqa: PLC0415 (rarely asked)
+    from claude_tasks.domain.permission import (  # noqa: PLC0415 (rarely asked)
+        denied_text,
+        permitted,
+    )
 
     worked = [run for run in last if run.state in (State.COMPLETED, State.FAILED)]
     if not worked or not worked[0].permission_denials:
         return None
-    text = denied_text(task.id, task.allowed_tools, worked[0].permission_denials)
+    text = denied_text(permitted(task), worked[0].permission_denials)
     return Finding("denied", f"run {worked[0].id}: {text}")
 
 

@@ -10,8 +10,8 @@ import pytest
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution import agent_binary
 from claude_tasks.execution.agent_binary import find_agent_binary, find_node
-from claude_tasks.execution.agent_environment import with_binary_folder
-from claude_tasks.execution.command import agent_argv
+from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
+from claude_tasks.execution.command import agent_argv, unattended_environment
 from support.builders import add_task
 from support.clock import START
 
@@ -86,6 +86,48 @@ def test_a_budget_is_neither_rounded_nor_written_in_powers_of_ten(
 def test_a_session_is_resumed_by_its_id(store: Store) -> None:
     task = add_task(store, at=START)
     assert agent_argv("claude", task, resume_session="s")[5:7] == ["--resume", "s"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({}, UNATTENDED),
+        ({"extra_args": ("--disallowedTools", "ScheduleWakeup CronList")}, UNATTENDED),
+        ({"extra_args": ("--disallowed-tools=CronCreate,SendMessage",)}, UNATTENDED),
+        ({"extra_args": ("--append-system-prompt", "CronCreate")}, UNATTENDED),
+        ({"extra_args": ("--append-system-prompt", "--allowedTools=CronCreate")}, UNATTENDED),
+        ({"extra_args": ("--allowedTools", "Bash(CronCreate SendMessage)")}, UNATTENDED),
+        ({"extra_args": ("--", "--allowedTools", "CronCreate")}, UNATTENDED),
+        ({"disallowed_tools": ("CronCreate",)}, f"CronCreate,{UNATTENDED}"),
+    ],
+)
+def test_naming_a_tool_that_schedules_runs_does_not_allow_it(
+    store: Store, argv: Any, fields: dict[str, Any], refused: str
+) -> None:
+    assert f"--disallowedTools={refused}" in argv(**fields)
+    added = unattended_environment(add_task(store, at=START, **fields))
+    assert added == {"CLAUDE_CODE_DISABLE_CRON": "1"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"allowed_tools": ("CronCreate", "ScheduleWakeup", "SendMessage")},
+        {"extra_args": ("--allowedTools", "CronCreate ScheduleWakeup", "SendMessage")},
+        {"extra_args": ("--allowed-tools=Bash(a b),CronList,ScheduleWakeup SendMessage",)},
+        {"extra_args": ("--tools", "CronDelete(x),ScheduleWakeup,SendMessage", "--ide")},
+    ],
+)
+def test_a_task_may_allow_its_agent_to_schedule_runs(
+    store: Store, argv: Any, fields: dict[str, Any]
+) -> None:
+    assert not [word for word in argv(**fields) if word.startswith("--disallowedTools")]
+    assert unattended_environment(add_task(store, at=START, **fields)) == {}
+
+
+def test_no_agent_inherits_what_its_task_decides() -> None:
+    around = {"CLAUDE_CODE_DISABLE_CRON": "1", "CLAUDECODE": "1", "HOME": "/h"}
+    assert agent_environment(around) == {"HOME": "/h"}
 
 
 def executable(path: Path) -> Path:

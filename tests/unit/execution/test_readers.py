@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from claude_tasks.cli.event_text import event_lines
 from claude_tasks.domain.errors import UsageUnavailableError
-from claude_tasks.domain.permission import denied_text
+from claude_tasks.domain.permission import Permitted, denied_text
 from claude_tasks.domain.usage import learnt_from_run, reset_of
 from claude_tasks.execution.activity import Activity
 from claude_tasks.execution.contract import EndedBy, ExitFacts, decode, encode
@@ -102,7 +102,7 @@ def test_a_stream_of_any_shape_leads_to_an_end_that_can_be_stored(
     for value in outcome:
         assert not isinstance(value, str) or value.encode() is not None
         assert not isinstance(value, int) or abs(value) < 2**63
-    denied_text(1, (), outcome.permission_denials)
+    denied_text(Permitted(1), outcome.permission_denials)
     if facts.transcript.rate_limit is not None:
         learnt_from_run(None, facts.transcript.rate_limit, at=AT)
 

@@ -15,7 +15,7 @@ from claude_tasks.domain.notification import (
     OverdueTask,
     Unannounced,
 )
-from claude_tasks.domain.permission import kind_of
+from claude_tasks.domain.permission import kinds_of
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite.tables import Tables
@@ -56,7 +56,8 @@ class NotificationTable(Tables):
 
     def _kinds_of_denials(self, statement: str, parameters: dict[str, object]) -> set[str]:
         rows = self._connection.rows(load("notifications")[statement], parameters)
-        return {kind_of(denial) for (text,) in rows for denial in json.loads(text)}
+        denials = (denial for (text,) in rows for denial in json.loads(text))
+        return {kind for denial in denials for kind in kinds_of(denial)}
 
     def announce(
         self, run_ids: Sequence[int], deliveries: Sequence[NewDelivery], *, at: int
