@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from claude_tasks.domain.errors import StorageError, StorageValueError
+from claude_tasks.domain.errors import IllegibleError, StorageError, StorageValueError
 from claude_tasks.domain.instant import MINUTE_MS, to_rfc3339
 from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State
 from claude_tasks.domain.store_records import Finish
@@ -117,18 +117,21 @@ class Recorder:
         """The same, whatever is wrong with one: the ends of the others are recorded."""
         try:
             return self._settle(end, at=at)
+        except IllegibleError as illegible:
+            error: Exception = illegible
         except StorageError:
             raise
-        except Exception as error:
-            log.exception("run %d: what its end means cannot be made out", end.run.id)
-            outcome = Outcome(
-                state=State.FAILED,
-                reason=Reason.LOST,
-                started_at=None,
-                ended_at=at,
-                error=f"what its end means cannot be made out: {error!r}",
-            )
-            return Finish(end.run.id, end.run.claim, outcome, None)
+        except Exception as failure:  # noqa: BLE001 (said below, and on the row)
+            error = failure
+        log.error("run %d: what its end means is not clear", end.run.id, exc_info=error)
+        outcome = Outcome(
+            state=State.FAILED,
+            reason=Reason.LOST,
+            started_at=None,
+            ended_at=at,
+            error=f"what its end means is not clear: {error}",
+        )
+        return Finish(end.run.id, end.run.claim, outcome, None)
 
     def _settle(self, end: Ended, *, at: int) -> Finish | None:
         """The end of one claim; None when the run went back into the queue."""

@@ -16,7 +16,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.errors import IllegibleError, NotFoundError
 from claude_tasks.domain.notification import (
     Addresses,
     DeliveryState,
@@ -182,7 +182,7 @@ class Notifier:
             return
         try:
             channel, notice = Channel(due.channel), self._notice(due)
-        except (NotFoundError, ValueError) as error:  # it is gone, or another version's message
+        except (IllegibleError, NotFoundError, ValueError) as error:  # gone, or of another version
             self._end(due, DeliveryState.FAILED, None, f"it cannot be made: {error}")
             return
         self._flights.begin(
