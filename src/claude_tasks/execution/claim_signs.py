@@ -22,12 +22,8 @@ def claim_signs(runs: str, run: Run, *, kill_grace: float, at: int) -> ClaimSign
     """Of a running run, whose folder is below ``runs``. What may not be looked at tells nothing."""
     folder = RunFolder.of(runs, run.id, run.claim)
     try:
-        return ClaimSigns(ended_ms=max(0, at - os.stat(folder.exit).st_mtime_ns // 1_000_000))
-    except FileNotFoundError:
-        pass  # it goes on
-    except OSError:
-        return ClaimSigns()
-    try:
+        if os.path.exists(folder.exit):
+            return ClaimSigns(ended_ms=max(0, at - os.stat(folder.exit).st_mtime_ns // 1_000_000))
         return _of_silence(folder, run, kill_grace=kill_grace, at=at)
     except OSError:  # removed this moment, or another user's
         return ClaimSigns()
