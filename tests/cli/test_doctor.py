@@ -218,7 +218,8 @@ def test_a_hung_leader_is_stale_and_a_dead_one_too(program: Program) -> None:
     daemon = program.installation.start_leader()
     program.installation.stop(daemon)
     wait_until(lambda: _lease(program)["verdict"] == "FAIL", what="the lease is stale")
-    assert _lease(program)["fix"] == f"kill -9 {daemon.pid}"
+    assert _lease(program)["fix"] == f"kill -CONT {daemon.pid}"
+    assert f"kill -9 {daemon.pid} ends it instead" in _lease(program)["detail"]
     daemon.kill()
     daemon.wait()
     assert _lease(program)["verdict"] == "WARN"

@@ -105,15 +105,16 @@ def _late(
     """It lives, and hangs. What hangs hears no SIGTERM. Runs outlive their daemon."""
     name = "scheduler_lease"
     text = f"stale: {_holder(lease, at)}; that node lives, but has not renewed it in time"
+    help_ = order(holder, machine, "kill -9")
     if holder.stall is not None:
         text = f"{text}: it {holder.stall.why}"
-        text += f" ({holder.stall.command} lets it go on)" if holder.stall.command else ""
-    end = order(holder, machine, "kill -9")
+        if holder.stall.command is not None:
+            text, help_ = f"{text} ({help_} ends it instead)", holder.stall.command
     if not holder.is_process:
         text = f"{text}; process {holder.node.pid} could not be matched to it, so look first"
     if _standing_by(contents, without=holder.node.id):
-        return warned(name, f"{text}; another node takes over", end)
-    return failed(name, f"{text}, and no other stands by", end)
+        return warned(name, f"{text}; another node takes over", help_)
+    return failed(name, f"{text}, and no other stands by", help_)
 
 
 def check_runs(database: DatabaseFacts, machine: MachineFacts) -> Finding:

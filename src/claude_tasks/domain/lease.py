@@ -45,6 +45,8 @@ class Takeover(StrEnum):
     FREE = "free"
     HOLDER_DEAD = "holder_dead"
     EXPIRED = "expired"
+    OWN = "own"
+    """It is the holder itself, whose trust had run out: it hung, or could not write."""
 
 
 class Observation(NamedTuple):

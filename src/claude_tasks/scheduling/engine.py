@@ -259,6 +259,9 @@ class EngineThread:
         try:
             while not self._stopping.is_set():
                 self._sleep(self._engine.try_pass())
+        except DatabaseGoneError as error:
+            log.critical("%s", error.message)
+            self.failure = error
         except BaseException as error:
             log.critical("the engine failed", exc_info=error)
             self.failure = error

@@ -136,6 +136,8 @@ class LeaseKeeper:
     def _ground(self, lease: Lease) -> Takeover | None:
         monotonic = self._clock.monotonic()
         self._seen = observe(self._seen, lease, monotonic=monotonic)
+        if lease.holder == self._node.id:
+            return Takeover.OWN
         dead = lease.holder is not None and self._register.is_dead(lease.holder)
         ground = takeover_ground(lease, self._seen, monotonic=monotonic, holder_dead=dead)
         if ground is None or not self._yields or not self._others_stand():

@@ -717,8 +717,8 @@ def test_a_stopped_leader_is_said_to_be_stopped() -> None:
         check_scheduler_lease(database(lease=LATE, nodes=(HUNG,)), MACHINE, at=NOW),
         "FAIL",
         "it is stopped",
-        "kill -CONT 4242 lets it go on",
-        fix="kill -9 4242",
+        "kill -9 4242 ends it instead",
+        fix="kill -CONT 4242",
     )
 
 
