@@ -1,6 +1,7 @@
-"""What this machine tells of claims and nodes beside their rows: who lives, and does nothing."""
+"""What this machine tells of claims and nodes beside their rows: who lives, and does nothing.
 
-from __future__ import annotations
+No ``annotations`` import from the future: its records would compile them from text at every start.
+"""
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -28,7 +29,7 @@ class Stall(NamedTuple):
     command: str | None
 
 
-def describe_hang(node: Node, silent_ms: int, stall: Stall | None) -> str:
+def describe_hang(node: "Node", silent_ms: int, stall: Stall | None) -> str:
     """A node that lives and hangs: who, since when, and why as far as that is known."""
     since = human_duration(silent_ms // 1000 * 1000)
     text = f"{node.role} {node.pid} on {node.host} lives, but has done nothing for {since}"
@@ -52,15 +53,15 @@ class ClaimSigns(NamedTuple):
 class Signs(Protocol):
     """Looks at this machine, and changes nothing."""
 
-    def of_claim(self, run: Run, *, at: int) -> ClaimSigns:
+    def of_claim(self, run: "Run", *, at: int) -> ClaimSigns:
         """A running run."""
         ...
 
-    def stall(self, node: Node) -> Stall | None:
+    def stall(self, node: "Node") -> Stall | None:
         """What keeps a node's process, None where that is not known or it is another machine's."""
         ...
 
-    def strangers(self, registered: Collection[str]) -> list[int]:
+    def strangers(self, registered: "Collection[str]") -> list[int]:
         """The processes of living nodes that no register names: theirs is another database."""
         ...
 

@@ -15,7 +15,6 @@ from claude_tasks.domain.notification import (
     OverdueTask,
     Unannounced,
 )
-from claude_tasks.domain.permission import kinds_of
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite.tables import Tables
@@ -55,6 +54,8 @@ class NotificationTable(Tables):
         return not now <= self._kinds_of_denials("denials_before", parameters)
 
     def _kinds_of_denials(self, statement: str, parameters: dict[str, object]) -> set[str]:
+        from claude_tasks.domain.permission import kinds_of  # noqa: PLC0415 (rarely needed)
+
         rows = self._connection.rows(load("notifications")[statement], parameters)
         denials = (denial for (text,) in rows for denial in json.loads(text))
         return {kind for denial in denials for kind in kinds_of(denial)}
