@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 
 _WRITE_LOCK_BYTE = 120
-
-
 _LOOKS = 3
-"""The kernel writes its list a page at a time: while others lock, an entry may be missed."""
+_PAGE_BYTES = 4096
+"""The kernel writes its list a page at a time: in a longer one, while others lock, an entry may be
+missed, and it is looked at again."""
 
 
 def write_lock_holder(path: str) -> int | None:
@@ -30,18 +30,23 @@ def _holder_of(path: str, kind: str) -> int | None:
     try:
         status = os.stat(path)
         wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        return next(filter(None, (_holder(wanted, kind) for _ in range(_LOOKS))), None)
+        for _ in range(_LOOKS):
+            with open("/proc/locks", encoding="ascii") as file:
+                locks = file.read()
+            pid = _holder(locks, wanted, kind)
+            if pid is not None or len(locks) < _PAGE_BYTES:
+                return pid
     except OSError:  # no such file in use, or no /proc
         return None
+    return None
 
 
-def _holder(file_id: str, wanted: str) -> int | None:
-    with open("/proc/locks", encoding="ascii") as file:
-        for line in file:
-            # 1: POSIX  ADVISORY  WRITE 4242 fe:01:1234 120 120 (one that waits: -> before POSIX)
-            _, kind, _, access, pid, locked, first, last, *_ = line.split()
-            if (kind, access, locked) == (wanted, "WRITE", file_id) and _covers(first, last):
-                return int(pid) if int(pid) > 0 else None  # 0: of another container
+def _holder(locks: str, file_id: str, wanted: str) -> int | None:
+    for line in locks.splitlines():
+        # 1: POSIX  ADVISORY  WRITE 4242 fe:01:1234 120 120 (one that waits: -> before POSIX)
+        _, kind, _, access, pid, locked, first, last, *_ = line.split()
+        if (kind, access, locked) == (wanted, "WRITE", file_id) and _covers(first, last):
+            return int(pid) if int(pid) > 0 else None  # 0: of another container
     return None
 
 
