@@ -1,6 +1,7 @@
-"""Every setting in one typed table: default < config file < environment < flag."""
+"""Every setting in one typed table: default < config file < environment < flag.
 
-from __future__ import annotations
+No ``annotations`` import from the future: its records would compile them from text at every start.
+"""
 
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,7 +71,7 @@ class Settings(NamedTuple):
         return DataFolder(self.data)
 
     @property
-    def addresses(self) -> Addresses:
+    def addresses(self) -> "Addresses":
         """Where messages about tasks go that say nothing of it."""
         from claude_tasks.domain.notification import Addresses  # noqa: PLC0415 (rarely needed)
 
@@ -107,7 +108,7 @@ def _text(value: object) -> str:
     return value
 
 
-_NO_WORD: dict[Callable[[Any], Any], str] = {
+_NO_WORD: "dict[Callable[[Any], Any], str]" = {
     _whole: "is not a number, or not a whole one",
     _number: "is not a number",
     _text: "is not one line of text without control characters",
@@ -124,7 +125,7 @@ class _Rule(NamedTuple):
     door would be open. An ``address`` is where something is sent.
     """
 
-    convert: Callable[[Any], Any]
+    convert: "Callable[[Any], Any]"
     lowest: float | None = None
     highest: float | None = None
     words: tuple[str, ...] = ()
@@ -170,13 +171,13 @@ SECRET_SETTINGS = tuple(name for name, rule in _RULES.items() if rule.secret)
 _SECRET_VARIABLES = frozenset(f"{_PREFIX}{name.upper()}" for name in SECRET_SETTINGS)
 
 
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(environment: "Mapping[str, str]") -> dict[str, str]:
     """What a process that we start may see of our environment."""
     return {name: value for name, value in environment.items() if name not in _SECRET_VARIABLES}
 
 
 def load_settings(
-    environment: Mapping[str, str], flags: Mapping[str, object] | None = None
+    environment: "Mapping[str, str]", flags: "Mapping[str, object] | None" = None
 ) -> Settings:
     """The settings in force. Errors: `ConfigurationError` that names the source of a bad value."""
     given = {name: value for name, value in (flags or {}).items() if value is not None}
@@ -308,7 +309,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
-def _consistent(settings: Settings, given: Mapping[str, Any]) -> Settings:
+def _consistent(settings: Settings, given: "Mapping[str, Any]") -> Settings:
     """A short ttl shortens what must fit into it; a contradiction asked for is refused."""
     if "lease_renew" not in given:
         settings = settings._replace(lease_renew=min(settings.lease_renew, settings.lease_ttl / 3))
