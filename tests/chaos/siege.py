@@ -172,6 +172,7 @@ class Siege:
     def _replace_the_database(self, _place: int) -> None:
         """By its own copy, made while nobody writes: no row is lost, and every node has to end."""
         self._wake_all()
+        wait_until(self._all_registered, what="every node has opened what is to be replaced")
         path = self.installation.database
         copy = path.with_name("copy.db")
         with contextlib.closing(sqlite3.connect(path, timeout=30)) as source:
@@ -190,6 +191,10 @@ class Siege:
             assert node.wait(timeout=20) in (DATABASE_GONE, -signal.SIGKILL), node.returncode
             self.nodes[place] = self.installation.start()
         self.installation.reopen()
+
+    def _all_registered(self) -> bool:
+        registered = {pid for (pid,) in self.installation.query("SELECT pid FROM nodes")}
+        return all(node.poll() is not None or node.pid in registered for node in self.nodes)
 
     def _edit(self, _place: int) -> None:
         task = self.chance.choice(self.others)

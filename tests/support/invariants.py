@@ -22,6 +22,8 @@ def check_invariants(
     With ``settled`` nothing may be left in progress. ``starts`` is a file into which agents wrote
     ``<run>.<claim>`` as they started.
     """
+    # Before the rows: an agent that starts meanwhile has its row by the time they are read.
+    started = starts.read_text().split() if starts is not None and starts.exists() else []
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
     try:
@@ -38,8 +40,7 @@ def check_invariants(
     _check_given_again(runs, steps)
     for task in tasks:
         _check_every_tick_has_its_row(task, [run for run in runs if run["task_id"] == task["id"]])
-    if starts is not None:
-        _check_starts(starts, runs)
+    _check_starts(started, runs)
 
 
 def _check_rows(runs: list[Any], *, settled: bool) -> None:
@@ -126,9 +127,8 @@ def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
         tick = schedule.next_after(max([tick, *counted]))  # years of seconds in one step
 
 
-def _check_starts(starts: Path, runs: list[Any]) -> None:
+def _check_starts(lines: list[str], runs: list[Any]) -> None:
     """No claim started two agents, no row more than its attempts, and no skipped row any."""
-    lines = starts.read_text().split() if starts.exists() else []
     doubled = [line for line, count in Counter(lines).items() if count > 1]
     assert not doubled, f"started twice: {doubled}"
     attempts = {str(run["id"]): run["attempt"] for run in runs}
