@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import signal
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -173,20 +172,7 @@ class Siege:
         """By its own copy, made while nobody writes: no row is lost, and every node has to end."""
         self._wake_all()
         wait_until(self._all_registered, what="every node has opened what is to be replaced")
-        path = self.installation.database
-        copy = path.with_name("copy.db")
-        with contextlib.closing(sqlite3.connect(path, timeout=30)) as source:
-            source.isolation_level = None
-            source.execute("BEGIN IMMEDIATE")
-            with (
-                contextlib.closing(sqlite3.connect(path)) as reader,
-                contextlib.closing(sqlite3.connect(copy)) as target,
-            ):
-                reader.backup(target)
-            os.replace(copy, path)
-            for ending in ("-wal", "-shm"):
-                path.with_name(path.name + ending).unlink(missing_ok=True)
-            source.execute("ROLLBACK")
+        self.installation.replace_database()
         for place, node in enumerate(self.nodes):
             assert node.wait(timeout=20) in (DATABASE_GONE, -signal.SIGKILL), node.returncode
             self.nodes[place] = self.installation.start()

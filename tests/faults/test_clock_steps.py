@@ -121,6 +121,7 @@ class World:
             execution=agents,
             standing=standing,
             changes=self.store,
+            require_same=self.store.require_same,
         )
         self.tasks = TaskOperations(self.store, self.clock)
 

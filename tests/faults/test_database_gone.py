@@ -15,7 +15,7 @@ from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.run import State
 from claude_tasks.settings import load_settings
 from claude_tasks.wiring.data import open_data
-from support.installation import DAEMON, EVERY_SECOND, missing_ticks
+from support.installation import DAEMON, EVERY_SECOND, missing_ticks, pause
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -93,6 +93,30 @@ def test_an_agent_goes_on_when_its_database_goes(installation: Installation) -> 
     ended = installation.data / "runs" / f"{run.id}.1" / "exit.json"
     wait_until(ended.exists, what="the agent ended by itself")
     installation.reopen()
+
+
+def test_an_end_that_waited_for_the_write_lock_goes_into_the_new_database(
+    installation: Installation,
+) -> None:
+    """The old file takes writes as before, and the folder that tells the new one would be gone."""
+    installation.add(enabled=False, prompt="[case:slow seconds=1]")
+    node = installation.start_leader()
+    run = installation.operations.runs.start(1)
+    installation.supervisor_pid(run)
+    ended = installation.data / "runs" / f"{run.id}.1" / "exit.json"
+
+    def the_engine_waits_to_record_it() -> None:
+        wait_until(ended.exists, what="the agent has ended")
+        pause(0.5)
+
+    installation.replace_database(meanwhile=the_engine_waits_to_record_it)
+    assert node.wait(timeout=10) == DATABASE_GONE
+    assert "Traceback" not in installation.log()
+    assert ended.exists(), "its end was written where nobody reads it"
+    installation.reopen()
+    installation.start_leader()
+    installation.wait_for_runs(1, State.COMPLETED)
+    installation.check()
 
 
 @pytest.mark.parametrize("command", [DAEMON, SERVE, ("-m", "claude_tasks", "list")])

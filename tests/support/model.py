@@ -291,6 +291,7 @@ class ModelNode:
             execution=execution,
             standing=self.standing,
             changes=store,
+            require_same=store.require_same,
         )
 
     def _build_keepers(self, settings: Settings) -> tuple[BeatKeeper, LeaseKeeper]:

@@ -116,3 +116,8 @@ class ConfigurationError(ClaudeTasksError):
     """A setting, from whichever source, that has no meaning."""
 
     code = "configuration"
+
+
+def traceback_of(error: BaseException) -> BaseException | None:
+    """What to log of a failure beside its message: where it arose, unless it was foreseen."""
+    return None if isinstance(error, ClaudeTasksError) else error

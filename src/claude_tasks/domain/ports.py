@@ -4,7 +4,8 @@ Every store method is one transaction: it happened whole or not at all. State ch
 compare-and-swap; where another process won the race, the method says so in its result.
 
 Errors of every method: `StorageBusyError` when the write lock could not be had in time,
-`StorageError` when the database cannot be used.
+`StorageError` when the database cannot be used, `DatabaseGoneError` from a write to one that was
+removed or exchanged: nothing that would follow it may be done.
 """
 
 from __future__ import annotations
@@ -81,6 +82,14 @@ class TaskStore(Protocol):
 
     def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
         """Write the edit and bump the revision; False when the task moved since it was read."""
+        ...
+
+
+class OneDatabase(Protocol):
+    """What was opened under a path, and may be exchanged there while it is in use."""
+
+    def require_same(self) -> None:
+        """Errors: `DatabaseGoneError` when it was removed, or another took its place."""
         ...
 
 
@@ -372,7 +381,7 @@ class LeaseStore(Protocol):
         ...
 
 
-class NodeStore(Protocol):
+class NodeStore(OneDatabase, Protocol):
     """The register of nodes. A lifetime lock says whether one lives, its beat whether it works."""
 
     def register_node(self, node: Node) -> None:

@@ -27,14 +27,10 @@ class SupervisedExecution:
         store: RecordingStore,
         settings: Settings,
         node_id: str,
-        require_database: Callable[[], None] = lambda: None,
     ) -> None:
-        """``store`` belongs to the thread that uses this, and that thread to the node.
-
-        ``require_database`` raises `DatabaseGoneError` when the store is not the one it was.
-        """
+        """``store`` belongs to the thread that uses this, and that thread to the node."""
         self._store = store
-        self._executor = Executor(settings, node_id=node_id, require_database=require_database)
+        self._executor = Executor(settings, node_id=node_id, require_same=store.require_same)
         self._recorder = Recorder(store, settings)
 
     @property

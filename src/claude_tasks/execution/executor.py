@@ -65,13 +65,13 @@ class Executor:
         settings: Settings,
         *,
         node_id: str,
-        require_database: Callable[[], None],
+        require_same: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing runs before `start`. ``require_database`` is asked before each start."""
+        """Nothing runs before `start`. ``require_same``, the store's, is asked before each."""
         self._settings = settings
         self._node_id = node_id
-        self._require_database = require_database
+        self._require_same = require_same
         self._monotonic = monotonic
         self._plan = LaunchPlan(settings)
         self._spawner = Spawner(monotonic=monotonic)
@@ -122,7 +122,7 @@ class Executor:
         try:
             spec = self._plan.spec(claimed, folder, watched.snapshot)
             folder.create(spec, RESUME_PROMPT if run.resume_of else task.prompt)
-            self._require_database()
+            self._require_same()
             self._request(folder)
         except FolderInUseError as error:
             self._give_back(watched, str(error))

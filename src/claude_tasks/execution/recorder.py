@@ -21,7 +21,7 @@ from claude_tasks.execution.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_tasks.domain.ports import RunStore
+    from claude_tasks.domain.ports import OneDatabase, RunStore
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.execution.executor import Ended
@@ -46,7 +46,7 @@ _REARM_MS = (60 * 1000, 60 * 60 * 1000)
 
 if TYPE_CHECKING:
 
-    class RecordingStore(RunStore, UsageStore, Protocol):
+    class RecordingStore(RunStore, UsageStore, OneDatabase, Protocol):
         """Where ends are recorded."""
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import StorageError, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class NotifierThread:
                 self._try(self._notifier.step)
             self._hear_the_last()
         except BaseException as error:
-            log.critical("the notifier failed", exc_info=error)
+            log.critical("the notifier failed: %s", error, exc_info=traceback_of(error))
             self.failure = error
         finally:
             self._close()
@@ -76,6 +76,5 @@ class NotifierThread:
 
     def _complain(self, text: str, error: Exception) -> None:
         if not self._blind:  # once a second would fill the log
-            known = isinstance(error, StorageError)
-            log.error(text, error, exc_info=None if known else error)
+            log.error(text, error, exc_info=traceback_of(error))
         self._blind = True

@@ -21,6 +21,7 @@ from claude_tasks.domain.errors import (
     LeadershipLostError,
     StorageError,
     StorageValueError,
+    traceback_of,
 )
 from claude_tasks.scheduling.complaint import Complaint
 
@@ -71,13 +72,13 @@ class Engine:
         standing: Standing,
         changes: ChangeFeed,
         rescues: bool = False,
-        require_database: Callable[[], None] = lambda: None,
+        require_same: Callable[[], None],
     ) -> None:
         """``standing`` says in which term to act; with ``rescues`` a node without one rescues.
 
-        ``require_database`` raises `DatabaseGoneError` when the store is not the one it was.
+        ``require_same`` is that of the store which all of them work on.
         """
-        self._require_database = require_database
+        self._require_same = require_same
         self._clock = clock
         self._ticker = ticker
         self._dispatcher = dispatcher
@@ -104,7 +105,7 @@ class Engine:
 
         Errors: those of the store; `DatabaseGoneError`, and then nothing was done.
         """
-        self._require_database()
+        self._require_same()
         at = self._clock.now()
         term = self._standing.term()
         self._watch_clock(at)
@@ -259,11 +260,8 @@ class EngineThread:
         try:
             while not self._stopping.is_set():
                 self._sleep(self._engine.try_pass())
-        except DatabaseGoneError as error:
-            log.critical("%s", error.message)
-            self.failure = error
         except BaseException as error:
-            log.critical("the engine failed", exc_info=error)
+            log.critical("the engine failed: %s", error, exc_info=traceback_of(error))
             self.failure = error
         finally:
             self._execution.stop()

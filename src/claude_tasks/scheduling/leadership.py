@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import DatabaseGoneError, StorageError, traceback_of
 from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.complaint import Complaint
@@ -117,7 +117,7 @@ class LeaseKeeper:
         self._step_down(term, "released")
         try:
             self._store.release_lease(term, at=self._clock.now())
-        except StorageError as error:
+        except (DatabaseGoneError, StorageError) as error:
             log.warning("the lease of epoch %d could not be released: %s", term.epoch, error)
 
     def _follow(self) -> float:
@@ -252,7 +252,7 @@ class KeeperThread:
                     if time.monotonic() >= due[place]:
                         due[place] = time.monotonic() + step()
         except BaseException as error:
-            log.critical("the lease keeper failed", exc_info=error)
+            log.critical("the lease keeper failed: %s", error, exc_info=traceback_of(error))
             self.failure = error
         finally:
             if self._lease is not None:

@@ -55,13 +55,12 @@ class RunningNode:
         keeper: KeeperThread,
         side_threads: Sequence[SideThread],
         standing: Standing,
-        require_database: Callable[[], None],
         close: Callable[[], None],
     ) -> None:
         """``keeper`` keeps beat and lease; ``side_threads`` go beside the engine.
 
-        ``leave`` strikes the node from the register without waiting long; ``require_database``
-        raises `DatabaseGoneError` when that register is gone; ``close`` lets go of ``store``.
+        ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
+        ``store``.
         """
         self.node = node
         self._store = store
@@ -71,7 +70,6 @@ class RunningNode:
         self._keeper = keeper
         self._side_threads = side_threads
         self._standing = standing
-        self._require_database = require_database
         self._close = close
         self._started = False
 
@@ -94,7 +92,7 @@ class RunningNode:
     def _gone(self) -> DatabaseGoneError | None:
         """Also while the engine waits for something: a node without its database is none."""
         try:
-            self._require_database()
+            self._store.require_same()
         except DatabaseGoneError as error:
             return error
         return None
@@ -133,7 +131,7 @@ class RunningNode:
             return False
         try:
             self._leave()
-        except StorageError as error:
+        except (DatabaseGoneError, StorageError) as error:
             log.warning("could not leave the register: %s", error)
             return False
         return True

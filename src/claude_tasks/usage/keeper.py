@@ -11,7 +11,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from claude_tasks.domain.errors import StorageError, UsageUnavailableError
+from claude_tasks.domain.errors import StorageError, UsageUnavailableError, traceback_of
 from claude_tasks.domain.instant import SECOND_MS
 from claude_tasks.domain.usage import Answer, Failure, Reading, is_local_trouble, judge
 from claude_tasks.usage.backoff import failure_of
@@ -197,7 +197,7 @@ class UsageThread:
                     self._stopping.wait(_LOOK_SECONDS)
                     self._wanted.set()
         except BaseException as error:
-            log.critical("the usage keeper failed", exc_info=error)
+            log.critical("the usage keeper failed: %s", error, exc_info=traceback_of(error))
             self.failure = error
         finally:
             self._close()

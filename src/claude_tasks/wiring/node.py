@@ -22,7 +22,6 @@ from claude_tasks.scheduling.lifetime import LifetimeLock, Register
 from claude_tasks.scheduling.node import RunningNode
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
-from claude_tasks.storage.sqlite.identity import DatabaseFile
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
 from claude_tasks.wiring.messages import build_notifier
 from claude_tasks.wiring.usage import build_preflight, build_usage
@@ -70,9 +69,8 @@ def build_node(
     node = new_node(settings, role, schedules=schedules, clock=clock, api=api)
     shared = _Shared(settings, node, clock, Standing(clock), BeatWatch())
     store = open_data(settings, clock=clock)
-    database = DatabaseFile(settings.folder.database)
     usage = None if settings.disable_usage_check else build_usage(settings, node.id, clock)
-    engine, thread = _build_thread(shared, store, usage, database)
+    engine, thread = _build_thread(shared, store, usage)
     sides = _side_threads(shared, usage, engine)
     keeper = _build_keeper(shared, engine, thread, yields=yields)
     front = open_data(settings, clock=clock, existing=True)
@@ -85,21 +83,16 @@ def build_node(
         keeper=keeper,
         side_threads=sides,
         standing=shared.standing,
-        require_database=database.require_same,
         close=front.close,
     )
 
 
 def _build_thread(
-    shared: _Shared, store: Store, usage: UsageThread | None, database: DatabaseFile
+    shared: _Shared, store: Store, usage: UsageThread | None
 ) -> tuple[Engine, EngineThread]:
     """The engine and its thread, which is woken by what the usage keeper learns."""
-    engine, execution = _build_engine(
-        shared,
-        store,
-        ask_usage=None if usage is None else usage.want,
-        require_database=database.require_same,
-    )
+    ask_usage = None if usage is None else usage.want
+    engine, execution = _build_engine(shared, store, ask_usage=ask_usage)
     thread = EngineThread(engine, execution, close=store.close)
     if usage is not None:
         usage.tell(thread.wake)
@@ -156,7 +149,6 @@ def _build_engine(
     store: Store,
     *,
     ask_usage: Callable[[], None] | None,
-    require_database: Callable[[], None] = lambda: None,
 ) -> tuple[Engine, Execution]:
     """The actors of the engine's thread, all on its one connection.
 
@@ -165,9 +157,7 @@ def _build_engine(
     """
     settings, node, clock, standing, watch = shared
     alone = node.role is Role.CLI
-    execution = SupervisedExecution(
-        store=store, settings=settings, node_id=node.id, require_database=require_database
-    )
+    execution = SupervisedExecution(store=store, settings=settings, node_id=node.id)
     register = Register(store, settings.folder.nodes, watch)
     dispatcher = Dispatcher(
         store=store,
@@ -187,7 +177,7 @@ def _build_engine(
         standing=standing,
         changes=store,
         rescues=not node.scheduler,
-        require_database=require_database,
+        require_same=store.require_same,
     )
     return engine, execution
 

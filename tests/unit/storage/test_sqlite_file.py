@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from claude_tasks.data_folder import DataFolder, file_system_of
-from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.domain.errors import DatabaseGoneError, StorageBusyError, StorageError
 from claude_tasks.process_state import is_stopped
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite import migrate
@@ -90,6 +90,30 @@ def test_a_second_store_in_a_process_keeps_the_locks_of_the_first(path: str) -> 
     assert second.get_task(task.id) == task
     first.close()
     second.close()
+
+
+def test_a_file_that_was_exchanged_takes_no_more_writes(path: str) -> None:
+    store = open_store(path, at=START)
+    exchange(path)
+    with pytest.raises(DatabaseGoneError, match="another database has taken the place"):
+        add_task(store, at=START)
+    assert store.list_tasks() == [], "it was written where nobody looks"
+    store.close()
+
+
+def test_a_commit_that_the_exchange_overtook_is_not_called_done(path: str) -> None:
+    open_store(path, at=START).close()
+    connection = Connection(path, busy_timeout=1)
+    with pytest.raises(DatabaseGoneError), connection.write():
+        exchange(path)
+    connection.close()
+
+
+def exchange(path: str) -> None:
+    """Another, new database in its place."""
+    other = f"{path}.other"
+    open_store(other, at=START).close()
+    os.replace(other, path)
 
 
 def test_migrations_are_numbered_without_gaps_and_the_newest_is_known() -> None:

@@ -4,6 +4,11 @@ WAL with ``synchronous = FULL``: what was committed survives a power cut. Every 
 explicit ``BEGIN IMMEDIATE``: a deferred transaction that turns into a writer halfway fails with
 "database is locked" whatever the busy timeout (50 writers: 1,920 of 2,000 units lost that way, 0
 of 2,000 with the lock taken first).
+
+A file that was exchanged takes writes like any other, from whoever still has it open. So the path
+is looked at with the lock in hand, which whoever copies a database holds as well, and once more
+after the commit: what follows one outside the database (a launch, a folder removed) never follows
+one that nobody will read.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import StorageError, StorageValueError
 from claude_tasks.storage.sqlite.errors import translate
+from claude_tasks.storage.sqlite.identity import DatabaseFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +41,7 @@ class Connection:
         """Open ``path``, which must exist; ``busy_timeout`` is in seconds."""
         self.path = path
         try:
+            self.file = DatabaseFile(path)
             self._raw = sqlite3.connect(
                 f"file:{_quote(path)}?mode=rw",
                 uri=True,
@@ -44,6 +51,8 @@ class Connection:
             )
         except sqlite3.Error as error:
             raise translate(error, path) from error
+        except OSError as error:
+            raise cannot_open(error, path) from error
         try:
             self._raw.execute("PRAGMA synchronous = FULL")
             self._raw.execute("PRAGMA foreign_keys = ON")
@@ -77,14 +86,19 @@ class Connection:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """One unit of writing: the lock first, then all of it or nothing."""
+        """One unit of writing: the lock first, then all of it or nothing.
+
+        Errors: `DatabaseGoneError` when the file is not, or no longer, the one at its path.
+        """
         self.execute("BEGIN IMMEDIATE")
         try:
+            self.file.require_same()
             yield
             self.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        self.file.require_same()
 
     @contextmanager
     def schema_change(self) -> Iterator[None]:
@@ -153,14 +167,19 @@ def prepare_file(path: str) -> None:
         if not os.path.exists(path):
             _create_private(path)
     except OSError as error:
-        code = "storage_full" if error.errno == errno.ENOSPC else "storage_cannot_open"
-        raise StorageError(f"{path}: {error.strerror}", code=code) from error
+        raise cannot_open(error, path) from error
     if not os.access(path, os.R_OK | os.W_OK):
         raise StorageError(
             f"{path}: the database cannot be written by this user",
             hint=f"check the owner and the mode: ls -l {path}",
             code="storage_readonly",
         )
+
+
+def cannot_open(error: OSError, path: str) -> StorageError:
+    """What the system says of a database's file, in our words."""
+    code = "storage_full" if error.errno == errno.ENOSPC else "storage_cannot_open"
+    return StorageError(f"{path}: {error.strerror}", code=code)
 
 
 def _create_private(path: str) -> None:

@@ -1,7 +1,8 @@
 """Whether the file behind a path is still the one that was opened: device and inode, by stat alone.
 
-A node goes on writing into a database that was renamed or removed, and starts what nobody sees;
-beside one that was put in its place, each tick fires twice.
+A node would go on writing into a database that was renamed or removed, and start what nobody sees;
+beside one that was put in its place, each tick would fire twice, and an end recorded in the old one
+would take the folder with it that tells the new one of it.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from claude_tasks.domain.errors import IllegibleError, StorageError
 from claude_tasks.domain.lease import Lease
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import node_from_row, run_from_row, sound, task_from_row
-from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, _quote
+from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, _quote, cannot_open
 from claude_tasks.storage.sqlite.errors import translate
 from claude_tasks.storage.sqlite.file_state import (
     holds_something,
@@ -129,8 +129,7 @@ class TracelessConnection(Connection):
         except sqlite3.Error as error:
             raise translate(error, path) from error
         except OSError as error:
-            text = f"{path}: {error.strerror}"
-            raise StorageError(text, code="storage_cannot_open") from error
+            raise cannot_open(error, path) from error
         self._raw.text_factory = _any_text
 
     def was_overtaken(self) -> bool:

@@ -36,6 +36,10 @@ class SqliteStore(
 ):
     """`claude_tasks.domain.ports.Store` in one SQLite file."""
 
+    def require_same(self) -> None:
+        """The file behind the path is the one that was opened."""
+        self._connection.file.require_same()
+
     def close(self) -> None:
         """Let the file go."""
         self._connection.close()
