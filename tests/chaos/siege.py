@@ -35,6 +35,11 @@ class Siege:
         self.installation = installation
         self.chance = chance
         self._pipes: list[int] = []
+        # Before the others, so that what becomes of their launches comes after its own.
+        installation.operations.tasks.edit(
+            installation.add(name="cannot be launched", cron_expr=EVERY_SECOND).id,
+            {"working_dir": "~nobody/here"},
+        )
         self.steady = installation.add(
             name="steady", cron_expr=EVERY_SECOND, prompt="[case:slow seconds=0.4]"
         )
