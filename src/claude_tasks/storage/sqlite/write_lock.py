@@ -1,54 +1,63 @@
-"""Which process holds a lock on a file of the database, as the kernel lists it.
+"""Which process holds a lock on a file of the database, as the kernel tells it.
 
 In WAL mode the writer holds an exclusive POSIX lock on byte 120 of the ``-shm`` file (SQLite's
-``wal.c``, WAL_WRITE_LOCK). It is looked up in ``/proc/locks`` (proc(5)): opening that file here
-would cost this process its own locks on it.
+``wal.c``, WAL_WRITE_LOCK); ``F_GETLK`` (fcntl(2)) names it. A process that closes any descriptor of
+a file loses its own locks on it, SQLite's with them, so the one that asks stays open. A ``flock``
+is looked up in ``/proc/locks`` (proc(5)), and by nobody in a hurry: whoever reads that list waits
+for a grace period of the kernel's, 10 to 20 ms, and all locking of the machine with it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
+import sys
 
 _WRITE_LOCK_BYTE = 120
-_LOOKS = 3
-_PAGE_BYTES = 4096
-"""The kernel writes its list a page at a time: in a longer one, while others lock, an entry may be
-missed, and it is looked at again."""
+_FLOCK = "hhqqi4x"
+"""Linux's ``struct flock``: type, whence, first byte, bytes, process."""
+_asking: dict[tuple[int, int], int] = {}
+"""The descriptor of each file that was ever asked about, by device and inode."""
 
 
 def write_lock_holder(path: str) -> int | None:
     """The process that writes to the database at ``path``, as far as one is known."""
-    return _holder_of(f"{path}-shm", "POSIX")
+    if sys.platform != "linux":
+        return None
+    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _WRITE_LOCK_BYTE, 1, 0)
+    try:
+        told = fcntl.fcntl(_descriptor(f"{path}-shm"), fcntl.F_GETLK, asked)
+    except OSError:  # no such file in use, or one that may not be read
+        return None
+    kind, _, _, _, pid = struct.unpack(_FLOCK, told)
+    return None if kind == fcntl.F_UNLCK or pid <= 0 else int(pid)  # 0: of another container
 
 
 def flock_holder(path: str) -> int | None:
     """The process that holds a ``flock`` on a file, as far as one is known."""
-    return _holder_of(path, "FLOCK")
-
-
-def _holder_of(path: str, kind: str) -> int | None:
     try:
         status = os.stat(path)
-        wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        for _ in range(_LOOKS):
-            with open("/proc/locks", encoding="ascii") as file:
-                locks = file.read()
-            pid = _holder(locks, wanted, kind)
-            if pid is not None or len(locks) < _PAGE_BYTES:
-                return pid
-    except OSError:  # no such file in use, or no /proc
+        with open("/proc/locks", encoding="ascii") as file:
+            locks = file.read()
+    except OSError:  # no such file, or no /proc
         return None
-    return None
-
-
-def _holder(locks: str, file_id: str, wanted: str) -> int | None:
+    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in locks.splitlines():
-        # 1: POSIX  ADVISORY  WRITE 4242 fe:01:1234 120 120 (one that waits: -> before POSIX)
-        _, kind, _, access, pid, locked, first, last, *_ = line.split()
-        if (kind, access, locked) == (wanted, "WRITE", file_id) and _covers(first, last):
-            return int(pid) if int(pid) > 0 else None  # 0: of another container
+        # 1: FLOCK  ADVISORY  WRITE 4242 fe:01:1234 0 EOF (one that waits: -> before FLOCK)
+        _, kind, _, access, pid, locked, *_ = line.split()
+        if (kind, access, locked) == ("FLOCK", "WRITE", wanted):
+            return int(pid) if int(pid) > 0 else None
     return None
 
 
-def _covers(first: str, last: str) -> bool:
-    return int(first) <= _WRITE_LOCK_BYTE and (last == "EOF" or int(last) >= _WRITE_LOCK_BYTE)
+def _descriptor(path: str) -> int:
+    """One of the file that stands there now. Errors: `OSError`."""
+    status = os.stat(path)
+    file = (status.st_dev, status.st_ino)
+    if file not in _asking:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(descriptor)
+        file = (status.st_dev, status.st_ino)
+        _asking.setdefault(file, descriptor)
+    return _asking[file]
