@@ -19,6 +19,7 @@ from claude_tasks.api.asgi import answer
 from claude_tasks.api.errors import error_bytes
 from claude_tasks.api.listening import make_room
 from claude_tasks.api.protocol import PromptProtocol
+from claude_tasks.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     import socket
@@ -41,8 +42,8 @@ _START_SECONDS = 10.0
 _STOPPING = error_bytes("The server stops", "stopping", hint="try again")
 
 
-class ApiServer:
-    """Serves one application on one socket."""
+class ApiServer(ServiceThread):
+    """Serves one application on one socket. `stop` answers what was asked."""
 
     def __init__(
         self,
@@ -54,14 +55,13 @@ class ApiServer:
         close: Callable[[], None],
     ) -> None:
         """``closing`` and ``watcher`` end the streams; ``close`` lets go of what the app uses."""
+        super().__init__("API server")
         self._socket = bound
         self._closing = closing
         self._watcher = watcher
         self._close = close
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
-        self.failure: BaseException | None = None
-        """What ended the thread, when it was not `stop`."""
         config = uvicorn.Config(
             _CutOff(app, closing),
             http=PromptProtocol,
@@ -75,29 +75,39 @@ class ApiServer:
             timeout_graceful_shutdown=_BACKSTOP_SECONDS,
         )
         self._server = _Server(config, self._on_started)
-        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
-    def start(self) -> None:
-        """Answer from now on. Errors: what kept it from starting."""
+    def prepare(self) -> None:
+        """Have room for many connections."""
         make_room()
-        self._thread.start()
+
+    def confirm(self) -> None:
+        """Wait until it listens. Errors: what kept it from that."""
         self._ready.wait(_START_SECONDS)
         if self.failure is not None:
             raise self.failure
         if self._loop is None:
             raise TimeoutError("the API server did not start")
 
-    def ask_to_stop(self) -> None:
-        """Take no more requests and end the streams; `stop` waits for it."""
+    def run(self) -> None:
+        """Answer requests."""
+        self._server.run(sockets=[self._socket])
+        if not self._server.should_exit:
+            raise RuntimeError("it ended by itself")
+
+    def interrupt(self) -> None:
+        """Take no more requests and end the streams. May be called before `stop`."""
         self._server.should_exit = True
-        if self._loop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end_streams)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended
+                self._loop.call_soon_threadsafe(self._end_streams)
+
+    def finish(self) -> None:
+        """Whoever waits for the start need not wait any longer."""
+        self._ready.set()
 
     def stop(self) -> None:
-        """Answer what was asked, then be gone. Safe to repeat."""
-        self.ask_to_stop()
-        if self._thread.is_alive():
-            self._thread.join()
+        """End, then let go of the socket and of what the application uses."""
+        super().stop()
         self._socket.close()
         self._close()
 
@@ -108,17 +118,6 @@ class ApiServer:
     def _on_started(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ready.set()
-
-    def _run(self) -> None:
-        try:
-            self._server.run(sockets=[self._socket])
-            if not self._server.should_exit:
-                self.failure = RuntimeError("the API server ended by itself")
-        except BaseException as error:
-            log.critical("the API server failed", exc_info=error)
-            self.failure = error
-        finally:
-            self._ready.set()
 
 
 def _bound_unread(connections: list[PromptProtocol]) -> None:

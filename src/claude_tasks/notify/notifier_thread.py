@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import StorageError, traceback_of
+from claude_tasks.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,41 +21,32 @@ _GOODBYE_SECONDS = 2.0
 """For the answer to an attempt under way: who does not wait for it sends the message again."""
 
 
-class NotifierThread:
-    """Steps a `Notifier` until told to stop."""
+class NotifierThread(ServiceThread):
+    """Steps a `Notifier`. `stop` lets the attempts under way end, if they end soon."""
+
+    patience = _GOODBYE_SECONDS + 1
 
     def __init__(self, notifier: Notifier, *, close: Callable[[], None]) -> None:
         """``close`` lets the notifier's connection go when the thread ends."""
+        super().__init__("notifier")
         self._notifier = notifier
         self._close = close
-        self._stopping = threading.Event()
         self._blind = False
-        self.failure: BaseException | None = None
-        """What ended the thread, when it was not `stop`."""
-        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
+    def run(self) -> None:
+        """Step at every answer, and every second; at the end wait for the answers still to come."""
+        while not self.stopping.is_set():
+            self._notifier.wait(_LOOK_SECONDS)
+            self._try(self._notifier.step)
+        self._hear_the_last()
 
-    def stop(self) -> None:
-        """End, after the attempts under way if they end soon. Repeatable."""
-        self._stopping.set()
+    def interrupt(self) -> None:
+        """End the wait, and what takes long."""
         self._notifier.stop()
-        if self._thread.is_alive():
-            self._thread.join(timeout=_GOODBYE_SECONDS + 1)
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._notifier.wait(_LOOK_SECONDS)
-                self._try(self._notifier.step)
-            self._hear_the_last()
-        except BaseException as error:
-            log.critical("the notifier failed: %s", error, exc_info=traceback_of(error))
-            self.failure = error
-        finally:
-            self._close()
+    def finish(self) -> None:
+        """Let the database go."""
+        self._close()
 
     def _hear_the_last(self) -> None:
         deadline = time.monotonic() + _GOODBYE_SECONDS

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import select
-import threading
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from claude_tasks.domain.clock_step import AHEAD_MS
@@ -21,9 +20,9 @@ from claude_tasks.domain.errors import (
     LeadershipLostError,
     StorageError,
     StorageValueError,
-    traceback_of,
 )
 from claude_tasks.scheduling.complaint import Complaint
+from claude_tasks.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,49 +222,41 @@ class Engine:
         self._clock_offset = offset
 
 
-class EngineThread:
-    """Runs an engine's passes until told to stop."""
+class EngineThread(ServiceThread):
+    """Runs an engine's passes. `stop` waits for the pass under way; agents go on without it."""
 
     def __init__(self, engine: Engine, execution: Execution, *, close: Callable[[], None]) -> None:
         """``close`` lets the engine's connection go when the thread ends."""
+        super().__init__("engine")
         self._engine = engine
         self._execution = execution
         self._close = close
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
-        self._stopping = threading.Event()
-        self.failure: BaseException | None = None
-        """What ended the thread, when it was not `stop`: the node must not live on without it."""
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
-    def start(self) -> None:
-        """Get execution ready, then begin. Errors: `OSError`."""
+    def prepare(self) -> None:
+        """Get execution ready. Errors: `OSError`."""
         self._execution.start()
-        self._thread.start()
 
     def wake(self) -> None:
         """Have a pass done now."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._writing, b".")
 
-    def stop(self) -> None:
-        """End after the pass under way; agents go on under their supervisors. Repeatable."""
-        self._stopping.set()
-        self.wake()
-        if self._thread.is_alive():
-            self._thread.join()
+    def run(self) -> None:
+        """One pass after the other."""
+        while not self.stopping.is_set():
+            self._sleep(self._engine.try_pass())
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._sleep(self._engine.try_pass())
-        except BaseException as error:
-            log.critical("the engine failed: %s", error, exc_info=traceback_of(error))
-            self.failure = error
-        finally:
-            self._execution.stop()
-            self._close()
+    def interrupt(self) -> None:
+        """End the sleep between two passes."""
+        self.wake()
+
+    def finish(self) -> None:
+        """Stop watching runs, and let the database go."""
+        self._execution.stop()
+        self._close()
 
     def _sleep(self, seconds: float) -> None:
         poller = select.poll()
@@ -278,4 +269,4 @@ class EngineThread:
             if woken == self._reading:
                 os.read(self._reading, 4096)
             else:
-                self._stopping.wait(_GATHER_SECONDS)
+                self.stopping.wait(_GATHER_SECONDS)

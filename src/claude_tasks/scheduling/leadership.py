@@ -7,14 +7,14 @@ None when this node must not act as leader. See the package's prose for the stat
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import DatabaseGoneError, StorageError, traceback_of
+from claude_tasks.domain.errors import DatabaseGoneError, StorageError
 from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.complaint import Complaint
+from claude_tasks.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,42 +219,31 @@ class LeaseKeeper:
         return self._settings.lease_ttl - self._settings.lease_margin
 
 
-class KeeperThread:
-    """Steps a `BeatKeeper`, and the `LeaseKeeper` of a node that stands for the lease."""
+class KeeperThread(ServiceThread):
+    """Steps a `BeatKeeper`, and the `LeaseKeeper` of a node that stands for the lease.
+
+    It resigns at its end.
+    """
 
     def __init__(
         self, beats: BeatKeeper, lease: LeaseKeeper | None, *, close: Callable[[], None]
     ) -> None:
         """``close`` lets the keepers' connection go when the thread ends."""
+        super().__init__("lease keeper")
         self._steps = [beats.step] if lease is None else [lease.step, beats.step]
         self._lease = lease
         self._close = close
-        self._stop = threading.Event()
-        self.failure: BaseException | None = None
-        """What ended the thread, when it was not `stop`."""
-        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Resign and wait for the thread. Safe to repeat."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Each step when it asked to be taken again."""
         due = [time.monotonic()] * len(self._steps)
-        try:
-            while not self._stop.wait(max(0.0, min(due) - time.monotonic())):
-                for place, step in enumerate(self._steps):
-                    if time.monotonic() >= due[place]:
-                        due[place] = time.monotonic() + step()
-        except BaseException as error:
-            log.critical("the lease keeper failed: %s", error, exc_info=traceback_of(error))
-            self.failure = error
-        finally:
-            if self._lease is not None:
-                self._lease.resign()
-            self._close()
+        while not self.stopping.wait(max(0.0, min(due) - time.monotonic())):
+            for place, step in enumerate(self._steps):
+                if time.monotonic() >= due[place]:
+                    due[place] = time.monotonic() + step()
+
+    def finish(self) -> None:
+        """Resign, and let the database go."""
+        if self._lease is not None:
+            self._lease.resign()
+        self._close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import DatabaseGoneError, StorageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.engine import EngineThread
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
     from claude_tasks.scheduling.lifetime import LifetimeLock
+    from claude_tasks.service_thread import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +26,6 @@ _RESIGN_SECONDS = 1.25
 _STOP_SECONDS = 1.5
 """With the goodbye (0.5 s for a busy database) and a last moment for whoever reads the output (1 s)
 less than the 4.5 seconds after which a process that was told to end is ended."""
-
-
-class SideThread(Protocol):
-    """A thread beside the engine: one that asks about usage, one that sends messages."""
-
-    failure: BaseException | None
-
-    def start(self) -> None:
-        """Begin."""
-        ...
-
-    def stop(self) -> None:
-        """End. Repeatable."""
-        ...
 
 
 class RunningNode:
@@ -53,11 +40,11 @@ class RunningNode:
         lock: LifetimeLock,
         engine: EngineThread,
         keeper: KeeperThread,
-        side_threads: Sequence[SideThread],
+        side_threads: Sequence[ServiceThread],
         standing: Standing,
         close: Callable[[], None],
     ) -> None:
-        """``keeper`` keeps beat and lease; ``side_threads`` go beside the engine.
+        """``keeper`` keeps beat and lease; ``side_threads`` ask about usage and send messages.
 
         ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
         ``store``.
@@ -137,14 +124,14 @@ class RunningNode:
         return True
 
 
-def _stop(*services: SideThread, within: float) -> list[str]:
+def _stop(*services: ServiceThread, within: float) -> list[str]:
     """Stop services side by side; those that had not ended in time, by name.
 
     A thread may be held by a system call that nothing ends (a dead mount, a stuck disk): it is left
     behind, and ends with the process.
     """
     stopping = [
-        threading.Thread(target=service.stop, name=type(service).__name__, daemon=True)
+        threading.Thread(target=service.stop, name=service.name, daemon=True)
         for service in services
     ]
     for thread in stopping:

@@ -11,9 +11,10 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from claude_tasks.domain.errors import StorageError, UsageUnavailableError, traceback_of
+from claude_tasks.domain.errors import StorageError, UsageUnavailableError
 from claude_tasks.domain.instant import SECOND_MS
 from claude_tasks.domain.usage import Answer, Failure, Reading, is_local_trouble, judge
+from claude_tasks.service_thread import ServiceThread
 from claude_tasks.usage.backoff import failure_of
 
 if TYPE_CHECKING:
@@ -153,22 +154,21 @@ def ask_now(keeper: UsageKeeper, *, sleep: Callable[[float], None]) -> None:
         sleep(_LOOK_SECONDS)
 
 
-class UsageThread:
-    """Steps a `UsageKeeper` whenever it is asked to."""
+class UsageThread(ServiceThread):
+    """Steps a `UsageKeeper` whenever it is asked to.
+
+    `stop` ends the process that is being asked. A request that hangs is left behind: it ends with
+    this process.
+    """
+
+    patience = _STOP_SECONDS
 
     def __init__(self, keeper: UsageKeeper, *, close: Callable[[], None]) -> None:
         """``close`` lets the keeper's connection go when the thread ends."""
+        super().__init__("usage keeper")
         self._keeper = keeper
         self._close = close
         self._wanted = threading.Event()
-        self._stopping = threading.Event()
-        self.failure: BaseException | None = None
-        """What ended the thread, when it was not `stop`."""
-        self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
-
-    def start(self) -> None:
-        """Wait to be asked."""
-        self._thread.start()
 
     def tell(self, notify: Callable[[], None]) -> None:
         """Call this when there is news. To be said before `start`."""
@@ -178,29 +178,22 @@ class UsageThread:
         """Have an answer as soon as may be. Costs nothing while one is on its way."""
         self._wanted.set()
 
-    def stop(self) -> None:
-        """End, and end the process that is being asked. Repeatable.
+    def run(self) -> None:
+        """Wait to be asked, and step until there is an answer."""
+        while self._wanted.wait() and not self.stopping.is_set():
+            self._wanted.clear()
+            if not self._try_step():
+                self.stopping.wait(_LOOK_SECONDS)
+                self._wanted.set()
 
-        A request that hangs is left behind: it ends with this process.
-        """
-        self._stopping.set()
+    def interrupt(self) -> None:
+        """Wait no more, neither to be asked nor for an answer."""
         self._wanted.set()
         self._keeper.cancel()
-        if self._thread.is_alive():
-            self._thread.join(timeout=_STOP_SECONDS)
 
-    def _run(self) -> None:
-        try:
-            while self._wanted.wait() and not self._stopping.is_set():
-                self._wanted.clear()
-                if not self._try_step():
-                    self._stopping.wait(_LOOK_SECONDS)
-                    self._wanted.set()
-        except BaseException as error:
-            log.critical("the usage keeper failed: %s", error, exc_info=traceback_of(error))
-            self.failure = error
-        finally:
-            self._close()
+    def finish(self) -> None:
+        """Let the database go."""
+        self._close()
 
     def _try_step(self) -> bool:
         try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import Clock, Execution, Store
-    from claude_tasks.scheduling.node import SideThread
+    from claude_tasks.service_thread import ServiceThread
     from claude_tasks.settings import Settings
     from claude_tasks.usage.keeper import UsageThread
 
@@ -99,9 +99,11 @@ def _build_thread(
     return engine, thread
 
 
-def _side_threads(shared: _Shared, usage: UsageThread | None, engine: Engine) -> list[SideThread]:
+def _side_threads(
+    shared: _Shared, usage: UsageThread | None, engine: Engine
+) -> list[ServiceThread]:
     """What may wait for the network. A command line is gone before a channel would answer."""
-    sides: list[SideThread] = [] if usage is None else [usage]
+    sides: list[ServiceThread] = [] if usage is None else [usage]
     if shared.node.role is Role.CLI:
         return sides
     settings, node, clock, standing, _ = shared

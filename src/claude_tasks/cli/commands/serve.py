@@ -79,7 +79,7 @@ def _serve(context: Context, attendance: Attendance, bound: socket.socket, token
         _warn(context, tokens)
         _say_where(context, bound, tokens)
         attendance.stay(lambda: api.failure)
-        api.ask_to_stop()
+        api.interrupt()
         # The lease first: another node takes over while the last answers are sent.
         attendance.stop_node()
     finally:
