@@ -6,9 +6,9 @@ No ``annotations`` import from the future: its records would compile them from t
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from claude_tasks.data_folder import DataFolder
 from claude_tasks.domain.control_characters import escape_controls
 from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
+from claude_tasks.system.data_folder import DataFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -238,7 +238,7 @@ def _from_file(path: str) -> dict[str, Any]:
         return {}
     import tomllib  # noqa: PLC0415 (most installations have no config file)
 
-    from claude_tasks.trust import open_trusted  # noqa: PLC0415 (the same)
+    from claude_tasks.system.trust import open_trusted  # noqa: PLC0415 (the same)
 
     try:
         descriptor = open_trusted(path)

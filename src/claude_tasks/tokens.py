@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ConfigurationError, ConflictError, StorageError
-from claude_tasks.durable import write_atomically, write_private
-from claude_tasks.trust import open_trusted
+from claude_tasks.system.durable import write_atomically, write_private
+from claude_tasks.system.trust import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

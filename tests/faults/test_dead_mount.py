@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.domain.run import Reason, State
-from claude_tasks.path_probe import Looked, look_at
+from claude_tasks.system.path_probe import Looked, look_at
 from support.dead_mount import dead_mount
 from support.installation import EVERY_SECOND, FAULTY_NODE, SOURCE, missing_ticks
 from support.server import Server

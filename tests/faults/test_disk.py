@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks.data_folder import DataFolder
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.run import State
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.system.data_folder import DataFolder
 from support.builders import add_task
 from support.clock import START
 from support.installation import EVERY_SECOND, Installation, missing_ticks

@@ -21,12 +21,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Role
 from claude_tasks.execution import executor
 from claude_tasks.execution.executor import Executor
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite import tick_table
+from claude_tasks.system.clock import SystemClock
 from claude_tasks.wiring.node import build_node
 
 if TYPE_CHECKING:

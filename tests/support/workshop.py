@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.clock import SystemClock
 from claude_tasks.domain.run import Run, State, Trigger
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.execution.contract import RunSpec
@@ -14,6 +13,7 @@ from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.settings import load_settings
 from claude_tasks.standin import install
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.system.clock import SystemClock
 from support.builders import add_task
 from support.waiting import wait_until
 

@@ -19,7 +19,7 @@ from claude_tasks.api.asgi import answer
 from claude_tasks.api.errors import error_bytes
 from claude_tasks.api.listening import make_room
 from claude_tasks.api.protocol import PromptProtocol
-from claude_tasks.service_thread import ServiceThread
+from claude_tasks.system.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     import socket

@@ -86,7 +86,7 @@ class Context:
     def zone(self) -> str:
         """This machine's time zone. Says so, once, where TZ names none that is known."""
         if self._zone is None:
-            from claude_tasks.local_zone import local_zone  # noqa: PLC0415 (when needed)
+            from claude_tasks.system.local_zone import local_zone  # noqa: PLC0415 (when needed)
 
             self._zone = local_zone(self.environment, warn=self.printer.note)
         return self._zone

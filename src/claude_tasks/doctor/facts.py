@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.signs import Stall
     from claude_tasks.domain.task import Task
-    from claude_tasks.path_probe import Looked
+    from claude_tasks.system.path_probe import Looked
 
 
 class Trouble(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from claude_tasks.data_folder import mount_point_above
 from claude_tasks.doctor.facts import (
     Contents,
     DatabaseFacts,
@@ -21,7 +20,8 @@ from claude_tasks.domain.notification import DeliveryState
 from claude_tasks.domain.run import State
 from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.path_probe import Looked, absolute, look_at
+from claude_tasks.system.data_folder import mount_point_above
+from claude_tasks.system.path_probe import Looked, absolute, look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -15,7 +15,7 @@ from claude_tasks.doctor.facts import LooseEntry, PermissionFacts
 from claude_tasks.settings import SECRET_SETTINGS
 
 if TYPE_CHECKING:
-    from claude_tasks.data_folder import DataFolder
+    from claude_tasks.system.data_folder import DataFolder
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600

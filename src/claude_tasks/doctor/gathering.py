@@ -246,8 +246,8 @@ class _Gathering:
         )
 
     def exposure(self, nodes: Sequence[NodeFact]) -> ExposureFacts:
+        from claude_tasks.system.trust import UNTRUSTED  # noqa: PLC0415 (rare)
         from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (rare)
-        from claude_tasks.trust import UNTRUSTED  # noqa: PLC0415 (rare)
 
         host = self._settings.host
         loopback = self._sources.is_loopback(host)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.doctor.finding import failed, passed, shell, some, warned
 from claude_tasks.domain.errors import ClaudeTasksError
 from claude_tasks.domain.task import PERMISSION_MODES
-from claude_tasks.path_probe import Looked
+from claude_tasks.system.path_probe import Looked
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import DatabaseFacts, MachineFacts, TaskFact

@@ -7,12 +7,12 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.data_folder import mount_point_above
 from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS, ClaimSigns, Stall
 from claude_tasks.execution.process_tree import holders_of
 from claude_tasks.execution.run_folder import RunFolder, is_locked
-from claude_tasks.process_state import process_started
-from claude_tasks.stall import stall_of
+from claude_tasks.system.data_folder import mount_point_above
+from claude_tasks.system.process_state import process_started
+from claude_tasks.system.stall import stall_of
 
 if TYPE_CHECKING:
     from claude_tasks.domain.run import Run

@@ -14,8 +14,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from claude_tasks.durable import read_whole, write_private
 from claude_tasks.execution.bounded import Tail
+from claude_tasks.system.durable import read_whole, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,6 @@ import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.durable import read_whole, write_atomically, write_private
 from claude_tasks.execution.contract import (
     EndedBy,
     ExitFacts,
@@ -27,7 +26,8 @@ from claude_tasks.execution.contract import (
     encode,
 )
 from claude_tasks.execution.process_tree import end_strays, holders_of
-from claude_tasks.process_state import is_supervisor, process_started
+from claude_tasks.system.durable import read_whole, write_atomically, write_private
+from claude_tasks.system.process_state import is_supervisor, process_started
 
 if TYPE_CHECKING:
     from claude_tasks.execution.contract import Record

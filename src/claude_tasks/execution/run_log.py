@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.run import V1_STATUS
-from claude_tasks.durable import write_atomically
 from claude_tasks.execution.contract import TaskSnapshot
+from claude_tasks.system.durable import write_atomically
 
 if TYPE_CHECKING:
     from typing import Any

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from claude_tasks.execution.agent_environment import agent_environment
-from claude_tasks.process_state import is_stopped
+from claude_tasks.system.process_state import is_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from claude_tasks import __version__
-from claude_tasks.clock import SystemClock
+from claude_tasks.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

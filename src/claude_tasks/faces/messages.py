@@ -7,12 +7,12 @@ import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks import __version__
-from claude_tasks.clock import SystemClock
 from claude_tasks.domain.notification import addresses_of
 from claude_tasks.notify.delivery import masked
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.routing import targets
 from claude_tasks.notify.sending import send
+from claude_tasks.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import StorageError, traceback_of
-from claude_tasks.service_thread import ServiceThread
+from claude_tasks.system.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from claude_tasks.notify.apprise_channel import send_apprise
 from claude_tasks.notify.delivery import Delivery, masked
 from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.text import clean, cut
-from claude_tasks.transport import (
+from claude_tasks.system.transport import (
     Answer,
     NoAnswerError,
     UnusableAddressError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_tasks.path_probe import Looked, absolute, look_at
+from claude_tasks.system.path_probe import Looked, absolute, look_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import signal
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import StorageBusyError, StorageError
-from claude_tasks.process_state import is_stopped, runs_this_program
 from claude_tasks.scheduling.complaint import Complaint
+from claude_tasks.system.process_state import is_stopped, runs_this_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,7 +22,7 @@ from claude_tasks.domain.errors import (
     StorageValueError,
 )
 from claude_tasks.scheduling.complaint import Complaint
-from claude_tasks.service_thread import ServiceThread
+from claude_tasks.system.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

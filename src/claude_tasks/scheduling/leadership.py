@@ -14,7 +14,7 @@ from claude_tasks.domain.errors import DatabaseGoneError, StorageError
 from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.complaint import Complaint
-from claude_tasks.service_thread import ServiceThread
+from claude_tasks.system.service_thread import ServiceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

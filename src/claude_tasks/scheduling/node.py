@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from claude_tasks.scheduling.engine import EngineThread
     from claude_tasks.scheduling.leadership import KeeperThread, Standing
     from claude_tasks.scheduling.lifetime import LifetimeLock
-    from claude_tasks.service_thread import ServiceThread
+    from claude_tasks.system.service_thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from claude_tasks.domain.errors import StorageError, UsageUnavailableError
 from claude_tasks.domain.instant import SECOND_MS
 from claude_tasks.domain.usage import Answer, Failure, Reading, is_local_trouble, judge
-from claude_tasks.service_thread import ServiceThread
+from claude_tasks.system.service_thread import ServiceThread
 from claude_tasks.usage.backoff import failure_of
 
 if TYPE_CHECKING:

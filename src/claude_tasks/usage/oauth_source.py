@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks import __version__
 from claude_tasks.domain.errors import UsageUnavailableError
-from claude_tasks.transport import (
+from claude_tasks.system.transport import (
     NoAnswerError,
     TooSlowError,
     UnusableAddressError,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from claude_tasks.domain.usage import Reading
-    from claude_tasks.transport import Answer
+    from claude_tasks.system.transport import Answer
 
 NAME = "oauth"
 LARGEST_ANSWER = 1 << 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.clock import SystemClock
 from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT, open_store
+from claude_tasks.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock, Store

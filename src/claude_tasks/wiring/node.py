@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks import __version__
-from claude_tasks.clock import SystemClock
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.execution.execution import SupervisedExecution
 from claude_tasks.execution.process_table import has_process_table, refuse_without_process_table
@@ -22,6 +21,7 @@ from claude_tasks.scheduling.lifetime import LifetimeLock, Register
 from claude_tasks.scheduling.node import RunningNode
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
+from claude_tasks.system.clock import SystemClock
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
 from claude_tasks.wiring.messages import build_notifier
 from claude_tasks.wiring.usage import build_preflight, build_usage
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import Clock, Execution, Store
-    from claude_tasks.service_thread import ServiceThread
     from claude_tasks.settings import Settings
+    from claude_tasks.system.service_thread import ServiceThread
     from claude_tasks.usage.keeper import UsageThread
 
 _NO_LIMIT = 1_000_000

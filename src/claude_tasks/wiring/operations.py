@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.clock import SystemClock
 from claude_tasks.operations.facade import Operations
 from claude_tasks.operations.notifications import NotificationOperations
 from claude_tasks.operations.runs import RunOperations
@@ -14,6 +13,7 @@ from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.operations.usage import UsageOperations
 from claude_tasks.scheduling.lifetime import Register
 from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT
+from claude_tasks.system.clock import SystemClock
 from claude_tasks.wiring.data import open_data
 from claude_tasks.wiring.signs import MachineSigns
 

@@ -39,7 +39,7 @@ class MachineSigns:
 
     def stall(self, node: Node) -> Stall | None:
         """What keeps a node's process."""
-        from claude_tasks.stall import stall_of  # noqa: PLC0415 (when needed)
+        from claude_tasks.system.stall import stall_of  # noqa: PLC0415 (when needed)
 
         return stall_of(node.pid) if is_process(node) else None
 
@@ -53,8 +53,8 @@ class MachineSigns:
 
     def writer(self) -> tuple[int, Stall] | None:
         """Who does nothing, and keeps others from writing."""
-        from claude_tasks.stall import stall_of  # noqa: PLC0415 (when needed)
         from claude_tasks.storage.sqlite.write_lock import write_lock_holder  # noqa: PLC0415
+        from claude_tasks.system.stall import stall_of  # noqa: PLC0415 (when needed)
 
         pid = write_lock_holder(self._settings.folder.database)
         stall = None if pid is None else stall_of(pid)

@@ -9,11 +9,11 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from claude_tasks.clock import SystemClock
 from claude_tasks.execution.agent_binary import find_agent_binary
 from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
 from claude_tasks.operations.settings import SettingsOperations
 from claude_tasks.scheduling.preflight import Preflight
+from claude_tasks.system.clock import SystemClock
 from claude_tasks.usage.cli_source import CliSource
 from claude_tasks.usage.credentials import other_billing
 from claude_tasks.usage.keeper import UsageKeeper, UsageThread, ask_now

@@ -9,7 +9,7 @@ import pytest
 
 from claude_tasks.cli.main import run
 from claude_tasks.cli.typable import program_name, typable
-from claude_tasks.local_zone import local_zone
+from claude_tasks.system.local_zone import local_zone
 
 if TYPE_CHECKING:
     from pathlib import Path

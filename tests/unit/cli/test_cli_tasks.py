@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.clock import SystemClock
 from claude_tasks.domain.tick import plan_ticks
-from claude_tasks.local_zone import local_zone
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.system.clock import SystemClock
+from claude_tasks.system.local_zone import local_zone
 from claude_tasks.wiring.operations import open_operations
 from support.builders import lead
 

@@ -11,7 +11,7 @@ from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, Nod
 from claude_tasks.domain.lease import Lease
 from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.task import Task
-from claude_tasks.path_probe import Looked
+from claude_tasks.system.path_probe import Looked
 from support.builders import node, spec
 
 if TYPE_CHECKING:

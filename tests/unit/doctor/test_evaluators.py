@@ -45,7 +45,7 @@ from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.signs import ClaimSigns, Stall
 from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
-from claude_tasks.path_probe import Looked
+from claude_tasks.system.path_probe import Looked
 from support.builders import node
 from unit.doctor.made import (
     MACHINE,

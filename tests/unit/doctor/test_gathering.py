@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 import pytest
 
-from claude_tasks.data_folder import DataFolder
 from claude_tasks.doctor.catalog import run_checks
 from claude_tasks.doctor.facts import AgentFacts, Facts
 from claude_tasks.doctor.gather_agent import agent_facts
@@ -23,6 +22,7 @@ from claude_tasks.domain.node import Role
 from claude_tasks.faces.doctor import doctor_facts
 from claude_tasks.scheduling.lifetime import LifetimeLock, Sign, probe
 from claude_tasks.settings import load_settings
+from claude_tasks.system.data_folder import DataFolder
 from support.builders import node
 from unit.doctor.made import NOW, NoSigns, database, node_fact
 
@@ -81,7 +81,7 @@ def test_the_agent_refuses_bypass_to_root_outside_a_sandbox(
 
 
 def test_a_network_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude_tasks.data_folder.file_system_of", lambda _path: "nfs4")
+    monkeypatch.setattr("claude_tasks.system.data_folder.file_system_of", lambda _path: "nfs4")
     network = gathered(tmp_path).database.network
     assert network is not None
     assert "network file system (nfs4)" in network.message

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from claude_tasks.data_folder import DataFolder
 from claude_tasks.doctor.catalog import CHECKS, NAMES, QUICK, run_checks
 from claude_tasks.doctor.facts import AgentFacts, Facts
 from claude_tasks.doctor.finding import Finding, Report, Verdict
@@ -21,6 +20,7 @@ from claude_tasks.doctor.gather_service import service_facts, unit_environment
 from claude_tasks.doctor.repairs import apply_repair, plan_repairs
 from claude_tasks.doctor.views import report_view
 from claude_tasks.domain.errors import SpawnError, StorageError
+from claude_tasks.system.data_folder import DataFolder
 from support.waiting import wait_until
 from unit.doctor.made import MACHINE, NOW
 

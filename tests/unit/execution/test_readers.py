@@ -19,7 +19,7 @@ from claude_tasks.execution.transcript import LINE_LIMIT, Transcript
 from claude_tasks.execution.verdict import judge
 from claude_tasks.notify import sending
 from claude_tasks.operations.event_tail import EventTail
-from claude_tasks.transport import wait_of
+from claude_tasks.system.transport import wait_of
 from claude_tasks.usage import cli_source
 from claude_tasks.usage.windows import reading_of
 

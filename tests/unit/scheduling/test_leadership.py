@@ -14,10 +14,10 @@ import pytest
 
 from claude_tasks.domain.errors import StorageBusyError
 from claude_tasks.domain.node import Role
-from claude_tasks.process_state import is_stopped
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
 from claude_tasks.scheduling.lifetime import LifetimeLock, Register
+from claude_tasks.system.process_state import is_stopped
 from support.builders import node
 from support.waiting import wait_until
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from claude_tasks.data_folder import DataFolder, file_system_of
 from claude_tasks.domain.errors import DatabaseGoneError, StorageBusyError, StorageError
-from claude_tasks.process_state import is_stopped
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite import migrate
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, prepare_file
 from claude_tasks.storage.sqlite.errors import translate
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.system.data_folder import DataFolder, file_system_of
+from claude_tasks.system.process_state import is_stopped
 from support.builders import add_task
 from support.clock import START
 from support.waiting import wait_until
@@ -298,8 +298,8 @@ def test_folders_are_private(tmp_path: Path) -> None:
 
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = [("/", "ext4"), (str(tmp_path), "nfs4")]
-    monkeypatch.setattr("claude_tasks.data_folder._linux_mounts", lambda: mounts)
-    monkeypatch.setattr("claude_tasks.data_folder.sys.platform", "linux")
+    monkeypatch.setattr("claude_tasks.system.data_folder._linux_mounts", lambda: mounts)
+    monkeypatch.setattr("claude_tasks.system.data_folder.sys.platform", "linux")
     assert file_system_of(str(tmp_path / "below")) == "nfs4"
     assert file_system_of("/elsewhere") == "ext4"
     with pytest.raises(StorageError, match="network file system") as caught:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from claude_tasks.descriptors import open_descriptors
+from claude_tasks.system.descriptors import open_descriptors
 
 if TYPE_CHECKING:
     from typing import Literal

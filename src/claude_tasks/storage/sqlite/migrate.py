@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import StorageBusyError, StorageError
-from claude_tasks.process_state import is_stopped
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection
 from claude_tasks.storage.sqlite.write_lock import flock_holder
+from claude_tasks.system.process_state import is_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from claude_tasks.domain.signs import Stall
-from claude_tasks.process_state import is_stopped, waits_in_the_kernel
+from claude_tasks.system.process_state import is_stopped, waits_in_the_kernel
 
 _CGROUPS = "/sys/fs/cgroup"
 _FREEZERS = {

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from claude_tasks.process_state import names_this_program, runs_this_program
+from claude_tasks.system.process_state import names_this_program, runs_this_program
 
 
 @pytest.mark.parametrize(

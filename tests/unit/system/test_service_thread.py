@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from claude_tasks.domain.errors import StorageError
-from claude_tasks.service_thread import ServiceThread
+from claude_tasks.system.service_thread import ServiceThread
 from support.waiting import wait_until
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks import path_probe
-from claude_tasks.path_probe import Looked, look_at
+from claude_tasks.system import path_probe
+from claude_tasks.system.path_probe import Looked, look_at
 from support.installation import SOURCE
 from support.waiting import wait_until
 
@@ -71,7 +71,7 @@ def test_a_folder_that_may_not_be_entered_is_told_from_one_that_is_not_there() -
         os.chmod(made, 0o711)
         os.mkdir(os.path.join(made, "closed"), 0o700)
         code = (
-            "import os, sys\nfrom claude_tasks.path_probe import look_at\n"
+            "import os, sys\nfrom claude_tasks.system.path_probe import look_at\n"
             "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "print(*(looked.name for looked in look_at(sys.argv[1:]).values()))"
         )

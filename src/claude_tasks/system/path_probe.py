@@ -22,7 +22,7 @@ import signal
 import time
 from enum import Enum
 
-from claude_tasks.descriptors import open_descriptors
+from claude_tasks.system.descriptors import open_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
