@@ -15,9 +15,9 @@ import pytest
 from claude_tasks.doctor.catalog import run_checks
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.execution import claim_signs
-from claude_tasks.faces.doctor import doctor_facts
 from claude_tasks.settings import load_settings
 from claude_tasks.system.clock import SystemClock
+from claude_tasks.wiring.doctor import doctor_facts
 from cli.program import Program
 from support.dead_mount import dead_mount
 from support.installation import EVERY_SECOND, FAULTY_NODE, TTL, Installation, pause, stopped

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Role
     from claude_tasks.domain.ports import Store
     from claude_tasks.domain.task import Task
-    from claude_tasks.faces.messages import Addressed
     from claude_tasks.operations.facade import Operations
     from claude_tasks.operations.lookup import TaskLookup
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
     from claude_tasks.tokens import Tokens
+    from claude_tasks.wiring.channels import Addressed
 
 
 class Context:
@@ -149,7 +149,7 @@ class Context:
 
     def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:
         """The HTTP API, not started."""
-        from claude_tasks.faces.api import build_api  # noqa: PLC0415 (a whole web server)
+        from claude_tasks.wiring.api import build_api  # noqa: PLC0415 (a whole web server)
 
         return build_api(self.settings, bound, tokens=tokens, node=node)
 
@@ -161,19 +161,19 @@ class Context:
 
     def quick_report(self) -> Report:
         """What the doctor's quick checks find."""
-        from claude_tasks.faces.doctor import quick_report  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.doctor import quick_report  # noqa: PLC0415 (rarely needed)
 
         return quick_report(self.settings, self.environment)
 
     def channels(self, task: Task | None) -> list[Addressed]:
         """Where messages go, by channel."""
-        from claude_tasks.faces.messages import channels  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.channels import channels  # noqa: PLC0415 (rarely needed)
 
         return channels(self.settings, task)
 
     def send_test_messages(self, task: Task | None) -> list[Addressed]:
         """Send a test message through each. Takes as long as they do."""
-        from claude_tasks.faces.messages import send_test_messages  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.channels import send_test_messages  # noqa: PLC0415 (rarely needed)
 
         return send_test_messages(self.settings, task)
 

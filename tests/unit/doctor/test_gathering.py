@@ -19,10 +19,10 @@ from claude_tasks.doctor.gathering import Sources, gather
 from claude_tasks.doctor.repairs import Repair, apply_repair
 from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
 from claude_tasks.domain.node import Role
-from claude_tasks.faces.doctor import doctor_facts
 from claude_tasks.scheduling.lifetime import LifetimeLock, Sign, probe
 from claude_tasks.settings import load_settings
 from claude_tasks.system.data_folder import DataFolder
+from claude_tasks.wiring.doctor import doctor_facts
 from support.builders import node
 from unit.doctor.made import NOW, NoSigns, database, node_fact
 

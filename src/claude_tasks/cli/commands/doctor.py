@@ -102,7 +102,7 @@ def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
 
 def _look(context: Context, names: tuple[str, ...]) -> Report:
     from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415 (not for --help)
-    from claude_tasks.faces.doctor import doctor_facts  # noqa: PLC0415 (the same)
+    from claude_tasks.wiring.doctor import doctor_facts  # noqa: PLC0415 (the same)
 
     def say(finding: Finding) -> None:
         if not context.printer.as_json:
@@ -146,7 +146,7 @@ def _print(context: Context, finding: Finding) -> None:
 def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Outcome]:
     """Show, ask, do; what came of each."""
     from claude_tasks.doctor.repairs import apply_repair, plan_repairs  # noqa: PLC0415 (only here)
-    from claude_tasks.faces.doctor import doctor_facts  # noqa: PLC0415 (not for --help)
+    from claude_tasks.wiring.doctor import doctor_facts  # noqa: PLC0415 (not for --help)
 
     repairs = plan_repairs(doctor_facts(context.settings, context.environment), names)
     if not repairs:

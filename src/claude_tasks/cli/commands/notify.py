@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.task import Task
-    from claude_tasks.faces.messages import Addressed
+    from claude_tasks.wiring.channels import Addressed
 
 DESCRIPTION = (
     "Without a task: where messages go that its task says nothing of. Addresses are secrets, and "

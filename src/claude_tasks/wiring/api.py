@@ -21,12 +21,12 @@ from claude_tasks.api.shared_call import SharedCall
 from claude_tasks.api.task_list import TaskListEncoder
 from claude_tasks.api.watcher import Watcher
 from claude_tasks.execution.run_log import events_path
-from claude_tasks.faces.doctor import examine
 from claude_tasks.operations.facts import RunLedger
 from claude_tasks.system.clock import SystemClock
 from claude_tasks.system.local_zone import local_zone
 from claude_tasks.tokens import TokenWatch
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT, open_data
+from claude_tasks.wiring.doctor import examine
 from claude_tasks.wiring.operations import open_operations
 from claude_tasks.wiring.usage import refresh_usage
 
