@@ -136,9 +136,9 @@ class Attendance:
 
     def _say_that_it_hangs(self) -> None:
         """The last words of a process that was told to end and does not."""
-        import logging  # noqa: PLC0415 (loaded by now)
+        import logging
 
-        from claude_tasks.cli.outlet import drain_all  # noqa: PLC0415 (the same)
+        from claude_tasks.cli.outlet import drain_all
 
         self._release()
         log = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ class Attendance:
         return None if leader is None or leader.id == self.node.node.id else leader
 
     def _log_leader(self, leader: Node) -> None:
-        import logging  # noqa: PLC0415 (loaded by now)
+        import logging
 
         logging.getLogger(__name__).info(
             "the leader is now %s pid %d on %s", leader.role, leader.pid, leader.host
@@ -223,9 +223,9 @@ class Attendance:
 
         Nothing that goes wrong here keeps a node from its work.
         """
-        import logging  # noqa: PLC0415 (loaded by now)
+        import logging
 
-        from claude_tasks import __version__  # noqa: PLC0415 (loaded by now)
+        from claude_tasks import __version__
 
         log = logging.getLogger(__name__)
         try:
@@ -245,7 +245,7 @@ class Attendance:
 
     def _ends(self, number: signal.Signals) -> bool:
         """A terminal that closes ends its daemon; elsewhere SIGHUP asks for nothing we have."""
-        import logging  # noqa: PLC0415 (loaded by now)
+        import logging
 
         log = logging.getLogger(__name__)
         if number is signal.SIGHUP and not self._hangup_ends:

@@ -44,7 +44,7 @@ class Context:
         self.stdin = stdin
         self._data = data
         if data is not None and data.strip():
-            from claude_tasks.settings import absolute  # noqa: PLC0415 (when needed)
+            from claude_tasks.settings import absolute
 
             printer.data = absolute(os.path.expanduser(data), "--data")
         self._settings: Settings | None = None
@@ -58,7 +58,7 @@ class Context:
         if self._data is not None and not self._data.strip():
             raise InvalidInputError("--data: it is empty", hint="name a folder", code="usage")
         if self._settings is None:
-            from claude_tasks.settings import load_settings  # noqa: PLC0415 (when needed)
+            from claude_tasks.settings import load_settings
 
             self._settings = load_settings(self.environment, {"data": self._data})
         return self._settings
@@ -67,7 +67,7 @@ class Context:
     def operations(self) -> Operations:
         """All use cases. Errors: `StorageError`."""
         if self._operations is None:
-            from claude_tasks.wiring.operations import open_operations  # noqa: PLC0415 (when needed)
+            from claude_tasks.wiring.operations import open_operations
 
             self._operations = open_operations(self.settings)
         return self._operations
@@ -75,8 +75,8 @@ class Context:
     @property
     def tasks(self) -> TaskLookup:
         """Looking at tasks alone, which loads faster than `operations`. Errors: `StorageError`."""
-        from claude_tasks.operations.lookup import TaskLookup  # noqa: PLC0415 (when needed)
-        from claude_tasks.wiring.data import open_data  # noqa: PLC0415 (the same)
+        from claude_tasks.operations.lookup import TaskLookup
+        from claude_tasks.wiring.data import open_data
 
         if self._store is None:
             self._store = open_data(self.settings)
@@ -86,7 +86,7 @@ class Context:
     def zone(self) -> str:
         """This machine's time zone. Says so, once, where TZ names none that is known."""
         if self._zone is None:
-            from claude_tasks.system.local_zone import local_zone  # noqa: PLC0415 (when needed)
+            from claude_tasks.system.local_zone import local_zone
 
             self._zone = local_zone(self.environment, warn=self.printer.note)
         return self._zone
@@ -105,7 +105,7 @@ class Context:
         )
 
     def _deleted(self, reference: str) -> Task | None:
-        from claude_tasks.domain.errors import ClaudeTasksError  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.domain.errors import ClaudeTasksError
 
         try:
             return self.operations.tasks.get(reference, include_deleted=True)
@@ -117,15 +117,15 @@ class Context:
         status = self.operations.status
         if not status.has_leftovers() or status.living_nodes():
             return
-        from claude_tasks.cli.log_output import start_plain_logging  # noqa: PLC0415 (rarely needed)
-        from claude_tasks.wiring.node import settle_leftovers  # noqa: PLC0415 (the same)
+        from claude_tasks.cli.log_output import start_plain_logging
+        from claude_tasks.wiring.node import settle_leftovers
 
         start_plain_logging(self.printer.stderr)
         settle_leftovers(self.settings)
 
     def use_flags(self, **flags: object) -> None:
         """Flags of a command that win over settings. Errors: `ConfigurationError`."""
-        from claude_tasks.settings import load_settings  # noqa: PLC0415 (when needed)
+        from claude_tasks.settings import load_settings
 
         self._settings = load_settings(self.environment, {"data": self._data, **flags})
 
@@ -137,7 +137,7 @@ class Context:
         self, role: Role, mode: Mode, *, api: tuple[str, bool] | None = None
     ) -> RunningNode:
         """A node of this process, not started; ``api`` is that of `wiring.build_node`."""
-        from claude_tasks.wiring.node import build_node  # noqa: PLC0415 (threads and all)
+        from claude_tasks.wiring.node import build_node
 
         return build_node(
             self.settings,
@@ -149,49 +149,49 @@ class Context:
 
     def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:
         """The HTTP API, not started."""
-        from claude_tasks.wiring.api import build_api  # noqa: PLC0415 (a whole web server)
+        from claude_tasks.wiring.api import build_api
 
         return build_api(self.settings, bound, tokens=tokens, node=node)
 
     def refresh_usage(self) -> None:
         """Have the sources of usage asked. Takes as long as they do."""
-        from claude_tasks.wiring.usage import refresh_usage  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.usage import refresh_usage
 
         refresh_usage(self.settings)
 
     def quick_report(self) -> Report:
         """What the doctor's quick checks find."""
-        from claude_tasks.wiring.doctor import quick_report  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.doctor import quick_report
 
         return quick_report(self.settings, self.environment)
 
     def channels(self, task: Task | None) -> list[Addressed]:
         """Where messages go, by channel."""
-        from claude_tasks.wiring.channels import channels  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.channels import channels
 
         return channels(self.settings, task)
 
     def send_test_messages(self, task: Task | None) -> list[Addressed]:
         """Send a test message through each. Takes as long as they do."""
-        from claude_tasks.wiring.channels import send_test_messages  # noqa: PLC0415 (rarely needed)
+        from claude_tasks.wiring.channels import send_test_messages
 
         return send_test_messages(self.settings, task)
 
     def events_path(self, task_id: int, run_id: int) -> str:
         """Where a run's event stream is, live."""
-        from claude_tasks.execution.run_log import events_path  # noqa: PLC0415 (when needed)
+        from claude_tasks.execution.run_log import events_path
 
         return events_path(self.settings.folder.logs, task_id, run_id)
 
     def now(self) -> int:
         """Milliseconds since the epoch, UTC."""
-        import time  # noqa: PLC0415 (when needed)
+        import time
 
         return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        import time  # noqa: PLC0415 (when needed)
+        import time
 
         time.sleep(seconds)
 

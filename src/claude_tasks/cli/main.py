@@ -108,7 +108,7 @@ def _as_ours(error: OSError) -> ClaudeTasksError:
 
 def load_command(command: str) -> tuple[Parser, ModuleType]:
     """A command's parser and module. Errors: `InvalidInputError` for an unknown command."""
-    from claude_tasks.cli.arguments import Parser  # noqa: PLC0415 (not for the overview)
+    from claude_tasks.cli.arguments import Parser
 
     if command not in COMMANDS:
         raise _unknown_command(command)
@@ -129,7 +129,7 @@ def _command(command: str, words: Sequence[str], width: int | None) -> Invocatio
     if plain is not None:
         return plain
     parser, module = load_command(command)
-    from claude_tasks.cli.arguments import HelpAsked  # noqa: PLC0415 (loaded by now)
+    from claude_tasks.cli.arguments import HelpAsked
 
     try:
         return Invocation(command, module=module, arguments=parser.read(words, width=width))
@@ -153,7 +153,7 @@ def _plain_command(command: str, words: list[str]) -> Invocation | None:
             values["data"] = value if joined else words.pop(0)
         else:
             return None
-    from types import SimpleNamespace  # noqa: PLC0415 (loaded by now, by others)
+    from types import SimpleNamespace
 
     return Invocation(command, module=_module(command), arguments=SimpleNamespace(**values))
 
@@ -169,7 +169,7 @@ def _help(words: Sequence[str], width: int | None) -> Invocation:
         return _command(words[0], ["--help"], width)
     if words and not words[0].startswith("-") and words[0] != "help":
         raise _unknown_command(words[0])
-    from claude_tasks.cli.overview import overview  # noqa: PLC0415 (only whoever asks)
+    from claude_tasks.cli.overview import overview
 
     return Invocation("help", help_text=overview())
 
@@ -181,10 +181,10 @@ def _execute(
         printer.text(invocation.help)
         return exit_codes.DONE
     if invocation.command in STAYING:
-        import gc  # noqa: PLC0415 (the others live for milliseconds, see `process`)
+        import gc
 
         gc.enable()
-    from claude_tasks.cli.context import Context  # noqa: PLC0415 (not for help)
+    from claude_tasks.cli.context import Context
 
     assert invocation.arguments is not None  # it comes with the module
     invocation.arguments.command = invocation.command
@@ -214,7 +214,7 @@ def _wants_json(argv: Sequence[str]) -> bool:
 
 
 def _unknown_command(word: str) -> InvalidInputError:
-    from claude_tasks.cli.suggest import did_you_mean  # noqa: PLC0415 (only who mistypes)
+    from claude_tasks.cli.suggest import did_you_mean
 
     known = [*COMMANDS] if not word.startswith("-") else ["--data", "--json", "--help", "--version"]
     near = did_you_mean(word, known, also=_OTHER_WORDS)

@@ -53,8 +53,8 @@ class Printer:
 
         For processes that stay: what does not fit is dropped, and said. Others wait as they should.
         """
-        from claude_tasks.cli.log_output import tell_of_output_gaps  # noqa: PLC0415 (for who stays)
-        from claude_tasks.cli.outlet import take_the_place_of  # noqa: PLC0415 (the same)
+        from claude_tasks.cli.log_output import tell_of_output_gaps
+        from claude_tasks.cli.outlet import take_the_place_of
 
         self._out.stream = take_the_place_of(self._out.stream)
         self.stderr = self._err.stream = take_the_place_of(self.stderr)
@@ -62,7 +62,7 @@ class Printer:
 
     def drain(self, seconds: float) -> None:
         """After `never_wait`: wait so long at most until standard output has been written."""
-        from claude_tasks.cli.outlet import Outlet  # noqa: PLC0415 (loaded by now)
+        from claude_tasks.cli.outlet import Outlet
 
         if isinstance(self._out.stream, Outlet):
             self._out.stream.drain(seconds)
@@ -97,7 +97,7 @@ class Printer:
 
     def value(self, value: Any, *, indent: int | None = None) -> None:
         """A JSON value, on one line unless indented."""
-        from claude_tasks.cli.json_text import json_text  # noqa: PLC0415 (text needs none of it)
+        from claude_tasks.cli.json_text import json_text
 
         self._out.write(json_text(value, indent=indent) + "\n")
         self._out.flush()
@@ -126,7 +126,7 @@ class Printer:
             self._err.write(f"  {clean(self.typable(error.hint))}\n")
 
     def _error_object(self, error: ClaudeTasksError) -> None:
-        from claude_tasks.cli.json_text import json_text  # noqa: PLC0415 (see `value`)
+        from claude_tasks.cli.json_text import json_text
 
         hint = None if error.hint is None else self.typable(error.hint)
         value = {"error": error.message, "code": error.code, "hint": hint}

@@ -50,7 +50,7 @@ def allow_notes(context: Context, runs: Sequence[Run]) -> list[str]:
 
 def allow_text(context: Context, run: Run) -> str:
     """What was denied to a run, and what would let exactly it pass; "" for nothing."""
-    from claude_tasks.domain.permission import (  # noqa: PLC0415 (rarely needed)
+    from claude_tasks.domain.permission import (
         denied_text,
         permitted,
     )

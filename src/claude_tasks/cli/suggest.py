@@ -14,7 +14,7 @@ def did_you_mean(
     meant = (also or {}).get(word.lower())
     if meant is not None:
         return f"did you mean {meant}?"
-    from difflib import get_close_matches  # noqa: PLC0415 (only who mistypes pays for it)
+    from difflib import get_close_matches
 
     near = get_close_matches(word.lower(), list(known), n=2, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else None

@@ -174,7 +174,7 @@ def given_schedule(context: Context, arguments: Namespace, timezone: str) -> dic
         return {"cron_expr": ONE_OFF, "scheduled_at": None}
     if arguments.at is None:
         return {}
-    from claude_tasks.domain.schedule.moment import parse_moment  # noqa: PLC0415 (only for --at)
+    from claude_tasks.domain.schedule.moment import parse_moment
 
     moment = parse_moment(arguments.at, at=context.now(), timezone=timezone)
     return {"cron_expr": ONE_OFF, "scheduled_at": moment}

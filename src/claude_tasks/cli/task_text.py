@@ -80,7 +80,7 @@ def settings_of(task: Task) -> list[tuple[str, str]]:
 
 def folder_notes(task: Task) -> list[str]:
     """A warning where the agent could not start today."""
-    from claude_tasks.operations.folders import folder_obstacles  # noqa: PLC0415 (starts a process)
+    from claude_tasks.operations.folders import folder_obstacles
 
     obstacles = folder_obstacles([task.working_dir])
     return [f"Note: {folder} {obstacle}." for folder, obstacle in obstacles.items()]

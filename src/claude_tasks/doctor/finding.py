@@ -80,7 +80,7 @@ def failed(check: str, detail: str, fix: str | None = None) -> Finding:
 
 def shell(*words: str) -> str:
     """Words as a command line that a shell reads back as the same words."""
-    import shlex  # noqa: PLC0415 (only what is wrong needs a command)
+    import shlex
 
     return shlex.join(words)
 

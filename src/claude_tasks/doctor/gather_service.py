@@ -96,7 +96,7 @@ def _lingers(folder: str) -> bool | None:
     """Whether this user's services start with the machine (loginctl(1)); None without logind."""
     if not os.path.isdir(folder):
         return None
-    import pwd  # noqa: PLC0415 (only where there is a unit)
+    import pwd
 
     try:
         return os.path.exists(os.path.join(folder, pwd.getpwuid(os.geteuid()).pw_name))
@@ -140,7 +140,7 @@ def _resolved(text: str, home: str) -> str:
 
 
 def _assignments(text: str) -> dict[str, str]:
-    import shlex  # noqa: PLC0415 (only where there is a unit)
+    import shlex
 
     try:
         words = shlex.split(text)
@@ -160,7 +160,7 @@ def _launchd(folder: str) -> tuple[ServiceFacts, dict[str, str]]:
 
 
 def _plist(path: str) -> dict[str, Any]:
-    import plistlib  # noqa: PLC0415 (macOS only)
+    import plistlib
 
     try:
         with open(path, "rb") as file:

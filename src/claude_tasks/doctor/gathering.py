@@ -120,7 +120,7 @@ class _Gathering:
         return folder_facts(folder.runs), folder_facts(folder.nodes)
 
     def agent(self) -> AgentFacts:
-        from claude_tasks.doctor.gather_agent import agent_facts  # noqa: PLC0415 (starts a process)
+        from claude_tasks.doctor.gather_agent import agent_facts
 
         sources = self._sources
         facts = agent_facts(
@@ -156,12 +156,12 @@ class _Gathering:
         return disk_facts(self._settings.data, self._settings.folder.logs)
 
     def permissions(self) -> PermissionFacts:
-        from claude_tasks.doctor.gather_permissions import permission_facts  # noqa: PLC0415 (rare)
+        from claude_tasks.doctor.gather_permissions import permission_facts
 
         return permission_facts(self._settings.folder)
 
     def database(self) -> DatabaseFacts:
-        from claude_tasks.doctor.gather_database import (  # noqa: PLC0415 (rare)
+        from claude_tasks.doctor.gather_database import (
             NodeSigns,
             database_facts,
         )
@@ -225,7 +225,7 @@ class _Gathering:
         )
 
     def service(self) -> ServiceFacts:
-        from claude_tasks.doctor.gather_service import service_facts  # noqa: PLC0415 (rare)
+        from claude_tasks.doctor.gather_service import service_facts
 
         # Only the file's setting reaches a service: the environment is this shell's.
         here = self._environment.get("CLAUDE_TASKS_CLAUDE_BIN")
@@ -246,8 +246,8 @@ class _Gathering:
         )
 
     def exposure(self, nodes: Sequence[NodeFact]) -> ExposureFacts:
-        from claude_tasks.system.trust import UNTRUSTED  # noqa: PLC0415 (rare)
-        from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (rare)
+        from claude_tasks.system.trust import UNTRUSTED
+        from claude_tasks.tokens import load_tokens
 
         host = self._settings.host
         loopback = self._sources.is_loopback(host)
@@ -291,7 +291,7 @@ def trouble_of(error: ClaudeTasksError) -> Trouble:
 
 
 def _is_installed(package: str) -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415 (rarely asked)
+    from importlib.util import find_spec
 
     return find_spec(package) is not None
 
@@ -319,7 +319,7 @@ def _zone_trouble(name: str) -> Trouble | None:
     within = "/" in name and not os.path.isabs(name) and ".." not in name
     if within and os.path.isfile(os.path.join(_SYSTEM_ZONES, name)):
         return None
-    from claude_tasks.domain.schedule.zones import find_zone  # noqa: PLC0415 (see above)
+    from claude_tasks.domain.schedule.zones import find_zone
 
     try:
         find_zone(name)

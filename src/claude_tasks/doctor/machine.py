@@ -46,7 +46,7 @@ def _left_by_clock(contents: Contents, *, at: int) -> Finding:
     """Tasks that would be silent until a false future, and what helps."""
     holder = None if contents.lease is None else contents.lease.holder
     led = any(entry.alive and entry.node.id == holder for entry in contents.nodes)
-    from claude_tasks.operations.clock_text import trouble  # noqa: PLC0415 (rarely needed)
+    from claude_tasks.operations.clock_text import trouble
 
     troubles = [trouble(left, led=led, at=at) for left in contents.left_by_clock]
     lines = [each.line for each in troubles]

@@ -101,7 +101,7 @@ def _schedule_problem(task: Task, known: _Known) -> tuple[str, str] | None:
 def _parse_problem(task: Task) -> tuple[str, str] | None:
     """What is wrong with the schedule, and the flag of ``edit`` that mends it."""
     # Loads the cron library, which an installation without tasks can do without.
-    from claude_tasks.domain.tick import schedule_of  # noqa: PLC0415
+    from claude_tasks.domain.tick import schedule_of
 
     try:
         schedule_of(task)

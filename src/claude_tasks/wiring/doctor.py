@@ -31,14 +31,14 @@ def doctor_facts(
 
     For any thread; a check of the agent may take seconds.
     """
-    from claude_tasks.doctor.gathering import Sources, gather  # noqa: PLC0415 (when needed)
-    from claude_tasks.execution.agent_environment import (  # noqa: PLC0415
+    from claude_tasks.doctor.gathering import Sources, gather
+    from claude_tasks.execution.agent_environment import (
         agent_environment,
         with_binary_folder,
     )
-    from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415
-    from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415
-    from claude_tasks.wiring.signs import MachineSigns, is_process  # noqa: PLC0415
+    from claude_tasks.scheduling.lifetime import Sign, probe
+    from claude_tasks.storage.sqlite.inspection import inspect
+    from claude_tasks.wiring.signs import MachineSigns, is_process
 
     def is_dead(registered: Collection[str], node_id: str) -> bool | None:
         sign = probe(settings.folder.nodes, node_id)
@@ -74,15 +74,15 @@ def doctor_facts(
 
 def quick_report(settings: Settings, environment: Mapping[str, str]) -> Report:
     """What the quick checks find."""
-    from claude_tasks.doctor.catalog import QUICK, run_checks  # noqa: PLC0415 (when needed)
+    from claude_tasks.doctor.catalog import QUICK, run_checks
 
     return run_checks(doctor_facts(settings, environment, thorough=False), QUICK)
 
 
 def examine(settings: Settings) -> dict[str, Any]:
     """The doctor's whole report, as a JSON value. For any thread; takes as long as the agent."""
-    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415 (when needed)
-    from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (the same)
+    from claude_tasks.doctor.catalog import run_checks
+    from claude_tasks.doctor.views import report_view
 
     return report_view(run_checks(doctor_facts(settings, os.environ)))
 
@@ -91,25 +91,25 @@ def examine(settings: Settings) -> dict[str, Any]:
 
 
 def _find_agent(setting: str | None, search_path: str | None) -> str:
-    from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415
+    from claude_tasks.execution.agent_binary import find_agent_binary
 
     return find_agent_binary(setting, search_path=search_path)
 
 
 def _find_node() -> str | None:
-    from claude_tasks.execution.agent_binary import find_node  # noqa: PLC0415
+    from claude_tasks.execution.agent_binary import find_node
 
     return find_node()
 
 
 def _credentials(environment: Mapping[str, str], at: int) -> Credentials:
-    from claude_tasks.usage.credentials import find_credentials  # noqa: PLC0415
+    from claude_tasks.usage.credentials import find_credentials
 
     return find_credentials(environment, at=at)
 
 
 def _billing(environment: Mapping[str, str]) -> str | None:
-    from claude_tasks.usage.credentials import other_billing  # noqa: PLC0415
+    from claude_tasks.usage.credentials import other_billing
 
     return other_billing(environment)
 
@@ -117,6 +117,6 @@ def _billing(environment: Mapping[str, str]) -> str | None:
 def _is_loopback(host: str) -> bool:
     if host == "127.0.0.1":  # as it is unless somebody said otherwise
         return True
-    from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (loads hashlib)
+    from claude_tasks.api.access import is_loopback
 
     return is_loopback(host)

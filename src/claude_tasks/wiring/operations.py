@@ -36,12 +36,12 @@ def open_operations(
     """
 
     def ask_to_end(run: Run) -> bool:
-        from claude_tasks.execution.run_folder import RunFolder  # noqa: PLC0415 (for cancel alone)
+        from claude_tasks.execution.run_folder import RunFolder
 
         return RunFolder.of(settings.folder.runs, run.id, run.claim).ask_to_end()
 
     def find_agent() -> str:
-        from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415 (rare)
+        from claude_tasks.execution.agent_binary import find_agent_binary
 
         return find_agent_binary(settings.claude_bin)
 
@@ -77,6 +77,6 @@ def open_operations(
 
 
 def _billed_by() -> str | None:
-    from claude_tasks.wiring.usage import billed_by_now  # noqa: PLC0415 (loads the sources)
+    from claude_tasks.wiring.usage import billed_by_now
 
     return billed_by_now()

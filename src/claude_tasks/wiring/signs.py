@@ -32,14 +32,14 @@ class MachineSigns:
 
     def of_claim(self, run: Run, *, at: int) -> ClaimSigns:
         """A running run."""
-        from claude_tasks.execution.claim_signs import claim_signs  # noqa: PLC0415 (when needed)
+        from claude_tasks.execution.claim_signs import claim_signs
 
         settings = self._settings
         return claim_signs(settings.folder.runs, run, kill_grace=settings.kill_grace, at=at)
 
     def stall(self, node: Node) -> Stall | None:
         """What keeps a node's process."""
-        from claude_tasks.system.stall import stall_of  # noqa: PLC0415 (when needed)
+        from claude_tasks.system.stall import stall_of
 
         return stall_of(node.pid) if is_process(node) else None
 
@@ -53,8 +53,8 @@ class MachineSigns:
 
     def writer(self) -> tuple[int, Stall] | None:
         """Who does nothing, and keeps others from writing."""
-        from claude_tasks.storage.sqlite.write_lock import write_lock_holder  # noqa: PLC0415
-        from claude_tasks.system.stall import stall_of  # noqa: PLC0415 (when needed)
+        from claude_tasks.storage.sqlite.write_lock import write_lock_holder
+        from claude_tasks.system.stall import stall_of
 
         pid = write_lock_holder(self._settings.folder.database)
         stall = None if pid is None else stall_of(pid)
@@ -62,7 +62,7 @@ class MachineSigns:
         return None if pid is None or stall is None or stall.command is None else (pid, stall)
 
     def _unregistered(self, registered: Collection[str]) -> Iterator[str]:
-        from claude_tasks.scheduling.lifetime import Sign, probe  # noqa: PLC0415 (when needed)
+        from claude_tasks.scheduling.lifetime import Sign, probe
 
         folder = self._settings.folder.nodes
         try:
@@ -76,7 +76,7 @@ class MachineSigns:
                 yield node_id
 
     def _registered_now(self) -> list[str]:
-        from claude_tasks.storage.sqlite.inspection import inspect  # noqa: PLC0415 (when needed)
+        from claude_tasks.storage.sqlite.inspection import inspect
 
         try:
             nodes = inspect(self._settings.folder.database, lambda seen: seen.list_nodes())
@@ -85,8 +85,8 @@ class MachineSigns:
         return [node.id for node in nodes]
 
     def _holder(self, node_id: str) -> int | None:
-        from claude_tasks.execution.process_tree import holders_of  # noqa: PLC0415 (when needed)
-        from claude_tasks.scheduling.lifetime import lock_path  # noqa: PLC0415 (the same)
+        from claude_tasks.execution.process_tree import holders_of
+        from claude_tasks.scheduling.lifetime import lock_path
 
         return next(iter(holders_of(lock_path(self._settings.folder.nodes, node_id))), None)
 
@@ -99,7 +99,7 @@ def is_process(node: Node) -> bool:
     """
     if node.host != os.uname().nodename:
         return False
-    import psutil  # noqa: PLC0415 (only for what may have to be ended)
+    import psutil
 
     try:
         began_at = psutil.Process(node.pid).create_time() * 1000

@@ -42,13 +42,13 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Add the task."""
-    from claude_tasks.cli.task_text import (  # noqa: PLC0415 (after the flags were understood)
+    from claude_tasks.cli.task_text import (
         confirmation,
         folder_notes,
         permission_notes,
         scheduler_notes,
     )
-    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.views import task_view
 
     spec = _spec(context, arguments)
     task = naming_flags(lambda: context.operations.tasks.add(spec))
@@ -66,7 +66,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _spec(context: Context, arguments: Namespace) -> TaskSpec:
-    from claude_tasks.domain.task import TaskSpec  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.task import TaskSpec
 
     fields = named_fields(arguments)
     timezone = fields.get("timezone")

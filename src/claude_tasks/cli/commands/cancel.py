@@ -27,12 +27,12 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Cancel it."""
-    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.views import run_view
 
     context.settle()
     asked = context.operations.runs.cancel(arguments.run)
     if arguments.wait and not asked.state.is_terminal:
-        from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
+        from claude_tasks.cli.follow import follow
 
         asked = follow(context, asked.id)
     return Result(
@@ -49,7 +49,7 @@ def _said(run: Run) -> str:
 def _notes(context: Context, run: Run) -> list[str]:
     if run.state.is_terminal:
         return []
-    from claude_tasks.cli.follow import is_alone  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.follow import is_alone
 
     if not is_alone(context, run):
         return []

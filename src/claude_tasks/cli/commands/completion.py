@@ -33,7 +33,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     words = _words(context, arguments)
     if words is not None:
         return Result(data=lambda: words, text=lambda: words)
-    from claude_tasks.cli.completion_scripts import SCRIPTS  # noqa: PLC0415 (loads every command)
+    from claude_tasks.cli.completion_scripts import SCRIPTS
 
     make = SCRIPTS.get((arguments.shell or "").lower())
     if make is None:
@@ -51,13 +51,13 @@ def _words(context: Context, arguments: Namespace) -> list[str] | None:
     if arguments.task_names:
         return [summary.task.name for summary in context.tasks.list() if _leads(summary.task.name)]
     if arguments.run_ids:
-        from claude_tasks.domain.run import State  # noqa: PLC0415 (only here)
-        from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (only here)
+        from claude_tasks.domain.run import State
+        from claude_tasks.domain.store_records import RunFilter
 
         active = RunFilter(states=(State.RUNNING, State.QUEUED), limit=100)
         return [str(run.id) for run in context.operations.runs.list(active)]
     if arguments.zones:
-        from zoneinfo import available_timezones  # noqa: PLC0415 (only here)
+        from zoneinfo import available_timezones
 
         return sorted(available_timezones())
     return None

@@ -38,7 +38,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Serve until told to stop."""
-    from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.node import Role
 
     line = partial(switch_line, "Daemon")
     return attend(context, arguments, role=Role.DAEMON, line=line)

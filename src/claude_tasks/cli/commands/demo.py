@@ -67,7 +67,7 @@ def _agent(context: Context, flag: str | None) -> str:
 
 def _check_agent(context: Context) -> None:
     """Fail once and at the start, not as three failed runs. Errors: `SpawnError`."""
-    from claude_tasks.execution.agent_binary import find_agent_binary  # noqa: PLC0415 (only here)
+    from claude_tasks.execution.agent_binary import find_agent_binary
 
     try:
         # The demo's own data folder has no other setting than the environment's.
@@ -79,10 +79,10 @@ def _check_agent(context: Context) -> None:
 
 def _prepare(context: Context, agent: str) -> str:
     """A data folder of its own. The stand-in is written into its settings, for what comes after."""
-    import tempfile  # noqa: PLC0415 (not for --help)
-    from pathlib import Path  # noqa: PLC0415 (the same)
+    import tempfile
+    from pathlib import Path
 
-    from claude_tasks.settings import load_settings  # noqa: PLC0415 (the same)
+    from claude_tasks.settings import load_settings
 
     root = tempfile.mkdtemp(prefix="claude-tasks-demo-")
     data = Path(root, "data")
@@ -90,7 +90,7 @@ def _prepare(context: Context, agent: str) -> str:
     Path(root, "work").mkdir()
     environment = dict(context.environment)
     if agent == "simulated":
-        from claude_tasks.standin import install  # noqa: PLC0415 (the same)
+        from claude_tasks.standin import install
 
         environment.pop("CLAUDE_TASKS_CLAUDE_BIN", None)
         environment["CLAUDE_TASKS_DISABLE_USAGE_CHECK"] = "1"  # it has no subscription
@@ -103,7 +103,7 @@ def _prepare(context: Context, agent: str) -> str:
 
 
 def _spec(root: str) -> TaskSpec:
-    from claude_tasks.domain.task import TaskSpec  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.task import TaskSpec
 
     return TaskSpec(
         name="hello",
@@ -129,9 +129,9 @@ def _introduce(context: Context, agent: str) -> None:
 
 def _watch(context: Context, task: Task, deadline: int) -> list[Run]:
     """A node of this process until three runs completed, or it is clear that they will not."""
-    from claude_tasks.cli.log_output import start_plain_logging  # noqa: PLC0415 (not for --help)
-    from claude_tasks.cli.outlet import outlet_of  # noqa: PLC0415 (the same)
-    from claude_tasks.domain.node import Role  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.log_output import start_plain_logging
+    from claude_tasks.cli.outlet import outlet_of
+    from claude_tasks.domain.node import Role
 
     began = context.now()
     start_plain_logging(outlet_of(context.printer.stderr))  # the node waits for no reader
@@ -166,7 +166,7 @@ def _let_end(context: Context, task: Task, deadline: int) -> None:
 
 
 def _narrate(context: Context, runs: list[Run], told: set[int], began: int) -> None:
-    from claude_tasks.cli.run_text import ending  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.run_text import ending
 
     for run in reversed(runs):
         if run.state.is_terminal and run.id not in told:
@@ -175,13 +175,13 @@ def _narrate(context: Context, runs: list[Run], told: set[int], began: int) -> N
 
 
 def _runs(context: Context, task: Task) -> list[Run]:
-    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.store_records import RunFilter
 
     return context.operations.runs.list(RunFilter(task_id=task.id, limit=200))
 
 
 def _text(context: Context, runs: list[Run], agent: str) -> list[Block]:
-    from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.run_text import run_table
 
     data = context.settings.data
     latest = next((run for run in runs if run.log_path), None)
@@ -200,7 +200,7 @@ def _text(context: Context, runs: list[Run], agent: str) -> list[Block]:
 
 
 def _data(context: Context, runs: list[Run], agent: str) -> dict[str, object]:
-    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (only for JSON)
+    from claude_tasks.operations.views import run_view
 
     return {
         "agent": agent,

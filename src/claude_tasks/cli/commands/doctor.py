@@ -67,11 +67,11 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 def _checked(asked: Sequence[str]) -> tuple[str, ...]:
     """The checks to run. Errors: `InvalidInputError` for one that there is not."""
-    from claude_tasks.doctor.catalog import NAMES  # noqa: PLC0415 (not for --help)
+    from claude_tasks.doctor.catalog import NAMES
 
     for name in asked:
         if name not in NAMES:
-            from claude_tasks.cli.suggest import did_you_mean  # noqa: PLC0415 (only who mistypes)
+            from claude_tasks.cli.suggest import did_you_mean
 
             known = f"The checks are: {', '.join(NAMES)}"
             near = did_you_mean(name.replace("-", "_"), NAMES)
@@ -101,8 +101,8 @@ def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
 
 
 def _look(context: Context, names: tuple[str, ...]) -> Report:
-    from claude_tasks.doctor.catalog import run_checks  # noqa: PLC0415 (not for --help)
-    from claude_tasks.wiring.doctor import doctor_facts  # noqa: PLC0415 (the same)
+    from claude_tasks.doctor.catalog import run_checks
+    from claude_tasks.wiring.doctor import doctor_facts
 
     def say(finding: Finding) -> None:
         if not context.printer.as_json:
@@ -118,9 +118,9 @@ def _look(context: Context, names: tuple[str, ...]) -> Report:
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
     """SIGTERM as an exception: the agent that is asked for its version must not stay behind."""
-    import signal  # noqa: PLC0415 (not for --help)
+    import signal
 
-    from claude_tasks.cli.exit_codes import Terminated  # noqa: PLC0415 (loaded by now)
+    from claude_tasks.cli.exit_codes import Terminated
 
     def end(_number: int, _frame: object) -> None:
         raise Terminated
@@ -145,8 +145,8 @@ def _print(context: Context, finding: Finding) -> None:
 
 def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Outcome]:
     """Show, ask, do; what came of each."""
-    from claude_tasks.doctor.repairs import apply_repair, plan_repairs  # noqa: PLC0415 (only here)
-    from claude_tasks.wiring.doctor import doctor_facts  # noqa: PLC0415 (not for --help)
+    from claude_tasks.doctor.repairs import apply_repair, plan_repairs
+    from claude_tasks.wiring.doctor import doctor_facts
 
     repairs = plan_repairs(doctor_facts(context.settings, context.environment), names)
     if not repairs:
@@ -173,7 +173,7 @@ def _agreed(context: Context) -> bool:
 def _view(
     context: Context, report: Report, outcomes: list[Outcome], *, strict: bool
 ) -> dict[str, Any]:
-    from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (only for --json)
+    from claude_tasks.doctor.views import report_view
 
     view = report_view(report)
     view["summary"] = report.summary(strict=strict)

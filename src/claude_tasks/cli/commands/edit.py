@@ -55,13 +55,13 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Change the task."""
-    from claude_tasks.cli.task_text import (  # noqa: PLC0415 (after the flags were understood)
+    from claude_tasks.cli.task_text import (
         confirmation,
         folder_notes,
         permission_notes,
         scheduler_notes,
     )
-    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.views import task_view
 
     tasks = context.operations.tasks
     before = context.find_task(arguments.task)
@@ -108,7 +108,7 @@ def _switch(arguments: Namespace) -> bool | None:
 
 def _cleared(names: list[str]) -> dict[str, Any]:
     """The changes that clear these, named as flags or as fields."""
-    from claude_tasks.operations.clearing import cleared  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.clearing import cleared
 
     words = [name.removeprefix("--") for name in names]
     fields = [FIELD_OF.get(word.replace("_", "-"), word) for word in words]

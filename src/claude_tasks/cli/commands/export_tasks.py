@@ -28,8 +28,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Write them."""
-    from claude_tasks.cli.json_text import json_text  # noqa: PLC0415 (not for --help)
-    from claude_tasks.operations.exchange import export_tasks  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.json_text import json_text
+    from claude_tasks.operations.exchange import export_tasks
 
     found = [summary.task for summary in context.operations.tasks.list()]
     document = export_tasks(found[::-1])

@@ -37,7 +37,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Add them."""
-    from claude_tasks.operations.exchange import parse_tasks  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.exchange import parse_tasks
 
     given = parse_tasks(_document(context, arguments.file), local_zone=lambda: context.zone)
     tasks = context.operations.tasks
@@ -96,7 +96,7 @@ def _late(specs: list[TaskSpec], now: int) -> list[str]:
 
 def _folders(specs: list[TaskSpec]) -> list[str]:
     """A document from another machine names that machine's folders."""
-    from claude_tasks.operations.folders import folder_obstacles  # noqa: PLC0415 (starts a process)
+    from claude_tasks.operations.folders import folder_obstacles
 
     obstacles = folder_obstacles(
         spec.working_dir for spec in specs if spec.working_dir.startswith(("/", "~"))
@@ -113,9 +113,9 @@ def _said(total: int, ids: list[int], *, dry_run: bool) -> str:
 
 
 def _document(context: Context, path: str) -> Any:
-    import json  # noqa: PLC0415 (not for --help)
+    import json
 
-    from claude_tasks.cli.task_flags import read_text  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.task_flags import read_text
 
     text = context.read_stdin() if path == "-" else read_text(path)
     try:

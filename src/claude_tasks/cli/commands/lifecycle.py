@@ -59,8 +59,8 @@ def _deleted(context: Context, reference: str) -> Task:
 
 
 def _changed(context: Context, done: str, task: Task) -> Result:
-    from claude_tasks.cli.task_text import confirmation, scheduler_notes  # noqa: PLC0415
-    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (not for --help)
+    from claude_tasks.cli.task_text import confirmation, scheduler_notes
+    from claude_tasks.operations.views import task_view
 
     summary = context.operations.runs.summary(task)
     return Result(

@@ -50,7 +50,7 @@ def _clock_notes(context: Context, found: list[TaskSummary], left: Sequence[Left
     """What a clock that was ahead left, with the command that helps."""
     if not left:
         return []
-    from claude_tasks.operations.clock_text import trouble  # noqa: PLC0415 (rarely)
+    from claude_tasks.operations.clock_text import trouble
 
     led = context.operations.status.leader() is not None
     shown = {summary.task.id for summary in found}
@@ -66,14 +66,14 @@ def _denied(context: Context, found: Sequence[TaskSummary]) -> list[str]:
     ids = [each.task.last_run_id for each in found if each.last_run_reason == "denied"]
     if not ids:
         return []
-    from claude_tasks.cli.run_text import allow_notes  # noqa: PLC0415 (rarely needed)
+    from claude_tasks.cli.run_text import allow_notes
 
     runs = [context.operations.runs.get(run_id) for run_id in ids[:_MOST_NOTES] if run_id]
     return allow_notes(context, runs)
 
 
 def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
-    from claude_tasks.operations.views import task_view  # noqa: PLC0415 (only for JSON)
+    from claude_tasks.operations.views import task_view
 
     return {"tasks": [task_view(summary) for summary in found], "total": len(found)}
 
@@ -90,7 +90,7 @@ def _text(
 
 
 def _columns(zone: str, now: int) -> tuple[Column, ...]:
-    from claude_tasks.cli.times import zone_titles  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import zone_titles
 
     title, short = zone_titles("NEXT RUN", zone, now=now)
     return (
@@ -104,7 +104,7 @@ def _columns(zone: str, now: int) -> tuple[Column, ...]:
 
 
 def _row(summary: TaskSummary, zone: str, now: int, *, skipped: bool) -> tuple[str, ...]:
-    from claude_tasks.cli.task_words import schedule_word, switch_word  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.task_words import schedule_word, switch_word
 
     task = summary.task
     switch = switch_word(task, waits=summary.deferred_until is not None, skipped=skipped)
@@ -119,7 +119,7 @@ def _row(summary: TaskSummary, zone: str, now: int, *, skipped: bool) -> tuple[s
 
 
 def _next(summary: TaskSummary, zone: str, now: int) -> str:
-    from claude_tasks.cli.times import relative, table_time  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import relative, table_time
 
     task, deferred_until = summary.task, summary.deferred_until
     if deferred_until is not None:
@@ -134,8 +134,8 @@ def _next(summary: TaskSummary, zone: str, now: int) -> str:
 
 
 def _last(summary: TaskSummary, now: int) -> str:
-    from claude_tasks.cli.run_words import outcome_word  # noqa: PLC0415 (only text)
-    from claude_tasks.cli.times import relative  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.run_words import outcome_word
+    from claude_tasks.cli.times import relative
 
     state = summary.last_run_state
     if state is None:

@@ -48,7 +48,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 def _find(context: Context, arguments: Namespace) -> Run:
     if (arguments.run is None) == (arguments.task is None):
         raise InvalidInputError("which run?", hint="claude-tasks logs RUN, or --task TASK")
-    from claude_tasks.operations.lookup import as_id  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.lookup import as_id
 
     if arguments.run is not None and arguments.run.isdecimal():
         return context.operations.runs.get(as_id(arguments.run))
@@ -66,10 +66,10 @@ def _find(context: Context, arguments: Namespace) -> Run:
 
 
 def _record(context: Context, run: Run, *, exit_code: int) -> Result:
-    from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
-    from claude_tasks.cli.run_text import allow_text, record, zone_of  # noqa: PLC0415 (the same)
-    from claude_tasks.operations.notifications import delivery_view  # noqa: PLC0415 (the same)
-    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.follow import unwatched_notes
+    from claude_tasks.cli.run_text import allow_text, record, zone_of
+    from claude_tasks.operations.notifications import delivery_view
+    from claude_tasks.operations.views import run_view
 
     notes = []
     if not run.state.is_terminal:
@@ -86,7 +86,7 @@ def _record(context: Context, run: Run, *, exit_code: int) -> Result:
 
 
 def _events(context: Context, run: Run) -> Result:
-    from claude_tasks.operations.event_tail import EventTail  # noqa: PLC0415 (only here)
+    from claude_tasks.operations.event_tail import EventTail
 
     tail = EventTail(context.events_path(run.task_id, run.id))
     amount = 0
@@ -104,9 +104,9 @@ def _no_events(run: Run) -> str:
 
 
 def _follow(context: Context, run: Run, arguments: Namespace) -> Result:
-    from claude_tasks.cli.follow import follow  # noqa: PLC0415 (only here)
-    from claude_tasks.cli.run_text import allow_notes, ending  # noqa: PLC0415 (only here)
-    from claude_tasks.domain.run import State  # noqa: PLC0415 (only here)
+    from claude_tasks.cli.follow import follow
+    from claude_tasks.cli.run_text import allow_notes, ending
+    from claude_tasks.domain.run import State
 
     ended = follow(context, run.id, show=_shower(context, events=arguments.events))
     code = 0 if ended.state is State.COMPLETED else 1
@@ -122,7 +122,7 @@ def _shower(context: Context, *, events: bool) -> Callable[[bytes], None] | None
         return _raw(context)
     if context.printer.as_json:
         return None  # one object at the end
-    from claude_tasks.cli.event_text import event_lines  # noqa: PLC0415 (only here)
+    from claude_tasks.cli.event_text import event_lines
 
     def show(line: bytes) -> None:
         for text in event_lines(line):

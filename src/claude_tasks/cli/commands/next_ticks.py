@@ -34,7 +34,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Look ahead."""
-    from claude_tasks.operations.preview import preview_view  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.preview import preview_view
 
     if arguments.n not in _COUNTS:
         raise InvalidInputError(f"-n must be between 1 and {_COUNTS[-1]}")
@@ -50,8 +50,8 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview, str]:
-    from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (not for --help)
-    from claude_tasks.operations.preview import (  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.task_words import switch_word
+    from claude_tasks.operations.preview import (
         preview_expression,
         preview_task,
     )
@@ -67,7 +67,7 @@ def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview,
 
 
 def _text(preview: Preview, why_none: str, *, now: int) -> list[Block]:
-    from claude_tasks.cli.task_text import ticks_text  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.task_text import ticks_text
 
     ticks = ticks_text(preview, now=now) if preview.ticks else Toned(why_none, "warn")
     return [preview.description, *(f"  {line}" for line in ticks.splitlines())]

@@ -54,8 +54,8 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _show(context: Context, task: Task | None) -> Result:
-    from claude_tasks.cli.message_text import message_table  # noqa: PLC0415 (not for --help)
-    from claude_tasks.operations.notifications import delivery_view  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.message_text import message_table
+    from claude_tasks.operations.notifications import delivery_view
 
     channels = context.channels(task)
     messages = context.operations.notifications

@@ -35,7 +35,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     task = context.find_task(arguments.task)
     context.settle()
     if not context.operations.status.scheduler_lives():
-        from claude_tasks.cli.foreground import run_here  # noqa: PLC0415 (threads and all)
+        from claude_tasks.cli.foreground import run_here
 
         return ended_result(context, run_here(context, task))
     started = context.operations.runs.start(task.id)
@@ -46,8 +46,8 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 def ended_result(context: Context, run: Run) -> Result:
     """What the agent said on standard output, how it ended beside it."""
-    from claude_tasks.cli.run_text import allow_notes, ending  # noqa: PLC0415 (not for --help)
-    from claude_tasks.domain.run import State  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.run_text import allow_notes, ending
+    from claude_tasks.domain.run import State
 
     good = run.state is State.COMPLETED
     notes = [ending(run), *allow_notes(context, [run])]
@@ -61,7 +61,7 @@ def ended_result(context: Context, run: Run) -> Result:
 
 
 def _wait(context: Context, run: Run) -> Result:
-    from claude_tasks.cli.foreground import wait_or_leave  # noqa: PLC0415 (only here)
+    from claude_tasks.cli.foreground import wait_or_leave
 
     context.printer.note(f"Run {run.id} of task {run.task_id} is queued.")
     return ended_result(context, wait_or_leave(context, run))
@@ -80,6 +80,6 @@ def _output(run: Run) -> list[Block]:
 
 
 def _view(run: Run) -> dict[str, object]:
-    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (only for JSON)
+    from claude_tasks.operations.views import run_view
 
     return run_view(run)

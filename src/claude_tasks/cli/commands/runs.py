@@ -40,9 +40,9 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
-    from claude_tasks.cli.follow import unwatched_notes  # noqa: PLC0415 (not for --help)
-    from claude_tasks.cli.run_text import allow_notes, run_table  # noqa: PLC0415 (the same)
-    from claude_tasks.operations.views import run_view  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.follow import unwatched_notes
+    from claude_tasks.cli.run_text import allow_notes, run_table
+    from claude_tasks.operations.views import run_view
 
     wanted = _filter(context, arguments)
     context.settle()
@@ -59,7 +59,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _filter(context: Context, arguments: Namespace) -> RunFilter:
-    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.store_records import RunFilter
 
     if arguments.limit not in _LIMITS:
         raise InvalidInputError(f"--limit must be between 1 and {_LIMITS[-1]}")
@@ -71,7 +71,7 @@ def _filter(context: Context, arguments: Namespace) -> RunFilter:
 
 
 def _state(word: str) -> State:
-    from claude_tasks.domain.run import State  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.run import State
 
     try:
         return State(word.lower())

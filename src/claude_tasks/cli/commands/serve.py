@@ -51,8 +51,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Serve until told to stop."""
-    from claude_tasks.api.listening import address_of  # noqa: PLC0415 (not for --help)
-    from claude_tasks.domain.node import Role  # noqa: PLC0415 (the same)
+    from claude_tasks.api.listening import address_of
+    from claude_tasks.domain.node import Role
 
     context.use_flags(host=arguments.host, port=arguments.port)
     context.settings.folder.create()
@@ -88,9 +88,9 @@ def _serve(context: Context, attendance: Attendance, bound: socket.socket, token
 
 def _checked_tokens(context: Context, *, insecure: bool) -> Tokens:
     """What the API asks for. Whatever its settings get wrong is said before anything starts."""
-    from claude_tasks.api.access import refuse_open_exposure  # noqa: PLC0415 (not for --help)
-    from claude_tasks.api.guard import build_policy  # noqa: PLC0415 (the same)
-    from claude_tasks.tokens import load_tokens  # noqa: PLC0415 (the same)
+    from claude_tasks.api.access import refuse_open_exposure
+    from claude_tasks.api.guard import build_policy
+    from claude_tasks.tokens import load_tokens
 
     tokens = load_tokens(context.settings)
     refuse_open_exposure(context.settings.host, tokens, insecure=insecure)
@@ -99,7 +99,7 @@ def _checked_tokens(context: Context, *, insecure: bool) -> Tokens:
 
 
 def _warn(context: Context, tokens: Tokens) -> None:
-    from claude_tasks.api.access import is_loopback  # noqa: PLC0415 (not for --help)
+    from claude_tasks.api.access import is_loopback
 
     host = context.settings.host
     if not any(tokens) and not is_loopback(host):
@@ -115,13 +115,13 @@ def _warn(context: Context, tokens: Tokens) -> None:
 
 
 def _bind(context: Context) -> socket.socket:
-    from claude_tasks.api.listening import listen  # noqa: PLC0415 (not for --help)
+    from claude_tasks.api.listening import listen
 
     return listen(context.settings.host, context.settings.port)
 
 
 def _say_where(context: Context, bound: socket.socket, tokens: Tokens) -> None:
-    from claude_tasks.api.listening import address_of  # noqa: PLC0415 (not for --help)
+    from claude_tasks.api.listening import address_of
 
     address = address_of(bound)
     if context.printer.as_json:

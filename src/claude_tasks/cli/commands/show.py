@@ -29,10 +29,10 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Show it."""
-    from claude_tasks.cli.run_text import allow_notes  # noqa: PLC0415 (not for --help)
-    from claude_tasks.domain.store_records import RunFilter  # noqa: PLC0415 (the same)
-    from claude_tasks.operations.preview import preview_task, preview_view  # noqa: PLC0415
-    from claude_tasks.operations.views import run_view, task_view  # noqa: PLC0415
+    from claude_tasks.cli.run_text import allow_notes
+    from claude_tasks.domain.store_records import RunFilter
+    from claude_tasks.operations.preview import preview_task, preview_view
+    from claude_tasks.operations.views import run_view, task_view
 
     context.settle()
     operations = context.operations
@@ -54,15 +54,15 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) -> list[Block]:
-    from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
-    from claude_tasks.cli.task_text import (  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.run_text import run_table
+    from claude_tasks.cli.task_text import (
         ECHOED_TICKS,
         changed_times,
         next_ticks_text,
         settings_of,
     )
-    from claude_tasks.cli.task_words import switch_word  # noqa: PLC0415 (the same)
-    from claude_tasks.operations.preview import preview_task  # noqa: PLC0415 (the same)
+    from claude_tasks.cli.task_words import switch_word
+    from claude_tasks.operations.preview import preview_task
 
     task, deferred_until = summary.task, summary.deferred_until
     preview = preview_task(task, count=ECHOED_TICKS)
@@ -86,6 +86,6 @@ def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) 
 
 
 def _deferred(until: int | None, zone: str, now: int) -> str:
-    from claude_tasks.cli.times import when  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import when
 
     return "" if until is None else Toned(f"a run waits until {when(until, zone, now=now)}", "warn")

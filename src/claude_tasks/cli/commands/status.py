@@ -45,8 +45,8 @@ def configure(_parser: Parser) -> None:
 
 def run(context: Context, _arguments: Namespace) -> Result:
     """Look."""
-    from claude_tasks.doctor.views import report_view  # noqa: PLC0415 (not for --help)
-    from claude_tasks.operations.status_views import status_view  # noqa: PLC0415 (the same)
+    from claude_tasks.doctor.views import report_view
+    from claude_tasks.operations.status_views import status_view
 
     context.settle()
     status = context.operations.status.status()
@@ -58,7 +58,7 @@ def run(context: Context, _arguments: Namespace) -> Result:
 
 
 def _text(context: Context, status: Status, report: Report) -> list[Block]:
-    from claude_tasks.cli.message_text import counts_text  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.message_text import counts_text
 
     say = context.printer.typable
     pairs = [
@@ -94,7 +94,7 @@ def _agent(status: Status) -> Toned:
 
 def _clock(status: Status) -> Toned:
     """What a clock that was ahead left, as long as it is felt."""
-    from claude_tasks.operations.clock_text import is_felt, step_text  # noqa: PLC0415 (only text)
+    from claude_tasks.operations.clock_text import is_felt, step_text
 
     troubles = status.clock_troubles
     if troubles:
@@ -107,7 +107,7 @@ def _clock(status: Status) -> Toned:
 
 def _doctor(report: Report) -> Toned:
     """What the quick checks complain of; nothing where all is well."""
-    from claude_tasks.doctor.finding import Verdict  # noqa: PLC0415 (loaded by now)
+    from claude_tasks.doctor.finding import Verdict
 
     lines = []
     for finding in report.findings:
@@ -120,7 +120,7 @@ def _doctor(report: Report) -> Toned:
 
 
 def _runs(status: Status) -> str:
-    from claude_tasks.cli.follow import UNWATCHED  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.follow import UNWATCHED
 
     counts = f"{len(status.running)} of {status.max_concurrent_runs} running"
     text = f"{counts}, {len(status.queued)} queued"
@@ -143,7 +143,7 @@ def _scheduler(status: Status) -> Toned:
 
 
 def _lease(status: Status) -> str:
-    from claude_tasks.cli.times import relative  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import relative
 
     lease = status.lease
     if lease.holder is None:
@@ -157,14 +157,14 @@ def _lease(status: Status) -> str:
 
 
 def _next(status: Status, zone: str) -> str:
-    from claude_tasks.cli.times import when  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import when
 
     tick = status.next_tick_at
     return "none" if tick is None else when(tick, zone, now=status.at)
 
 
 def _node_row(entry: NodeStatus, now: int) -> tuple[str, ...]:
-    from claude_tasks.cli.times import coarse  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import coarse
 
     node = entry.node
     return (
@@ -189,14 +189,14 @@ def _standing(entry: NodeStatus) -> str:
 
 
 def _run_row(run: Run, now: int) -> tuple[str, ...]:
-    from claude_tasks.cli.times import coarse  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import coarse
 
     since = coarse(max(0, now - (run.started_at or run.queued_at)))
     return (str(run.id), run.task_name, since, _waits_for(run, now))
 
 
 def _waits_for(run: Run, now: int) -> str:
-    from claude_tasks.cli.times import relative  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.times import relative
 
     if run.deferred_until is None:
         return run.error or ""

@@ -47,7 +47,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _new(context: Context, scope: str, *, replace: bool) -> Result:
-    from claude_tasks.tokens import new_token, store_token  # noqa: PLC0415 (not for --help)
+    from claude_tasks.tokens import new_token, store_token
 
     folder = context.settings.folder
     folder.create()
@@ -79,7 +79,7 @@ def _notes(context: Context, scope: str, path: str) -> list[str]:
 
 def _what_wins(context: Context, setting: str) -> str | None:
     """Where a token is set that is used instead of the file."""
-    from claude_tasks.tokens import variable_of  # noqa: PLC0415 (loaded by now)
+    from claude_tasks.tokens import variable_of
 
     variable = variable_of(setting)
     if context.environment.get(variable):

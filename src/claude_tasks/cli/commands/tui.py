@@ -36,7 +36,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Stay until told to stop."""
-    from claude_tasks.domain.node import Role  # noqa: PLC0415 (not for --help)
+    from claude_tasks.domain.node import Role
 
     line = partial(mode_line, "TUI")
     return attend(context, arguments, role=Role.TUI, line=line)

@@ -26,7 +26,7 @@ def configure(_parser: Parser) -> None:
 
 def run(context: Context, _arguments: Namespace) -> Result:
     """Look."""
-    from claude_tasks.operations.usage import usage_view  # noqa: PLC0415 (not for --help)
+    from claude_tasks.operations.usage import usage_view
 
     if context.operations.usage.is_stale():
         context.refresh_usage()
@@ -36,10 +36,10 @@ def run(context: Context, _arguments: Namespace) -> Result:
 
 
 def _text(status: UsageStatus, at: int) -> list[Block]:
-    from claude_tasks.domain.instant import human_duration  # noqa: PLC0415 (only text)
-    from claude_tasks.domain.usage import BUCKETS  # noqa: PLC0415 (only text)
-    from claude_tasks.domain.usage_text import window_name, window_text  # noqa: PLC0415 (the same)
-    from claude_tasks.operations.usage import NOT_CHECKED  # noqa: PLC0415 (the same)
+    from claude_tasks.domain.instant import human_duration
+    from claude_tasks.domain.usage import BUCKETS
+    from claude_tasks.domain.usage_text import window_name, window_text
+    from claude_tasks.operations.usage import NOT_CHECKED
 
     names = [*BUCKETS, *(w.name for w in status.reading.windows if w.name not in BUCKETS)]
     if status.reading.source == NOT_CHECKED:

@@ -27,8 +27,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Explain it."""
-    from claude_tasks.operations.folders import with_folder  # noqa: PLC0415 (not for --help)
-    from claude_tasks.operations.status_views import explanation_view  # noqa: PLC0415 (the same)
+    from claude_tasks.operations.folders import with_folder
+    from claude_tasks.operations.status_views import explanation_view
 
     task = context.operations.tasks.get(arguments.task, include_deleted=True)
     context.settle()
@@ -37,7 +37,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _text(context: Context, found: Explanation) -> list[Block]:
-    from claude_tasks.cli.run_text import run_table  # noqa: PLC0415 (only text)
+    from claude_tasks.cli.run_text import run_table
 
     task = found.task
     pairs = [
