@@ -13,6 +13,7 @@ from claude_tasks.cli.exit_codes import DONE
 from claude_tasks.cli.log_output import hold_logging, start_logging
 from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.results import Result
+from claude_tasks.cli.scheduler_mode import Mode
 from claude_tasks.cli.signals import STOP_SECONDS, SignalPipe, StopWatchdog
 from claude_tasks.domain.errors import InvalidInputError, StorageError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.scheduler_mode import Mode
     from claude_tasks.domain.node import Node, Role
     from claude_tasks.scheduling.node import RunningNode
 
@@ -88,8 +88,16 @@ class Attendance:
         self._pipe = SignalPipe(_SIGNALS)
         ends = [number for number in _SIGNALS if number != signal.SIGHUP or self._hangup_ends]
         self._watchdog = StopWatchdog(ends, code=DONE, last_words=self._say_that_it_hangs)
+        from claude_tasks.wiring.node import build_node
+
         try:
-            self.node: RunningNode = context.build_node(role, self._mode, api=api)
+            self.node: RunningNode = build_node(
+                context.settings,
+                role=role,
+                schedules=self._mode.schedules,
+                yields=self._mode is Mode.AUTO,
+                api=api,
+            )
         except BaseException:
             self._let_go()
             raise

@@ -8,23 +8,15 @@ from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
     from typing import TextIO
 
-    from claude_tasks.api.server import ApiServer
     from claude_tasks.cli.render import Printer
-    from claude_tasks.cli.scheduler_mode import Mode
-    from claude_tasks.doctor.finding import Report
-    from claude_tasks.domain.node import Role
     from claude_tasks.domain.ports import Store
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
     from claude_tasks.operations.lookup import TaskLookup
-    from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
-    from claude_tasks.tokens import Tokens
-    from claude_tasks.wiring.channels import Addressed
 
 
 class Context:
@@ -132,56 +124,6 @@ class Context:
     def use_settings(self, settings: Settings) -> None:
         """Work with these settings from now on."""
         self._settings = settings
-
-    def build_node(
-        self, role: Role, mode: Mode, *, api: tuple[str, bool] | None = None
-    ) -> RunningNode:
-        """A node of this process, not started; ``api`` is that of `wiring.build_node`."""
-        from claude_tasks.wiring.node import build_node
-
-        return build_node(
-            self.settings,
-            role=role,
-            schedules=mode.schedules,
-            yields=mode.value == "auto",
-            api=api,
-        )
-
-    def build_api(self, bound: socket.socket, *, tokens: Tokens, node: RunningNode) -> ApiServer:
-        """The HTTP API, not started."""
-        from claude_tasks.wiring.api import build_api
-
-        return build_api(self.settings, bound, tokens=tokens, node=node)
-
-    def refresh_usage(self) -> None:
-        """Have the sources of usage asked. Takes as long as they do."""
-        from claude_tasks.wiring.usage import refresh_usage
-
-        refresh_usage(self.settings)
-
-    def quick_report(self) -> Report:
-        """What the doctor's quick checks find."""
-        from claude_tasks.wiring.doctor import quick_report
-
-        return quick_report(self.settings, self.environment)
-
-    def channels(self, task: Task | None) -> list[Addressed]:
-        """Where messages go, by channel."""
-        from claude_tasks.wiring.channels import channels
-
-        return channels(self.settings, task)
-
-    def send_test_messages(self, task: Task | None) -> list[Addressed]:
-        """Send a test message through each. Takes as long as they do."""
-        from claude_tasks.wiring.channels import send_test_messages
-
-        return send_test_messages(self.settings, task)
-
-    def events_path(self, task_id: int, run_id: int) -> str:
-        """Where a run's event stream is, live."""
-        from claude_tasks.execution.run_log import events_path
-
-        return events_path(self.settings.folder.logs, task_id, run_id)
 
     def now(self) -> int:
         """Milliseconds since the epoch, UTC."""

@@ -17,6 +17,13 @@ _LOOKS_BETWEEN_CHECKS = 40
 UNWATCHED = "running under its supervisor; no daemon to record it"
 
 
+def event_tail(context: Context, run: Run) -> EventTail:
+    """What a run's agent printed, from its first line on."""
+    from claude_tasks.execution.run_log import events_path
+
+    return EventTail(events_path(context.settings.folder.logs, run.task_id, run.id))
+
+
 def follow(
     context: Context,
     run_id: int,
@@ -34,7 +41,7 @@ def follow(
     operations = context.operations
     operations.changes.changed()  # what comes after this look counts
     run = operations.runs.get(run_id)
-    tail = EventTail(context.events_path(run.task_id, run.id))
+    tail = event_tail(context, run)
     looks, warned, told = 0, own, None
     while not run.state.is_terminal:
         _show(tail.lines(), show)

@@ -12,11 +12,11 @@ from claude_tasks.cli.follow import follow
 from claude_tasks.cli.log_output import start_plain_logging
 from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.outlet import outlet_of
-from claude_tasks.cli.scheduler_mode import Mode
 from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.run import State
+from claude_tasks.wiring.node import build_node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run_here(context: Context, task: Task) -> Run:
     pipe = SignalPipe(_SIGNALS)
     start_plain_logging(outlet_of(context.printer.stderr))  # the node waits for no reader
     try:
-        node = context.build_node(Role.CLI, Mode.OFF)
+        node = build_node(context.settings, role=Role.CLI, schedules=False)
         try:
             node.start()
             run = context.operations.runs.start(task.id, assigned_to=node.node.id)

@@ -32,7 +32,7 @@ class Addressed(NamedTuple):
     detail: str | None = None
 
 
-def channels(settings: Settings, task: Task | None) -> list[Addressed]:
+def channels_of(settings: Settings, task: Task | None) -> list[Addressed]:
     """Where messages about a task go; without one, those about tasks that say nothing of it."""
     return [Addressed(channel, masked(target)) for channel, target in _targets(settings, task)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.results import Pairs, Result
-from claude_tasks.cli.scheduler_mode import Mode
 from claude_tasks.cli.typable import quoted
 from claude_tasks.domain.errors import InvalidInputError, SpawnError
 
@@ -132,10 +131,11 @@ def _watch(context: Context, task: Task, deadline: int) -> list[Run]:
     from claude_tasks.cli.log_output import start_plain_logging
     from claude_tasks.cli.outlet import outlet_of
     from claude_tasks.domain.node import Role
+    from claude_tasks.wiring.node import build_node
 
     began = context.now()
     start_plain_logging(outlet_of(context.printer.stderr))  # the node waits for no reader
-    node = context.build_node(Role.DAEMON, Mode.ON)
+    node = build_node(context.settings, role=Role.DAEMON, schedules=True)
     node.start()
     try:
         told: set[int] = set()

@@ -86,9 +86,9 @@ def _record(context: Context, run: Run, *, exit_code: int) -> Result:
 
 
 def _events(context: Context, run: Run) -> Result:
-    from claude_tasks.operations.event_tail import EventTail
+    from claude_tasks.cli.follow import event_tail
 
-    tail = EventTail(context.events_path(run.task_id, run.id))
+    tail = event_tail(context, run)
     amount = 0
     for line in tail.close():
         _raw(context)(line)

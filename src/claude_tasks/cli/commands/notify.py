@@ -56,8 +56,9 @@ def run(context: Context, arguments: Namespace) -> Result:
 def _show(context: Context, task: Task | None) -> Result:
     from claude_tasks.cli.message_text import message_table
     from claude_tasks.operations.notifications import delivery_view
+    from claude_tasks.wiring.channels import channels_of
 
-    channels = context.channels(task)
+    channels = channels_of(context.settings, task)
     messages = context.operations.notifications
     records = messages.latest(limit=_SHOWN, task_id=None if task is None else task.id)
     on = context.settings.notify_on if task is None or task.notify_on is None else task.notify_on
@@ -85,7 +86,9 @@ _WORDS = {
 
 
 def _test(context: Context, task: Task | None) -> Result:
-    sent = context.send_test_messages(task)
+    from claude_tasks.wiring.channels import send_test_messages
+
+    sent = send_test_messages(context.settings, task)
     if not sent:
         raise InvalidInputError(_NONE, hint=_HOW)
     return Result(

@@ -72,8 +72,10 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _serve(context: Context, attendance: Attendance, bound: socket.socket, tokens: Tokens) -> None:
+    from claude_tasks.wiring.api import build_api
+
     attendance.start()
-    api = context.build_api(bound, tokens=tokens, node=attendance.node)
+    api = build_api(context.settings, bound, tokens=tokens, node=attendance.node)
     try:
         api.start()
         _warn(context, tokens)

@@ -63,13 +63,14 @@ def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) 
     )
     from claude_tasks.cli.task_words import switch_word
     from claude_tasks.operations.preview import preview_task
+    from claude_tasks.wiring.channels import channels_of
 
     task, deferred_until = summary.task, summary.deferred_until
     preview = preview_task(task, count=ECHOED_TICKS)
     expression = f"{task.cron_expr}   " if task.cron_expr else ""
     skipped = context.tasks.is_skipped_ahead(summary, at=now)
     switch = switch_word(task, waits=deferred_until is not None, skipped=skipped)
-    channels = context.channels(task)
+    channels = channels_of(context.settings, task)
     facts = [
         ("state", switch),
         ("deferred", _deferred(deferred_until, task.timezone, now)),

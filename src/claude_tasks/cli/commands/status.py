@@ -47,10 +47,11 @@ def run(context: Context, _arguments: Namespace) -> Result:
     """Look."""
     from claude_tasks.doctor.views import report_view
     from claude_tasks.operations.status_views import status_view
+    from claude_tasks.wiring.doctor import quick_report
 
     context.settle()
     status = context.operations.status.status()
-    report = context.quick_report()
+    report = quick_report(context.settings, context.environment)
     return Result(
         data=lambda: {**status_view(status), "doctor": report_view(report)},
         text=lambda: _text(context, status, report),

@@ -27,9 +27,10 @@ def configure(_parser: Parser) -> None:
 def run(context: Context, _arguments: Namespace) -> Result:
     """Look."""
     from claude_tasks.operations.usage import usage_view
+    from claude_tasks.wiring.usage import refresh_usage
 
     if context.operations.usage.is_stale():
-        context.refresh_usage()
+        refresh_usage(context.settings)
     status, at = context.operations.usage.usage_now()
     notes = [] if status.trouble is None else [status.trouble]
     return Result(data=lambda: usage_view(status, at), text=lambda: _text(status, at), notes=notes)
