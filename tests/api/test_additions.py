@@ -14,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from claude_tasks.api.access import Access
+from claude_tasks.api.authorization import Access
 from claude_tasks.api.endpoint import Call
 from claude_tasks.domain.instant import from_rfc3339
 from claude_tasks.domain.run import State

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import psutil
 import pytest
 
-from claude_tasks.api import watcher as watcher_module
+from claude_tasks.api import change_broadcast as broadcast_module
 from claude_tasks.api.backend import Backend
+from claude_tasks.api.change_broadcast import MOST_STREAMS, ChangeBroadcast
 from claude_tasks.api.change_counter import ChangeCounter
 from claude_tasks.api.endpoints.streams import _events
-from claude_tasks.api.watcher import MOST_STREAMS, Watcher
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.store_records import Change
 from claude_tasks.operations.event_tail import EventTail
@@ -456,7 +456,7 @@ def test_a_tail_that_was_let_go_opens_nothing_again(written: str) -> None:
     assert list(tail.lines()) == []
 
 
-# The watcher, by itself
+# The broadcast, by itself
 
 
 class Feed:
@@ -486,7 +486,7 @@ class Feed:
 
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
-    monkeypatch.setattr(watcher_module, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(broadcast_module, "LOOK_SECONDS", 0.001)
     return Feed()
 
 
@@ -501,17 +501,17 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def next_seqs(mailbox: watcher_module.Mailbox, count: int) -> list[int]:
+async def next_seqs(mailbox: broadcast_module.Mailbox, count: int) -> list[int]:
     got = [await asyncio.wait_for(mailbox.get(), 5) for _ in range(count)]
     return [change.seq for change in got if change is not None]
 
 
 def test_one_watcher_serves_all_and_ends_with_the_last(feed: Feed) -> None:
     async def scenario() -> None:
-        watcher = Watcher(ChangeCounter(feed))
+        broadcast = ChangeBroadcast(ChangeCounter(feed))
         assert watching() == 0
-        with watcher.listen() as first:
-            with watcher.listen() as second:
+        with broadcast.listen() as first:
+            with broadcast.listen() as second:
                 assert watching() == 1
                 feed.add(3)
                 assert await next_seqs(first, 3) == await next_seqs(second, 3) == [1, 2, 3]
@@ -527,15 +527,15 @@ def test_one_watcher_serves_all_and_ends_with_the_last(feed: Feed) -> None:
     asyncio.run(scenario())
 
 
-def test_one_that_does_not_keep_up_is_sent_away_and_leaves_no_second_watcher(feed: Feed) -> None:
+def test_one_that_does_not_keep_up_is_sent_away_and_leaves_no_second_broadcast(feed: Feed) -> None:
     async def scenario() -> None:
-        watcher = Watcher(ChangeCounter(feed))
+        broadcast = ChangeBroadcast(ChangeCounter(feed))
         with contextlib.ExitStack() as slow:
-            mailbox = slow.enter_context(watcher.listen())
+            mailbox = slow.enter_context(broadcast.listen())
             feed.add(5000)
-            await eventually(lambda: not watcher._mailboxes)
+            await eventually(lambda: not broadcast._mailboxes)
             assert await asyncio.wait_for(mailbox.get(), 5) is None
-            with watcher.listen() as other:  # comes before the slow one has noticed
+            with broadcast.listen() as other:  # comes before the slow one has noticed
                 assert watching() == 1
                 slow.close()
                 feed.add(1)
@@ -550,8 +550,8 @@ def test_a_database_that_fails_for_a_while_loses_nothing(
     feed: Feed, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        watcher = Watcher(ChangeCounter(feed))
-        with watcher.listen() as mailbox:
+        broadcast = ChangeBroadcast(ChangeCounter(feed))
+        with broadcast.listen() as mailbox:
             feed.failing = True
             feed.add(2)
             await eventually(lambda: "cannot be read" in caplog.text)
@@ -564,9 +564,9 @@ def test_a_database_that_fails_for_a_while_loses_nothing(
 def test_a_stream_that_is_closed_takes_its_watcher_along(feed: Feed) -> None:
     async def scenario() -> None:
         counter = ChangeCounter(feed)
-        watcher = Watcher(counter)
+        broadcast = ChangeBroadcast(counter)
         rest: Any = dict.fromkeys(Backend._fields)
-        rest |= {"counter": counter, "watcher": watcher, "closing": asyncio.Event()}
+        rest |= {"counter": counter, "broadcast": broadcast, "closing": asyncio.Event()}
         backend = Backend(**rest)
         stream = cast("Any", _events(backend, None))
         assert b"event: hello" in await anext(stream)
@@ -581,15 +581,15 @@ def test_a_stream_that_is_closed_takes_its_watcher_along(feed: Feed) -> None:
 def test_a_stream_that_finds_no_place_ends_at_once(feed: Feed) -> None:
     async def scenario() -> None:
         counter = ChangeCounter(feed)
-        watcher = Watcher(counter)
+        broadcast = ChangeBroadcast(counter)
         rest: Any = dict.fromkeys(Backend._fields)
-        rest |= {"counter": counter, "watcher": watcher, "closing": asyncio.Event()}
+        rest |= {"counter": counter, "broadcast": broadcast, "closing": asyncio.Event()}
         backend = Backend(**rest)
         with contextlib.ExitStack() as others:
             for _ in range(MOST_STREAMS):
-                assert others.enter_context(watcher.places.take())
+                assert others.enter_context(broadcast.places.take())
             assert [part async for part in _events(backend, None)] == []
-            assert watcher.places.are_taken
-        assert not watcher.places.are_taken
+            assert broadcast.places.are_taken
+        assert not broadcast.places.are_taken
 
     asyncio.run(scenario())

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
+    from claude_tasks.api.change_broadcast import ChangeBroadcast
     from claude_tasks.api.change_counter import ChangeCounter
-    from claude_tasks.api.desk import Desk
+    from claude_tasks.api.database_threads import DatabaseThreads
     from claude_tasks.api.metrics import RunLedger
     from claude_tasks.api.task_list import TaskListEncoder
-    from claude_tasks.api.watcher import Watcher
 
 
 class Backend(NamedTuple):
@@ -26,9 +26,9 @@ class Backend(NamedTuple):
 
     version: str
     start_id: str
-    desk: Desk
+    database: DatabaseThreads
     counter: ChangeCounter
-    watcher: Watcher
+    broadcast: ChangeBroadcast
     task_list: TaskListEncoder
     ledger: RunLedger
     node_id: str

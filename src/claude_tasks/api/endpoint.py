@@ -13,7 +13,7 @@ from claude_tasks.domain.instant import from_rfc3339
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
-    from claude_tasks.api.access import Access
+    from claude_tasks.api.authorization import Access
     from claude_tasks.api.backend import Backend
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, from the endpoints themselves and the types of their documents."""
+"""The OpenAPI 3.1 document, from the endpoints themselves and the types of their schemas."""
 
 from __future__ import annotations
 

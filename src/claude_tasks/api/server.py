@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from claude_tasks.api.asgi import Application, Message, Receive, Scope, Send
-    from claude_tasks.api.watcher import Watcher
+    from claude_tasks.api.change_broadcast import ChangeBroadcast
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +51,14 @@ class ApiServer(ServiceThread):
         bound: socket.socket,
         *,
         closing: asyncio.Event,
-        watcher: Watcher,
+        broadcast: ChangeBroadcast,
         close: Callable[[], None],
     ) -> None:
-        """``closing`` and ``watcher`` end the streams; ``close`` lets go of what the app uses."""
+        """``closing`` and ``broadcast`` end the streams; ``close`` lets go of what the app uses."""
         super().__init__("API server")
         self._socket = bound
         self._closing = closing
-        self._watcher = watcher
+        self._broadcast = broadcast
         self._close = close
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
@@ -113,7 +113,7 @@ class ApiServer(ServiceThread):
 
     def _end_streams(self) -> None:
         self._closing.set()
-        self._watcher.close()
+        self._broadcast.close()
 
     def _on_started(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -1,4 +1,4 @@
-"""The HTTP API, put together: guard, kept answers, endpoints, and the desk behind them."""
+"""The HTTP API, put together: request filter, response cache, endpoints, database threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import uuid
 from typing import TYPE_CHECKING, cast
 
 from claude_tasks import __version__
-from claude_tasks.api.answers import Answers
 from claude_tasks.api.application import build_application
 from claude_tasks.api.backend import Backend
+from claude_tasks.api.change_broadcast import ChangeBroadcast
 from claude_tasks.api.change_counter import ChangeCounter
-from claude_tasks.api.desk import Desk
-from claude_tasks.api.guard import Guard, build_policy
+from claude_tasks.api.database_threads import DatabaseThreads
+from claude_tasks.api.request_filter import RequestFilter, build_policy
+from claude_tasks.api.response_cache import ResponseCache
 from claude_tasks.api.server import ApiServer
 from claude_tasks.api.shared_call import SharedCall
 from claude_tasks.api.task_list import TaskListEncoder
-from claude_tasks.api.watcher import Watcher
 from claude_tasks.execution.run_log import events_path
 from claude_tasks.operations.facts import RunLedger
 from claude_tasks.system.clock import SystemClock
@@ -63,16 +63,16 @@ def build_api(
     backend = _build_backend(settings, ChangeCounter(feed), node, clock)
 
     def close() -> None:
-        backend.desk.close()
+        backend.database.close()
         feed.close()
 
     # Litestar types ASGI by itself, with the same shapes.
-    app = Answers(cast("Application", build_application(backend)), backend.counter)
+    app = ResponseCache(cast("Application", build_application(backend)), backend.counter)
     return ApiServer(
-        Guard(app, policy, monotonic=clock.monotonic),
+        RequestFilter(app, policy, monotonic=clock.monotonic),
         bound,
         closing=backend.closing,
-        watcher=backend.watcher,
+        broadcast=backend.broadcast,
         close=close,
     )
 
@@ -84,9 +84,9 @@ def _build_backend(
     return Backend(
         version=__version__,
         start_id=uuid.uuid4().hex[:8],
-        desk=_build_desk(settings, clock),
+        database=_database_threads(settings, clock),
         counter=counter,
-        watcher=Watcher(counter),
+        broadcast=ChangeBroadcast(counter),
         task_list=TaskListEncoder(),
         ledger=RunLedger(),
         node_id=node.node.id,
@@ -101,9 +101,9 @@ def _build_backend(
     )
 
 
-def _build_desk(settings: Settings, clock: Clock) -> Desk:
+def _database_threads(settings: Settings, clock: Clock) -> DatabaseThreads:
     """Each of its threads has operations, and a connection, of its own."""
-    return Desk(
+    return DatabaseThreads(
         lambda: open_operations(
             settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True
         )

@@ -117,6 +117,6 @@ def _billing(environment: Mapping[str, str]) -> str | None:
 def _is_loopback(host: str) -> bool:
     if host == "127.0.0.1":  # as it is unless somebody said otherwise
         return True
-    from claude_tasks.api.access import is_loopback
+    from claude_tasks.api.authorization import is_loopback
 
     return is_loopback(host)

@@ -19,8 +19,8 @@ import pytest
 from claude_tasks.api import listening, protocol
 from claude_tasks.api import server as server_module
 from claude_tasks.api.asgi import answer
+from claude_tasks.api.change_broadcast import ChangeBroadcast, Places
 from claude_tasks.api.server import ApiServer
-from claude_tasks.api.watcher import Places, Watcher
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Served:
             _app,
             bound,
             closing=asyncio.Event(),
-            watcher=Watcher(cast("Any", None)),
+            broadcast=ChangeBroadcast(cast("Any", None)),
             close=lambda: None,
         )
         self.clients: list[socket.socket] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from claude_tasks.api import documents
+from claude_tasks.api import schemas
 from claude_tasks.api.endpoint import Answer, Call, endpoint, instant_of
 from claude_tasks.domain.errors import ClaudeTasksError, ConflictError, NotFoundError
 from claude_tasks.domain.run import Run, State
@@ -26,7 +26,7 @@ LONGEST_QUEUE = 1000
 
 
 @endpoint(
-    "POST", "/tasks/{task_id}/run", tag="runs", answer=documents.RunStarted, status=202,
+    "POST", "/tasks/{task_id}/run", tag="runs", answer=schemas.RunStarted, status=202,
     errors=(404, 409, 503),
 )  # fmt: skip
 async def run_task(call: Call) -> Answer:
@@ -41,7 +41,7 @@ async def run_task(call: Call) -> Answer:
             raise SkippedError(run, task, _in_the_way(operations, task))
         return run
 
-    run = await backend.desk.write(start)
+    run = await backend.database.write(start)
     backend.wake()
     return Answer(
         {
@@ -55,24 +55,24 @@ async def run_task(call: Call) -> Answer:
 
 
 @endpoint(
-    "GET", "/tasks/{task_id}/runs", tag="runs", answer=documents.RunList,
-    query=documents.TaskRunsQuery, errors=(404,), also=(304,))  # fmt: skip
+    "GET", "/tasks/{task_id}/runs", tag="runs", answer=schemas.RunList,
+    query=schemas.TaskRunsQuery, errors=(404,), also=(304,))  # fmt: skip
 async def list_task_runs(call: Call) -> Answer:
     """The runs of a task, newest first."""
-    wanted = RunFilter(task_id=call.task_id, limit=call.parameters(documents.TaskRunsQuery).limit)
+    wanted = RunFilter(task_id=call.task_id, limit=call.parameters(schemas.TaskRunsQuery).limit)
 
     def look(operations: Operations) -> dict[str, object]:
         operations.tasks.get(call.task_id)
         return _page(operations, wanted)
 
-    return Answer(await call.backend.desk.read(look), headers=call.tag())
+    return Answer(await call.backend.database.read(look), headers=call.tag())
 
 
 @endpoint(
     "GET",
     "/tasks/{task_id}/runs/latest",
     tag="runs",
-    answer=documents.Run,
+    answer=schemas.Run,
     errors=(404,),
     also=(304,),
 )
@@ -86,20 +86,20 @@ async def latest_task_run(call: Call) -> Answer:
             raise NotFoundError("No runs found")
         return found
 
-    return Answer(run_view(await call.backend.desk.read(look)), headers=call.tag())
+    return Answer(run_view(await call.backend.database.read(look)), headers=call.tag())
 
 
 @endpoint(
     "GET",
     "/tasks/{task_id}/runs/{run_id}",
     tag="runs",
-    answer=documents.Run,
+    answer=schemas.Run,
     errors=(404,),
     also=(304,),
 )
 async def get_task_run(call: Call) -> Answer:
     """One run of a task."""
-    run = await call.backend.desk.read(lambda operations: operations.runs.get(call.run_id))
+    run = await call.backend.database.read(lambda operations: operations.runs.get(call.run_id))
     if run.task_id != call.task_id:
         raise NotFoundError("Run not found", hint=f"run {run.id} is of task {run.task_id}")
     return Answer(run_view(run), headers=call.tag())
@@ -109,13 +109,13 @@ async def get_task_run(call: Call) -> Answer:
     "GET",
     "/runs",
     tag="runs",
-    answer=documents.RunPage,
-    query=documents.RunFilterQuery,
+    answer=schemas.RunPage,
+    query=schemas.RunFilterQuery,
     also=(304,),
 )
 async def list_runs(call: Call) -> Answer:
     """Runs of all tasks, newest first; the next page begins before ``next_before``."""
-    asked = call.parameters(documents.RunFilterQuery)
+    asked = call.parameters(schemas.RunFilterQuery)
     wanted = RunFilter(
         task_id=_set(asked.task),
         states=tuple(asked.state),
@@ -135,21 +135,21 @@ async def list_runs(call: Call) -> Answer:
         del runs[wanted.limit :]
         return {**page, "next_before": runs[-1]["id"] if more else None}
 
-    desk = call.backend.desk
-    found = await (desk.read(look) if wanted.text is None else desk.search(look))
+    database = call.backend.database
+    found = await (database.read(look) if wanted.text is None else database.search(look))
     return Answer(found, headers=call.tag())
 
 
-@endpoint("GET", "/runs/{run_id}", tag="runs", answer=documents.Run, errors=(404,), also=(304,))
+@endpoint("GET", "/runs/{run_id}", tag="runs", answer=schemas.Run, errors=(404,), also=(304,))
 async def get_run(call: Call) -> Answer:
     """One run."""
-    run = await call.backend.desk.read(lambda operations: operations.runs.get(call.run_id))
+    run = await call.backend.database.read(lambda operations: operations.runs.get(call.run_id))
     return Answer(run_view(run), headers=call.tag())
 
 
 # Without a tag: what becomes of a message is not in the change feed.
 @endpoint(
-    "GET", "/runs/{run_id}/deliveries", tag="runs", answer=documents.DeliveryList, errors=(404,)
+    "GET", "/runs/{run_id}/deliveries", tag="runs", answer=schemas.DeliveryList, errors=(404,)
 )
 async def list_run_deliveries(call: Call) -> Answer:
     """The messages about a run, oldest first: sent, on their way, or given up."""
@@ -158,7 +158,7 @@ async def list_run_deliveries(call: Call) -> Answer:
         operations.runs.get(call.run_id)
         return operations.notifications.of_run(call.run_id)
 
-    found = await call.backend.desk.read(look)
+    found = await call.backend.database.read(look)
     return Answer({"deliveries": [delivery_view(record) for record in found]})
 
 
@@ -166,23 +166,23 @@ async def list_run_deliveries(call: Call) -> Answer:
     "GET",
     "/deliveries",
     tag="runs",
-    answer=documents.DeliveryList,
-    query=documents.DeliveriesQuery,
+    answer=schemas.DeliveryList,
+    query=schemas.DeliveriesQuery,
 )
 async def list_deliveries(call: Call) -> Answer:
     """The newest messages about runs and overdue tasks, newest first."""
-    limit = call.parameters(documents.DeliveriesQuery).limit
-    found = await call.backend.desk.read(lambda o: o.notifications.latest(limit=limit))
+    limit = call.parameters(schemas.DeliveriesQuery).limit
+    found = await call.backend.database.read(lambda o: o.notifications.latest(limit=limit))
     return Answer({"deliveries": [delivery_view(record) for record in found]})
 
 
 @endpoint(
-    "POST", "/runs/{run_id}/cancel", tag="runs", answer=documents.Run, status=202,
+    "POST", "/runs/{run_id}/cancel", tag="runs", answer=schemas.Run, status=202,
     errors=(404, 409),
 )  # fmt: skip
 async def cancel_run(call: Call) -> Answer:
     """End a run with all it started; what has not begun is cancelled at once."""
-    run = await call.backend.desk.write(lambda operations: operations.runs.cancel(call.run_id))
+    run = await call.backend.database.write(lambda operations: operations.runs.cancel(call.run_id))
     return Answer(run_view(run), 202)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UnsetType
 
-from claude_tasks.api import documents
+from claude_tasks.api import schemas
 from claude_tasks.api.endpoint import Answer, Call, endpoint
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.run import State
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NEXT_TICKS = 20
 
 
-@endpoint("GET", "/scheduler", tag="scheduler", answer=documents.Scheduler)
+@endpoint("GET", "/scheduler", tag="scheduler", answer=schemas.Scheduler)
 async def scheduler(call: Call) -> Answer:
     """Nodes, the leader, the lease, the next ticks."""
 
@@ -34,20 +34,20 @@ async def scheduler(call: Call) -> Answer:
             view[state] = operations.runs.count(RunFilter(states=(state,)))
         return view
 
-    return Answer(await call.backend.desk.read(look))
+    return Answer(await call.backend.database.read(look))
 
 
 @endpoint(
-    "POST", "/schedules/preview", tag="scheduler", answer=documents.Preview,
-    body=documents.PreviewRequest,
+    "POST", "/schedules/preview", tag="scheduler", answer=schemas.Preview,
+    body=schemas.PreviewRequest,
 )  # fmt: skip
 async def preview_schedule(call: Call) -> Answer:
     """What a cron expression means: in words, its next ticks, what changes of the clocks do."""
-    asked = call.body(documents.PreviewRequest)
+    asked = call.body(schemas.PreviewRequest)
     named = asked.timezone
     timezone = call.backend.local_zone() if isinstance(named, UnsetType) else named
     try:
-        preview = await call.backend.desk.read(
+        preview = await call.backend.database.read(
             lambda operations: operations.status.preview(
                 asked.cron_expr, timezone=timezone, count=asked.count
             )
@@ -57,10 +57,10 @@ async def preview_schedule(call: Call) -> Answer:
     return Answer({"valid": True, **preview_view(preview), "error": None, "hint": None})
 
 
-@endpoint("GET", "/tasks/{task_id}/why", tag="tasks", answer=documents.Explanation, errors=(404,))
+@endpoint("GET", "/tasks/{task_id}/why", tag="tasks", answer=schemas.Explanation, errors=(404,))
 async def why(call: Call) -> Answer:
     """Why a task did or did not run: all that decides it."""
-    explanation = await call.backend.desk.read(
+    explanation = await call.backend.database.read(
         lambda operations: operations.status.why(call.task_id)
     )
     # Off the database's thread: a folder on a dead mount would have all readers wait for it.

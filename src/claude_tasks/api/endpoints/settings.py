@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.api import documents
+from claude_tasks.api import schemas
 from claude_tasks.api.endpoint import Answer, Call, endpoint
 from claude_tasks.api.metrics import CONTENT_TYPE, UsageFigure, render, snapshot_of
 from claude_tasks.operations.usage import usage_view
@@ -13,39 +13,37 @@ if TYPE_CHECKING:
     from claude_tasks.operations.facade import Operations
 
 
-@endpoint("GET", "/health", tag="server", answer=documents.Health)
+@endpoint("GET", "/health", tag="server", answer=schemas.Health)
 async def health(call: Call) -> Answer:
     """Whether the server answers. Needs no token."""
     return Answer({"status": "ok", "version": call.backend.version})
 
 
-@endpoint("GET", "/settings", tag="server", answer=documents.Settings)
+@endpoint("GET", "/settings", tag="server", answer=schemas.Settings)
 async def get_settings(call: Call) -> Answer:
     """What can be changed while the program runs."""
-    threshold = await call.backend.desk.read(lambda o: o.settings.usage_threshold())
+    threshold = await call.backend.database.read(lambda o: o.settings.usage_threshold())
     return Answer({"usage_threshold": threshold})
 
 
-@endpoint(
-    "PUT", "/settings", tag="server", answer=documents.Settings, body=documents.SettingsRequest
-)
+@endpoint("PUT", "/settings", tag="server", answer=schemas.Settings, body=schemas.SettingsRequest)
 async def put_settings(call: Call) -> Answer:
     """Keep settings."""
-    wanted = call.body(documents.Settings).usage_threshold
-    kept = await call.backend.desk.write(lambda o: o.settings.set_usage_threshold(wanted))
+    wanted = call.body(schemas.Settings).usage_threshold
+    kept = await call.backend.database.write(lambda o: o.settings.set_usage_threshold(wanted))
     return Answer({"usage_threshold": kept})
 
 
-@endpoint("GET", "/usage", tag="server", answer=documents.Usage, errors=(503,))
+@endpoint("GET", "/usage", tag="server", answer=schemas.Usage, errors=(503,))
 async def usage(call: Call) -> Answer:
     """How much of the agent's usage windows is spent."""
-    desk = call.backend.desk
-    if await desk.read(lambda o: o.usage.is_stale()):
+    database = call.backend.database
+    if await database.read(lambda o: o.usage.is_stale()):
         await call.backend.refresh_usage()
-    return Answer(await desk.read(lambda o: usage_view(*o.usage.usage_now())))
+    return Answer(await database.read(lambda o: usage_view(*o.usage.usage_now())))
 
 
-@endpoint("GET", "/doctor", tag="server", answer=documents.Report)
+@endpoint("GET", "/doctor", tag="server", answer=schemas.Report)
 async def doctor(call: Call) -> Answer:
     """Whether this installation is ready: every check, with the command that mends it."""
     return Answer(await call.backend.examine())
@@ -54,9 +52,9 @@ async def doctor(call: Call) -> Answer:
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
 async def metrics(call: Call) -> Answer:
     """Figures in the text format of Prometheus."""
-    desk, ledger = call.backend.desk, call.backend.ledger
-    await desk.read(lambda o: ledger.look_again(o.facts))
-    while await desk.read(lambda o: ledger.read_on(o.facts)):
+    database, ledger = call.backend.database, call.backend.ledger
+    await database.read(lambda o: ledger.look_again(o.facts))
+    while await database.read(lambda o: ledger.read_on(o.facts)):
         pass  # a long history is read in pieces, between the requests of others
 
     def look(operations: Operations) -> bytes:
@@ -64,7 +62,7 @@ async def metrics(call: Call) -> Answer:
         usage = _figures(operations)
         return render(snapshot_of(operations.status.status(), enabled, disabled, usage), ledger)
 
-    body = await desk.read(look)
+    body = await database.read(look)
     # The charset is the framework's to add.
     return Answer(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
 

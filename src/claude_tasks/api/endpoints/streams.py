@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from claude_tasks.api.backend import Backend
-    from claude_tasks.api.watcher import Mailbox
+    from claude_tasks.api.change_broadcast import Mailbox
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Change
     from claude_tasks.operations.facade import Operations
@@ -41,7 +41,7 @@ async def events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
     client that comes back with Last-Event-ID gets what it missed, or the event ``reset`` where that
     was too much: it must read everything anew.
     """
-    if call.backend.watcher.places.are_taken:
+    if call.backend.broadcast.places.are_taken:
         return _TOO_MANY
     return _events(call.backend, sse.last_event_id(call.headers))
 
@@ -56,18 +56,18 @@ async def run_events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
     ``id`` is a place in the stream: a client that comes back with Last-Event-ID goes on there. 204
     where it has seen the end.
     """
-    run = await call.backend.desk.read(lambda operations: operations.runs.get(call.run_id))
+    run = await call.backend.database.read(lambda operations: operations.runs.get(call.run_id))
     after = sse.last_event_id(call.headers) or 0
     tail = EventTail(call.backend.events_path(run.task_id, run.id), after=after)
     if run.state.is_terminal and tail.is_past_end():
         return Answer(b"", 204)  # what tells a browser's EventSource not to come back
-    if call.backend.watcher.places.are_taken:
+    if call.backend.broadcast.places.are_taken:
         return _TOO_MANY
     return _run_events(call.backend, run.id, tail)
 
 
 async def _events(backend: Backend, last_id: int | None) -> AsyncGenerator[bytes, None]:
-    with backend.watcher.places.take() as taken, backend.watcher.listen() as mailbox:
+    with backend.broadcast.places.take() as taken, backend.broadcast.listen() as mailbox:
         if not taken:  # by one that began since; whoever comes back now is told so
             return
         now = backend.counter.value()
@@ -119,7 +119,7 @@ async def _told(backend: Backend, changes: list[Change]) -> bytes:
             for change in _last_of_each(changes)
         ]
 
-    return b"".join(await backend.desk.read(look))
+    return b"".join(await backend.database.read(look))
 
 
 def _usage_news(operations: Operations) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _news(operations: Operations, change: Change) -> dict[str, Any]:
 async def _run_events(
     backend: Backend, run_id: int, tail: EventTail
 ) -> AsyncGenerator[bytes, None]:
-    with backend.watcher.places.take() as taken:
+    with backend.broadcast.places.take() as taken:
         if not taken:  # as above
             return
         yield sse.RETRY
@@ -178,7 +178,7 @@ async def _followed(backend: Backend, run_id: int, tail: EventTail) -> AsyncIter
         ended: Run | None = None
         counter = backend.counter.value()
         if counter != seen:
-            run = await backend.desk.read(lambda operations: operations.runs.get(run_id))
+            run = await backend.database.read(lambda operations: operations.runs.get(run_id))
             seen, ended = counter, run if run.state.is_terminal else None
         async for part in _batches(tail.close() if ended else tail.lines(), tail):
             silent = 0.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.api import documents
-from claude_tasks.api.access import Access
-from claude_tasks.api.documents.tasks import V1_FIELDS
+from claude_tasks.api import schemas
+from claude_tasks.api.authorization import Access
 from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.schemas.tasks import V1_FIELDS
 from claude_tasks.api.task_list import shown
 from claude_tasks.domain.task import TaskSpec
 from claude_tasks.operations.exchange import fields_of, parse_task
@@ -29,27 +29,25 @@ _BLANKS = frozenset(name for name in V1_FIELDS if TaskSpec._field_defaults.get(n
 """What may be unset: of these "" says as much as null."""
 
 
-@endpoint("GET", "/tasks", tag="tasks", answer=documents.TaskList, also=(304,))
+@endpoint("GET", "/tasks", tag="tasks", answer=schemas.TaskList, also=(304,))
 async def list_tasks(call: Call) -> Answer:
     """All tasks, newest first."""
     secrets = call.access is Access.FULL
     encoder = call.backend.task_list
-    body = await call.backend.desk.read(
+    body = await call.backend.database.read(
         lambda operations: encoder.encode(operations.tasks.list(), secrets=secrets)
     )
     return Answer(body, headers=call.tag())
 
 
-@endpoint(
-    "POST", "/tasks", tag="tasks", answer=documents.Task, status=201, body=documents.TaskRequest
-)
+@endpoint("POST", "/tasks", tag="tasks", answer=schemas.Task, status=201, body=schemas.TaskRequest)
 async def add_task(call: Call) -> Answer:
     """Add a task. Without a cron expression it runs once: at a time, or now."""
     spec = parse_task(_asked(call), local_zone=call.backend.local_zone)
     return await _task_answer(call, lambda operations: operations.tasks.add(spec), status=201)
 
 
-@endpoint("GET", "/tasks/{task_id}", tag="tasks", answer=documents.Task, errors=(404,), also=(304,))
+@endpoint("GET", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, errors=(404,), also=(304,))
 async def get_task(call: Call) -> Answer:
     """One task. Its ETag begins with the revision, and serves as If-Match."""
 
@@ -60,7 +58,7 @@ async def get_task(call: Call) -> Answer:
 
 
 @endpoint(
-    "PUT", "/tasks/{task_id}", tag="tasks", answer=documents.Task, body=documents.TaskRequest,
+    "PUT", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, body=schemas.TaskRequest,
     errors=(404, 409), if_match=True,
 )  # fmt: skip
 async def replace_task(call: Call) -> Answer:
@@ -78,7 +76,7 @@ async def replace_task(call: Call) -> Answer:
 
 
 @endpoint(
-    "PATCH", "/tasks/{task_id}", tag="tasks", answer=documents.Task, body=documents.TaskPatch,
+    "PATCH", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, body=schemas.TaskPatch,
     errors=(404, 409), if_match=True,
 )  # fmt: skip
 async def change_task(call: Call) -> Answer:
@@ -92,20 +90,20 @@ async def change_task(call: Call) -> Answer:
 
 
 @endpoint(
-    "DELETE", "/tasks/{task_id}", tag="tasks", answer=documents.Done, errors=(404, 409),
+    "DELETE", "/tasks/{task_id}", tag="tasks", answer=schemas.Done, errors=(404, 409),
     if_match=True,
 )  # fmt: skip
 async def delete_task(call: Call) -> Answer:
     """Delete a task; its runs stay."""
     revision = call.expected_revision()
-    await call.backend.desk.write(
+    await call.backend.database.write(
         lambda operations: operations.tasks.remove(call.task_id, expected_revision=revision)
     )
     return Answer({"success": True, "message": "Task deleted"})
 
 
 @endpoint(
-    "POST", "/tasks/{task_id}/toggle", tag="tasks", answer=documents.Task, errors=(404, 409),
+    "POST", "/tasks/{task_id}/toggle", tag="tasks", answer=schemas.Task, errors=(404, 409),
     if_match=True,
 )  # fmt: skip
 async def toggle_task(call: Call) -> Answer:
@@ -127,8 +125,8 @@ async def _task_answer(
         summary = operations.runs.summary(task)
         return task, shown(summary, secrets=call.access is Access.FULL)
 
-    desk = call.backend.desk
-    task, view = await (desk.write(done) if changed else desk.read(done))
+    database = call.backend.database
+    task, view = await (database.write(done) if changed else database.read(done))
     # After a change the counter of this call is of before: the revision alone names the state.
     tag = {"etag": f'"{task.revision}"'} if changed else call.tag(str(task.revision))
     return Answer(view, status, tag)

@@ -90,8 +90,8 @@ def _serve(context: Context, attendance: Attendance, bound: socket.socket, token
 
 def _checked_tokens(context: Context, *, insecure: bool) -> Tokens:
     """What the API asks for. Whatever its settings get wrong is said before anything starts."""
-    from claude_tasks.api.access import refuse_open_exposure
-    from claude_tasks.api.guard import build_policy
+    from claude_tasks.api.authorization import refuse_open_exposure
+    from claude_tasks.api.request_filter import build_policy
     from claude_tasks.tokens import load_tokens
 
     tokens = load_tokens(context.settings)
@@ -101,7 +101,7 @@ def _checked_tokens(context: Context, *, insecure: bool) -> Tokens:
 
 
 def _warn(context: Context, tokens: Tokens) -> None:
-    from claude_tasks.api.access import is_loopback
+    from claude_tasks.api.authorization import is_loopback
 
     host = context.settings.host
     if not any(tokens) and not is_loopback(host):

@@ -6,8 +6,8 @@ import asyncio
 import gzip
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.api.access import Access
-from claude_tasks.api.answers import Answers
+from claude_tasks.api.authorization import Access
+from claude_tasks.api.response_cache import ResponseCache
 
 if TYPE_CHECKING:
     import pytest
@@ -30,7 +30,7 @@ async def _application(scope: Any, _receive: Any, send: Any) -> None:
 class Client:
     def __init__(self) -> None:
         self.asked: list[bytes] = []
-        self.answers = Answers(_application, Counter())  # type: ignore[arg-type]
+        self.answers = ResponseCache(_application, Counter())  # type: ignore[arg-type]
 
     async def get(self, *headers: tuple[bytes, bytes], query: bytes = b"", path: str = "/t") -> Any:
         sent: list[Any] = []

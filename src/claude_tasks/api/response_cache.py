@@ -1,4 +1,4 @@
-"""Answers that are still good: bytes kept for whoever asks the same while nothing changed.
+"""Responses that are still good: bytes kept for whoever asks the same while nothing changed.
 
 An answer that carries an ETag depends on the database alone, so it holds as long as the change
 counter stands. It is then sent again without a route, a thread or a query, which is nearly three
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.errors import StorageError
 
 if TYPE_CHECKING:
-    from claude_tasks.api.access import Access
     from claude_tasks.api.asgi import Application, Headers, Message, Receive, Scope, Send
+    from claude_tasks.api.authorization import Access
     from claude_tasks.api.change_counter import ChangeCounter
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -69,8 +69,8 @@ class _Kept:
         return _Kept(self.etag, headers, body)
 
 
-class Answers:
-    """The layer between guard and application. Belongs to the event loop."""
+class ResponseCache:
+    """The layer between request filter and application. Belongs to the event loop."""
 
     def __init__(self, app: Application, counter: ChangeCounter) -> None:
         """Keep nothing yet."""

@@ -39,7 +39,7 @@ class _Worker(NamedTuple):
     operations: Operations
 
 
-class Desk:
+class DatabaseThreads:
     """Where handlers bring their work. A unit that was begun is done, whoever hangs up."""
 
     def __init__(self, open_operations: Callable[[], Operations]) -> None:

@@ -1,4 +1,4 @@
-"""The desk: lanes that do not wait for one another, and units that are not begun too late."""
+"""The database: lanes that do not wait for one another, and units that are not begun too late."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.api import desk as desk_module
-from claude_tasks.api.desk import Desk
+from claude_tasks.api import database_threads as threads_module
+from claude_tasks.api.database_threads import DatabaseThreads
 from claude_tasks.domain.errors import StorageBusyError
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ class Closable:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk(Closable)  # type: ignore[arg-type]
+def database() -> Iterator[DatabaseThreads]:
+    made = DatabaseThreads(Closable)  # type: ignore[arg-type]
     yield made
     made.close()
 
 
-def test_readers_do_not_wait_for_writers_nor_for_searches(desk: Desk) -> None:
+def test_readers_do_not_wait_for_writers_nor_for_searches(database: DatabaseThreads) -> None:
     async def scene() -> str:
         held = threading.Event()
-        slow = [asyncio.create_task(desk.write(lambda _: held.wait())),
-                asyncio.create_task(desk.search(lambda _: held.wait()))]  # fmt: skip
-        found = await desk.read(lambda _: "found")
+        slow = [asyncio.create_task(database.write(lambda _: held.wait())),
+                asyncio.create_task(database.search(lambda _: held.wait()))]  # fmt: skip
+        found = await database.read(lambda _: "found")
         held.set()
         await asyncio.gather(*slow)
         return found
@@ -42,16 +42,16 @@ def test_readers_do_not_wait_for_writers_nor_for_searches(desk: Desk) -> None:
 
 
 def test_what_could_not_begin_in_time_is_never_done(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its client has been told, or has given up: doing it later would do it twice."""
-    monkeypatch.setattr(desk_module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(threads_module, "PATIENCE_SECONDS", 0.05)
     done: list[str] = []
 
     async def scene() -> Any:
         held = threading.Event()
-        first = asyncio.create_task(desk.write(lambda _: held.wait()))
-        late = asyncio.create_task(desk.write(lambda _: done.append("late")))
+        first = asyncio.create_task(database.write(lambda _: held.wait()))
+        late = asyncio.create_task(database.write(lambda _: done.append("late")))
         await asyncio.sleep(0.1)  # the time that passes is what this is about
         held.set()
         return await asyncio.gather(first, late, return_exceptions=True)
@@ -61,7 +61,7 @@ def test_what_could_not_begin_in_time_is_never_done(
     assert done == []
 
 
-def test_a_closed_desk_takes_no_more(desk: Desk) -> None:
-    desk.close()
+def test_a_closed_database_takes_no_more(database: DatabaseThreads) -> None:
+    database.close()
     with pytest.raises(StorageBusyError):
-        asyncio.run(desk.read(lambda _: None))
+        asyncio.run(database.read(lambda _: None))

@@ -1,4 +1,4 @@
-"""The watcher: one look at the change feed for all who listen.
+"""The broadcast: one look at the change feed for all who listen.
 
 It begins with the first listener and ends with the last. A listener that does not keep up is told
 to begin anew (`None` in its queue): the feed itself remembers what it missed.
@@ -54,7 +54,7 @@ class Places:
             self._free += taken
 
 
-class Watcher:
+class ChangeBroadcast:
     """Used on the event loop alone. ``places`` are those of all streams."""
 
     def __init__(self, counter: ChangeCounter) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.as_documented import check_type
-from claude_tasks.api import documents
+from claude_tasks.api import schemas
 from claude_tasks.api.application import build_application
 from claude_tasks.api.backend import Backend
 from claude_tasks.api.endpoints import ENDPOINTS
@@ -144,16 +144,16 @@ def fields(kind: type[msgspec.Struct]) -> set[str]:
 def test_a_task_shows_every_documented_field_and_no_other(full_task: Task) -> None:
     told = full_task._replace(scheduled_at=AT, deleted_at=AT)
     view = shown(TaskSummary(told, AT, State.FAILED, Reason.TIMEOUT, AT), secrets=True)
-    check_type(view, documents.Task)
-    assert view.keys() == fields(documents.Task)
+    check_type(view, schemas.Task)
+    assert view.keys() == fields(schemas.Task)
 
 
 def test_a_bare_task_lacks_only_what_may_be_missing(store: Store) -> None:
     task = add_task(store, at=AT, cron_expr="@daily", enabled=False)
     view = shown(TaskSummary(task, None, None, None), secrets=True)
-    check_type(view, documents.Task)
-    check_type({"tasks": [view], "total": 1}, documents.TaskList)
-    required = {f.name for f in msgspec.structs.fields(documents.Task) if f.required}
+    check_type(view, schemas.Task)
+    check_type({"tasks": [view], "total": 1}, schemas.TaskList)
+    required = {f.name for f in msgspec.structs.fields(schemas.Task) if f.required}
     assert view.keys() == required
 
 
@@ -161,31 +161,31 @@ def test_a_bare_task_lacks_only_what_may_be_missing(store: Store) -> None:
 @pytest.mark.parametrize("run", [RUN, BARE_RUN], ids=["full", "bare"])
 def test_a_run_shows_what_is_documented(run: Run, state: State) -> None:
     view = run_view(run._replace(state=state))
-    check_type(view, documents.Run)
-    check_type({"runs": [view], "total": 1}, documents.RunList)
-    check_type({"runs": [view], "total": 1, "next_before": None}, documents.RunPage)
+    check_type(view, schemas.Run)
+    check_type({"runs": [view], "total": 1}, schemas.RunList)
+    check_type({"runs": [view], "total": 1, "next_before": None}, schemas.RunPage)
     if run is RUN:
-        assert view.keys() == fields(documents.Run)
+        assert view.keys() == fields(schemas.Run)
 
 
 def test_the_scheduler_shows_what_is_documented(store: Store) -> None:
     add_task(store, at=AT, cron_expr="@daily")
     bare = status_of(store)
-    check_type(scheduler_view(bare, []), documents.Scheduler)
+    check_type(scheduler_view(bare, []), schemas.Scheduler)
     lead(store, at=AT)
     leader = node("node-a", role=Role.SERVE, started_at=AT)
     full = status_of(store)._replace(
         nodes=[NodeStatus(leader, alive=True, leads=True)], agent="/bin/claude", agent_problem=None
     )
     view = scheduler_view(full, store.next_ticks(limit=5))
-    check_type(view, documents.Scheduler)
-    assert view.keys() == fields(documents.Scheduler)
-    assert view["nodes"][0].keys() == fields(documents.Node)
-    assert view["lease"].keys() == fields(documents.Lease)
-    assert view["next_ticks"][0].keys() == fields(documents.NextTick)
-    assert view["clock"].keys() == fields(documents.Clock)
-    assert view["clock"]["troubles"][0].keys() == fields(documents.ClockTrouble)
-    assert view["clock"]["last_step"].keys() == fields(documents.ClockStep)
+    check_type(view, schemas.Scheduler)
+    assert view.keys() == fields(schemas.Scheduler)
+    assert view["nodes"][0].keys() == fields(schemas.Node)
+    assert view["lease"].keys() == fields(schemas.Lease)
+    assert view["next_ticks"][0].keys() == fields(schemas.NextTick)
+    assert view["clock"].keys() == fields(schemas.Clock)
+    assert view["clock"]["troubles"][0].keys() == fields(schemas.ClockTrouble)
+    assert view["clock"]["last_step"].keys() == fields(schemas.ClockStep)
 
 
 def status_of(store: Store) -> Status:
@@ -213,51 +213,51 @@ def test_a_message_shows_what_is_documented(run_id: int | None, at: int | None) 
         1, 2, "task", run_id, "slack", "failed", DeliveryState.FAILED, 3, AT, at, at, "no"
     )
     view = delivery_view(record)
-    check_type(view, documents.Delivery)
-    assert view.keys() == fields(documents.Delivery)
+    check_type(view, schemas.Delivery)
+    assert view.keys() == fields(schemas.Delivery)
 
 
 def test_an_explanation_shows_what_is_documented(full_task: Task) -> None:
     view = explanation_view(Explanation(full_task, [Finding("topic", "text")], [RUN, BARE_RUN]))
-    check_type(view, documents.Explanation)
-    assert view.keys() == fields(documents.Explanation)
-    assert view["findings"][0].keys() == fields(documents.Finding)
+    check_type(view, schemas.Explanation)
+    assert view.keys() == fields(schemas.Explanation)
+    assert view["findings"][0].keys() == fields(schemas.Finding)
 
 
 def test_a_preview_shows_what_is_documented() -> None:
     view = preview_view(preview_expression("@daily", timezone="UTC", at=AT, count=2))
     answer = {"valid": True, **view, "error": None, "hint": None}
-    check_type(answer, documents.Preview)
-    assert answer.keys() == fields(documents.Preview)
-    assert view["next_runs"][0].keys() == fields(documents.PreviewTick)
+    check_type(answer, schemas.Preview)
+    assert answer.keys() == fields(schemas.Preview)
+    assert view["next_runs"][0].keys() == fields(schemas.PreviewTick)
 
 
 def test_usage_shows_what_is_documented(store: Store, clock: FakeClock) -> None:
     settings = SettingsOperations(store, clock)
     usage = UsageOperations(store, clock, settings, billed_by=lambda: None, check_disabled=True)
     view = usage_view(*usage.usage_now())
-    check_type(view, documents.Usage)
-    assert view.keys() == fields(documents.Usage)
-    assert view["five_hour"].keys() == fields(documents.UsageBucket)
+    check_type(view, schemas.Usage)
+    assert view.keys() == fields(schemas.Usage)
+    assert view["five_hour"].keys() == fields(schemas.UsageBucket)
 
 
 # Requests
 
 
 def test_a_request_names_what_a_task_is_made_of() -> None:
-    assert fields(documents.TaskRequest) == fields(documents.TaskPatch) == set(TaskSpec._fields)
+    assert fields(schemas.TaskRequest) == fields(schemas.TaskPatch) == set(TaskSpec._fields)
 
 
 def test_a_request_has_the_defaults_of_a_task() -> None:
-    for field in msgspec.structs.fields(documents.TaskRequest):
+    for field in msgspec.structs.fields(schemas.TaskRequest):
         if field.default not in (msgspec.NODEFAULT, msgspec.UNSET):
             assert field.default == TaskSpec._field_defaults[field.name], field.name
-    assert not any(field.required for field in msgspec.structs.fields(documents.TaskPatch))
+    assert not any(field.required for field in msgspec.structs.fields(schemas.TaskPatch))
 
 
 def test_an_exported_task_is_a_request_as_documented(full_task: Task) -> None:
     request = task_request(full_task)
-    asked = msgspec.convert(request, documents.TaskRequest)
+    asked = msgspec.convert(request, schemas.TaskRequest)
     assert {name: getattr(asked, name) for name in request} == request
     assert parse_task(request, local_zone=str) == FULL
 
@@ -275,7 +275,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_document_and_parser_alike(
         return
     if (name, value) in LOOSER:
         return
-    msgspec.convert(body, documents.TaskRequest)
+    msgspec.convert(body, schemas.TaskRequest)
 
 
 LOOSER = [

@@ -1,4 +1,4 @@
-"""The guard before the application: whose host and origin, which token, how large a body.
+"""The filter before the application: whose host and origin, which token, how large a body.
 
     Host ─▶ Origin ─▶ preflight ─▶ token ─▶ may it change things ─▶ type and size of the body ─▶ app
      403      403        204      401, 429          403            415, 413, 408, 503, 400
@@ -16,7 +16,8 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.api.access import (
+from claude_tasks.api.asgi import answer
+from claude_tasks.api.authorization import (
     SAFE_METHODS,
     Access,
     HostRule,
@@ -30,7 +31,6 @@ from claude_tasks.api.access import (
     origin_allowed,
     token_digest,
 )
-from claude_tasks.api.asgi import answer
 from claude_tasks.api.bodies import (
     BODY_LIMIT,
     BODY_MEMORY,
@@ -87,7 +87,7 @@ _LOG_BURST, _LOG_SECONDS, _LOG_KEYS = 20, 10.0, 1024
 
 
 class Policy(NamedTuple):
-    """What the guard goes by.
+    """What the filter goes by.
 
     ``body_seconds`` is for a whole body, however slowly it comes; ``body_memory`` for all of them.
     """
@@ -194,7 +194,7 @@ _BODY_REFUSALS: dict[type[BodyError], _Refusal] = {
 }
 
 
-class Guard:
+class RequestFilter:
     """An ASGI layer.
 
     The application behind it finds ``scope["state"]["access"]``, an `Access`, and in

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from claude_tasks.api.access import Access, TokenCheck, host_rule
+from claude_tasks.api.authorization import Access, TokenCheck, host_rule
 from claude_tasks.api.bodies import BODY_LIMIT
-from claude_tasks.api.guard import HEALTH, Guard, Policy, build_policy
+from claude_tasks.api.request_filter import HEALTH, Policy, RequestFilter, build_policy
 from claude_tasks.domain.errors import ConfigurationError
 from claude_tasks.settings import Settings
 from claude_tasks.tokens import Tokens
@@ -77,7 +77,7 @@ class Client:
             cors_origin=APP.encode(),
             body_seconds=body_seconds,
         )
-        self.guard = Guard(app or self.behind, policy, monotonic=lambda: self.now)
+        self.guard = RequestFilter(app or self.behind, policy, monotonic=lambda: self.now)
 
     def ask(
         self,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from claude_tasks.api.documents.fields import (
+from claude_tasks.api.schemas.fields import (
     Count,
     Id,
     Time,

@@ -6,8 +6,8 @@ import hmac
 
 import pytest
 
-from claude_tasks.api import access as module
-from claude_tasks.api.access import (
+from claude_tasks.api import authorization as module
+from claude_tasks.api.authorization import (
     Access,
     TokenCheck,
     cors_origin,

@@ -5,7 +5,7 @@ test holds both against these types. A field that API v1 leaves out when unset m
 we add is always there.
 """
 
-from claude_tasks.api.documents.runs import (
+from claude_tasks.api.schemas.runs import (
     DeliveriesQuery,
     Delivery,
     DeliveryList,
@@ -19,7 +19,7 @@ from claude_tasks.api.documents.runs import (
     RunStarted,
     TaskRunsQuery,
 )
-from claude_tasks.api.documents.server import (
+from claude_tasks.api.schemas.server import (
     Clock,
     ClockStep,
     ClockTrouble,
@@ -39,7 +39,7 @@ from claude_tasks.api.documents.server import (
     Usage,
     UsageBucket,
 )
-from claude_tasks.api.documents.tasks import (
+from claude_tasks.api.schemas.tasks import (
     Task,
     TaskList,
     TaskPatch,

@@ -1,4 +1,4 @@
-"""Types of single fields, as the documents share them."""
+"""Types of single fields, as the schemas share them."""
 
 from typing import Annotated, Literal, TypeAlias
 
