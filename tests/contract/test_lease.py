@@ -1,4 +1,4 @@
-"""The store's contract: the lease, the register of nodes and the change feed."""
+"""The store's contract: the lease, the registry of nodes and the change feed."""
 
 from __future__ import annotations
 

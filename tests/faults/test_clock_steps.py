@@ -41,7 +41,7 @@ SECONDLY = "* * * * * *"
 
 
 class _Standing:
-    """`claude_tasks.scheduling.leadership.Standing` of a node that leads."""
+    """`claude_tasks.scheduling.leadership.Leadership` of a node that leads."""
 
     def __init__(self, term: Term) -> None:
         self._term = term
@@ -106,7 +106,7 @@ class World:
         self.term = lead(self.store, at=self.clock.now(), node_id=f"node-{self.births}")
         agents: Any = _Agents(self)
         self.agents = agents
-        standing: Any = _Standing(self.term)
+        leadership: Any = _Standing(self.term)
         rescuer: Any = _NobodyToRescue()
         self.engine = Engine(
             clock=self.clock,
@@ -119,7 +119,7 @@ class World:
             ),
             rescuer=rescuer,
             execution=agents,
-            standing=standing,
+            leadership=leadership,
             changes=self.store,
             require_same=self.store.require_same,
         )

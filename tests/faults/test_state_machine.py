@@ -270,7 +270,7 @@ class Scheduler(RuleBasedStateMachine):
     @invariant()
     def at_most_one_node_trusts_itself(self) -> None:
         if hasattr(self, "nodes"):
-            leaders = [each.name for each in self.nodes if each.standing.term() is not None]
+            leaders = [each.name for each in self.nodes if each.leadership.term() is not None]
             assert len(leaders) <= 1, leaders
 
     @invariant()

@@ -21,8 +21,8 @@ from claude_tasks.execution.run_folder import RunFolder, try_lock
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine
-from claude_tasks.scheduling.leadership import LeaseKeeper, Standing
-from claude_tasks.scheduling.lifetime import LifetimeLock, Register
+from claude_tasks.scheduling.leadership import Leadership, LeaseKeeper
+from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.storage.sqlite.store import open_store
@@ -268,7 +268,7 @@ class ModelNode:
         self.lock = LifetimeLock(settings.folder.nodes, name)
         self.lock.acquire()
         self._stores[0].register_node(self.record)
-        self.standing = Standing(clock)
+        self.leadership = Leadership(clock)
         self.watch = BeatWatch()
         self.engine = self._build_engine(settings)
         self.beats, self.keeper = self._build_keepers(settings)
@@ -280,16 +280,16 @@ class ModelNode:
         executor._monotonic = self.clock.monotonic
         executor._spawner = SimulatedSpawner(self.world, self.clock, self.engine_thread)
         self.plan = executor._plan = PoisonedPlan(executor._plan, self.engine_thread)
-        register = Register(store, settings.folder.nodes, self.watch)
+        registry = NodeRegistry(store, settings.folder.nodes, self.watch)
         return Engine(
             clock=self.clock,
             ticker=Ticker(store, self.clock),
             dispatcher=Dispatcher(
                 store=store, execution=execution, node_id=self.name, max_concurrent_runs=LIMIT
             ),
-            rescuer=Rescuer(store=store, execution=execution, register=register, node_id=self.name),
+            rescuer=Rescuer(store=store, execution=execution, registry=registry, node_id=self.name),
             execution=execution,
-            standing=self.standing,
+            leadership=self.leadership,
             changes=store,
             require_same=store.require_same,
         )
@@ -305,9 +305,9 @@ class ModelNode:
         )
         lease = LeaseKeeper(
             store=store,
-            register=Register(store, settings.folder.nodes),
+            registry=NodeRegistry(store, settings.folder.nodes),
             node=self.record,
-            standing=self.standing,
+            leadership=self.leadership,
             clock=self.clock,
             settings=settings,
             beats=beats,

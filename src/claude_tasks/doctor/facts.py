@@ -199,7 +199,7 @@ class Contents(NamedTuple):
 
 
 class LivenessFacts(NamedTuple):
-    """Processes that live beside the register, or in its way.
+    """Processes that live beside the registry, or in its way.
 
     ``strangers`` are nodes of another database than the one in its place; ``writer`` does nothing,
     and keeps everybody else from writing.
@@ -349,7 +349,7 @@ class Facts:
 
     @cached_property
     def liveness(self) -> LivenessFacts:
-        """Who lives beside the register, or in its way."""
+        """Who lives beside the registry, or in its way."""
         return self._from.liveness(self.database)
 
     @cached_property

@@ -70,7 +70,7 @@ class Gatherers(Protocol):
         ...
 
     def liveness(self, database: DatabaseFacts) -> LivenessFacts:
-        """Who lives beside the register of this database, or in its way."""
+        """Who lives beside the registry of this database, or in its way."""
         ...
 
     def zone(self, recorded_at: int | None) -> ZoneFacts:

@@ -129,9 +129,9 @@ def check_runs(database: DatabaseFacts, machine: MachineFacts) -> Finding:
     illegible = contents.what_is_illegible("runs")
     if illegible:
         return failed(name, cannot_be_read(illegible))
-    standing = _standing_still(contents, machine)
+    leadership = _standing_still(contents, machine)
     found = [
-        (_run_names(runs), words, fix) for runs, words, fix in (*standing, *_stuck(contents))
+        (_run_names(runs), words, fix) for runs, words, fix in (*leadership, *_stuck(contents))
     ] + [
         (
             [f'{run_id} "{task}"' for run_id, task in contents.lost],
@@ -149,7 +149,9 @@ def check_runs(database: DatabaseFacts, machine: MachineFacts) -> Finding:
         running = sum(run.queued_for_ms is None for run in contents.running)
         return passed(name, f"{running} running, all watched")
     fix = next((command for which, _, command in found if which and command), None)
-    return (failed if any(runs for runs, _, _ in standing) else warned)(name, "; ".join(texts), fix)
+    return (failed if any(runs for runs, _, _ in leadership) else warned)(
+        name, "; ".join(texts), fix
+    )
 
 
 def _standing_still(contents: Contents, machine: MachineFacts) -> list[_Stuck]:

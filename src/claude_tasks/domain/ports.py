@@ -382,7 +382,7 @@ class LeaseStore(Protocol):
 
 
 class NodeStore(OneDatabase, Protocol):
-    """The register of nodes. A lifetime lock says whether one lives, its beat whether it works."""
+    """The registry of nodes. A lifetime lock says whether one lives, its beat whether it works."""
 
     def register_node(self, node: Node) -> None:
         """Insert the node, or replace it."""
@@ -405,7 +405,7 @@ class NodeStore(OneDatabase, Protocol):
         ...
 
 
-class NodeRegister(Protocol):
+class NodeLiveness(Protocol):
     """Who lives."""
 
     def is_dead(self, node_id: str) -> bool:

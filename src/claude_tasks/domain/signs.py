@@ -62,7 +62,7 @@ class Signs(Protocol):
         ...
 
     def strangers(self, registered: "Collection[str]") -> list[int]:
-        """The processes of living nodes that no register names: theirs is another database."""
+        """The processes of living nodes that no registry names: theirs is another database."""
         ...
 
     def writer(self) -> tuple[int, Stall] | None:

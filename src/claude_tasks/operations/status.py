@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.notification import DeliveryCounts
-    from claude_tasks.domain.ports import Clock, NodeRegister, Store
+    from claude_tasks.domain.ports import Clock, NodeLiveness, Store
     from claude_tasks.domain.signs import ClaimSigns, Signs, Stall
     from claude_tasks.domain.store_records import NextTick
     from claude_tasks.domain.task import Task
@@ -117,7 +117,7 @@ class StatusOperations:
     def __init__(
         self,
         store: Store,
-        register: NodeRegister,
+        registry: NodeLiveness,
         clock: Clock,
         *,
         max_concurrent_runs: int,
@@ -125,12 +125,12 @@ class StatusOperations:
         usage: UsageOperations,
         signs: Signs,
     ) -> None:
-        """``register`` knows which nodes live; ``find_agent`` raises `SpawnError` without one.
+        """``registry`` knows which nodes live; ``find_agent`` raises `SpawnError` without one.
 
         ``signs`` looks at this machine.
         """
         self._store = store
-        self._register = register
+        self._registry = registry
         self._clock = clock
         self._limit = max_concurrent_runs
         self._find_agent = find_agent
@@ -164,7 +164,7 @@ class StatusOperations:
         )
 
     def _node(self, node: Node, lease: Lease, monotonic: float) -> NodeStatus:
-        alive = not self._register.is_dead(node.id)
+        alive = not self._registry.is_dead(node.id)
         silent = node.silent_ms(monotonic=monotonic) if alive else None
         stall = None if silent is None else self._signs.stall(node)
         return NodeStatus(node, alive, node.id == lease.holder, silent, stall)
@@ -174,7 +174,7 @@ class StatusOperations:
         holder = self._store.read_lease().holder
         nodes = self._store.list_nodes() if holder is not None else []
         held = [node for node in nodes if node.id == holder]
-        return held[0] if held and not self._register.is_dead(held[0].id) else None
+        return held[0] if held and not self._registry.is_dead(held[0].id) else None
 
     def next_ticks(self, *, limit: int) -> list[NextTick]:
         """The next ticks of all tasks, earliest first."""
@@ -187,7 +187,7 @@ class StatusOperations:
     def has_leftovers(self) -> bool:
         """Whether a run reads as running although the node that watched it is dead."""
         watchers = {run.claimed_by for run in self._active(State.RUNNING)}
-        return any(self._register.is_dead(node_id) for node_id in watchers if node_id)
+        return any(self._registry.is_dead(node_id) for node_id in watchers if node_id)
 
     def agent(self) -> tuple[str | None, str | None]:
         """Where the agent's binary stands; or None, and what the problem is."""
@@ -198,7 +198,7 @@ class StatusOperations:
 
     def living_nodes(self) -> list[Node]:
         """The nodes that can execute something now."""
-        return [node for node in self._store.list_nodes() if not self._register.is_dead(node.id)]
+        return [node for node in self._store.list_nodes() if not self._registry.is_dead(node.id)]
 
     def scheduler_lives(self) -> bool:
         """Whether a node is at work that stands for the lease, and so takes the common queue."""

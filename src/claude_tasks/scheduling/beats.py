@@ -1,7 +1,7 @@
 """Beats: what tells a node that hangs from one that works.
 
 A lifetime lock says that a process lives; one that is stopped (SIGSTOP, Ctrl-Z, ``docker pause``)
-lives as well, and does nothing. So each node moves a beat in the register, every third of its ttl,
+lives as well, and does nothing. So each node moves a beat in the registry, every third of its ttl,
 while its scheduling loop makes progress:
 
     BeatKeeper (each node's keeper thread) ─▶ nodes.beat ─▶ BeatWatch of every other node
@@ -63,7 +63,7 @@ class BeatWatch:
         self._looked_at = 0.0
 
     def look(self, nodes: Sequence[Node], *, monotonic: float) -> None:
-        """Take in the register as it stands.
+        """Take in the registry as it stands.
 
         An observer that slept itself saw nothing meanwhile: it begins anew with each node for
         which its own gap was too long.
@@ -105,7 +105,7 @@ class BeatKeeper:
         progress: Callable[[], float],
         watch: BeatWatch | None,
     ) -> None:
-        """The beat stands where the register has it."""
+        """The beat stands where the registry has it."""
         self._store = store
         self._node = node
         self._clock = clock

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import ChangeFeed, Clock, Execution
     from claude_tasks.scheduling.dispatcher import Dispatcher
-    from claude_tasks.scheduling.leadership import Standing
+    from claude_tasks.scheduling.leadership import Leadership
     from claude_tasks.scheduling.rescuer import Rescuer
     from claude_tasks.scheduling.ticker import Ticker
 
@@ -68,12 +68,12 @@ class Engine:
         dispatcher: Dispatcher,
         rescuer: Rescuer,
         execution: Execution,
-        standing: Standing,
+        leadership: Leadership,
         changes: ChangeFeed,
         rescues: bool = False,
         require_same: Callable[[], None],
     ) -> None:
-        """``standing`` says in which term to act; with ``rescues`` a node without one rescues.
+        """``leadership`` says in which term to act; with ``rescues`` a node without one rescues.
 
         ``require_same`` is that of the store which all of them work on.
         """
@@ -83,7 +83,7 @@ class Engine:
         self._dispatcher = dispatcher
         self._rescuer = rescuer
         self._execution = execution
-        self._standing = standing
+        self._leadership = leadership
         self._changes = changes
         self._rescues = rescues
         self._rescue_after = 0.0
@@ -106,7 +106,7 @@ class Engine:
         """
         self._require_same()
         at = self._clock.now()
-        term = self._standing.term()
+        term = self._leadership.term()
         self._watch_clock(at)
         if self._nothing_new(term, at):
             self._note_progress()

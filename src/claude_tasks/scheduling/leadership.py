@@ -1,7 +1,7 @@
 """The lease keeper: takes the lease when it may, renews it in time, and steps down on any doubt.
 
-Runs on a thread and a connection of its own. What it knows, others read from `Standing`: a term, or
-None when this node must not act as leader. See the package's prose for the states.
+Runs on a thread and a connection of its own. What it knows, others read from `Leadership`: a term,
+or None when this node must not act as leader. See the package's prose for the states.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock, LeaseStore
     from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
-    from claude_tasks.scheduling.lifetime import Register
+    from claude_tasks.scheduling.lifetime import NodeRegistry
     from claude_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ FOLLOWER_LOOK_SECONDS = 0.05
 """How often a follower looks at the lease: a read of shared memory and one ``flock``."""
 
 
-class Standing:
-    """Where this node stands, as the keeper knows it and every other thread reads it.
+class Leadership:
+    """Whether this node leads, as the keeper knows it and every other thread reads it.
 
     One reference is written and read, so no lock is needed. Trust ends by itself, whatever the
     keeper is busy with.
@@ -67,7 +67,7 @@ class Standing:
 class LeaseKeeper:
     """The candidate's and the leader's side of the lease, one `step` at a time.
 
-    ``store`` and ``register`` are for this actor alone. ``beats``, on the same thread, says whether
+    ``store`` and ``registry`` are for this actor alone. ``beats``, on the same thread, says whether
     the scheduling loop is stuck: such a leader stops renewing. ``watch`` learns of a holder whose
     lease ran out. ``notify`` is called after each change of leadership.
     """
@@ -76,9 +76,9 @@ class LeaseKeeper:
         self,
         *,
         store: LeaseStore,
-        register: Register,
+        registry: NodeRegistry,
         node: Node,
-        standing: Standing,
+        leadership: Leadership,
         clock: Clock,
         settings: Settings,
         beats: BeatKeeper,
@@ -92,9 +92,9 @@ class LeaseKeeper:
         """
         self._yields = yields
         self._store = store
-        self._register = register
+        self._registry = registry
         self._node = node
-        self._standing = standing
+        self._leadership = leadership
         self._clock = clock
         self._settings = settings
         self._beats = beats
@@ -105,12 +105,12 @@ class LeaseKeeper:
 
     def step(self) -> float:
         """Look, take or renew; returns the seconds to wait before the next step."""
-        granted = self._standing.granted()
+        granted = self._leadership.granted()
         return self._follow() if granted is None else self._lead(*granted)
 
     def resign(self) -> None:
         """Free the lease, so that a follower takes over at once. Safe to repeat."""
-        granted = self._standing.granted()
+        granted = self._leadership.granted()
         if granted is None:
             return
         term = granted[0]
@@ -138,7 +138,7 @@ class LeaseKeeper:
         self._seen = observe(self._seen, lease, monotonic=monotonic)
         if lease.holder == self._node.id:
             return Takeover.OWN
-        dead = lease.holder is not None and self._register.is_dead(lease.holder)
+        dead = lease.holder is not None and self._registry.is_dead(lease.holder)
         ground = takeover_ground(lease, self._seen, monotonic=monotonic, holder_dead=dead)
         if ground is None or not self._yields or not self._others_stand():
             return ground
@@ -149,7 +149,7 @@ class LeaseKeeper:
         """Whether a living daemon or server stands for the lease."""
         return any(
             node.scheduler and node.role in (Role.DAEMON, Role.SERVE) and node.id != self._node.id
-            for node in self._register.living()
+            for node in self._registry.living()
         )
 
     def _take(self, lease: Lease, ground: Takeover) -> bool:
@@ -197,11 +197,11 @@ class LeaseKeeper:
         self._complaint.state(text, monotonic=self._clock.monotonic())
 
     def _trust(self, term: Term, *, since: float) -> None:
-        self._standing.grant(term, until=since + self._trust_span)
+        self._leadership.grant(term, until=since + self._trust_span)
 
     def _step_down(self, term: Term, why: str) -> None:
         log.info("leadership lost: epoch %d: %s", term.epoch, why)
-        self._standing.revoke()
+        self._leadership.revoke()
         self._seen = None
         self._notify()
 

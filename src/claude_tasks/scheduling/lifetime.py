@@ -39,7 +39,7 @@ class LifetimeLock:
             raise StorageError(f"{self._path}: {error.strerror}") from error
 
     def release(self, *, tidy: bool) -> None:
-        """Be gone; ``tidy`` removes the file too, for a node that left the register. Repeatable."""
+        """Be gone; ``tidy`` removes the file too, for a node that left the registry. Repeatable."""
         if self._descriptor >= 0:
             if tidy:
                 with contextlib.suppress(FileNotFoundError):
@@ -86,7 +86,7 @@ def probe(folder: str, node_id: str) -> Sign:
         os.close(descriptor)
 
 
-class Register:
+class NodeRegistry:
     """Who lives: the lifetime locks, with the list of nodes where a lock tells nothing."""
 
     def __init__(self, store: NodeStore, folder: str, beats: BeatWatch | None = None) -> None:
@@ -114,7 +114,7 @@ class Register:
         return [node for node in self._store.list_nodes() if not self.is_dead(node.id)]
 
     def forget_the_dead(self) -> None:
-        """Strike dead nodes from the register, and remove their locks."""
+        """Strike dead nodes from the registry, and remove their locks."""
         for node in self._store.list_nodes():
             if self.is_dead(node.id):
                 self._store.remove_node(node.id)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import NodeStore
     from claude_tasks.scheduling.engine import EngineThread
-    from claude_tasks.scheduling.leadership import KeeperThread, Standing
+    from claude_tasks.scheduling.leadership import KeeperThread, Leadership
     from claude_tasks.scheduling.lifetime import LifetimeLock
     from claude_tasks.system.service_thread import ServiceThread
 
@@ -41,12 +41,12 @@ class RunningNode:
         engine: EngineThread,
         keeper: KeeperThread,
         side_threads: Sequence[ServiceThread],
-        standing: Standing,
+        leadership: Leadership,
         close: Callable[[], None],
     ) -> None:
         """``keeper`` keeps beat and lease; ``side_threads`` ask about usage and send messages.
 
-        ``leave`` strikes the node from the register without waiting long; ``close`` lets go of
+        ``leave`` strikes the node from the registry without waiting long; ``close`` lets go of
         ``store``.
         """
         self.node = node
@@ -56,14 +56,14 @@ class RunningNode:
         self._engine = engine
         self._keeper = keeper
         self._side_threads = side_threads
-        self._standing = standing
+        self._leadership = leadership
         self._close = close
         self._started = False
 
     @property
     def term(self) -> Term | None:
         """The term in which this node leads now, None while it follows."""
-        return self._standing.term()
+        return self._leadership.term()
 
     @property
     def failure(self) -> BaseException | None:
@@ -109,17 +109,17 @@ class RunningNode:
         left += _stop(self._engine, *self._side_threads, within=_STOP_SECONDS)
         if left:
             log.warning("ending without waiting for %s", ", ".join(left))
-        self._lock.release(tidy=self._leave_register())
+        self._lock.release(tidy=self._leave_registry())
         self._close()
 
-    def _leave_register(self) -> bool:
+    def _leave_registry(self) -> bool:
         """Say goodbye; when the database is busy, the free lock says it for us."""
         if self._gone() is not None:
             return False
         try:
             self._leave()
         except (DatabaseGoneError, StorageError) as error:
-            log.warning("could not leave the register: %s", error)
+            log.warning("could not leave the registry: %s", error)
             return False
         return True
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Execution, Store
     from claude_tasks.domain.run import Run
-    from claude_tasks.scheduling.lifetime import Register
+    from claude_tasks.scheduling.lifetime import NodeRegistry
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +31,16 @@ class _Fate(StrEnum):
 
 
 class Rescuer:
-    """Adopts running runs, hands on queued ones, clears the register."""
+    """Adopts running runs, hands on queued ones, clears the registry."""
 
     def __init__(
-        self, *, store: Store, execution: Execution, register: Register, node_id: str
+        self, *, store: Store, execution: Execution, registry: NodeRegistry, node_id: str
     ) -> None:
-        """``register`` knows who lives."""
+        """``registry`` knows who lives."""
         self._store = store
         self._execution = execution
         self._node_id = node_id
-        self._register = register
+        self._registry = registry
 
     def resume_own(self) -> int:
         """Watch the claims of ours that nobody watches: a pass failed between claim and launch."""
@@ -61,20 +61,20 @@ class Rescuer:
         for node_id in self._store.assigned_nodes():
             if self._fate(node_id, term) is not None:
                 rescued += self._store.release_assigned(node_id, at=at)
-        self._register.forget_the_dead()
+        self._registry.forget_the_dead()
         return rescued
 
     def tidy(self) -> None:
         """Remove the folders of claims that are over, of this node's own as well."""
-        self._execution.tidy(lambda it: it == self._node_id or self._register.is_dead(it))
+        self._execution.tidy(lambda it: it == self._node_id or self._registry.is_dead(it))
 
     def _fate(self, node_id: str | None, term: Term | None) -> _Fate | None:
         """None while its claims are the node's own."""
         if node_id is None:
             return None
-        if self._register.is_dead(node_id):
+        if self._registry.is_dead(node_id):
             return _Fate.DEAD
-        return _Fate.HUNG if term is not None and self._register.is_hung(node_id) else None
+        return _Fate.HUNG if term is not None and self._registry.is_hung(node_id) else None
 
     def _adopt(self, run: Run, term: Term | None, fate: _Fate, *, at: int) -> int:
         epoch = run.lease_epoch if term is None else term.epoch

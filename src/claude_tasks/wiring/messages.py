@@ -8,7 +8,7 @@ from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
 from claude_tasks.notify.notifier_thread import NotifierThread
-from claude_tasks.scheduling.lifetime import Register
+from claude_tasks.scheduling.lifetime import NodeRegistry
 from claude_tasks.wiring.data import open_data
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock
     from claude_tasks.scheduling.engine import Engine
-    from claude_tasks.scheduling.leadership import Standing
+    from claude_tasks.scheduling.leadership import Leadership
     from claude_tasks.settings import Settings
 
 _HEALTHY_SECONDS = 5.0
@@ -26,17 +26,17 @@ _HEALTHY_SECONDS = 5.0
 
 
 def build_notifier(
-    settings: Settings, node: Node, *, standing: Standing, clock: Clock, engine: Engine
+    settings: Settings, node: Node, *, leadership: Leadership, clock: Clock, engine: Engine
 ) -> NotifierThread:
     """Who sends messages while this node leads, or nobody does: on a thread of its own."""
     store = open_data(settings, clock=clock, existing=True)
-    register = Register(store, settings.folder.nodes)
+    registry = NodeRegistry(store, settings.folder.nodes)
 
     def leads() -> bool:
-        return standing.term() is not None
+        return leadership.term() is not None
 
     def acts() -> bool:
-        return leads() or nobody_leads(store.read_lease(), register.is_dead, at=clock.now())
+        return leads() or nobody_leads(store.read_lease(), registry.is_dead, at=clock.now())
 
     def healthy() -> bool:
         return leads() and clock.monotonic() - engine.progressed_at() < _HEALTHY_SECONDS

@@ -16,8 +16,8 @@ from claude_tasks.execution.process_table import has_process_table, refuse_witho
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine, EngineThread
-from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
-from claude_tasks.scheduling.lifetime import LifetimeLock, Register
+from claude_tasks.scheduling.leadership import KeeperThread, Leadership, LeaseKeeper
+from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
 from claude_tasks.scheduling.node import RunningNode
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
@@ -43,7 +43,7 @@ class _Shared(NamedTuple):
     settings: Settings
     node: Node
     clock: Clock
-    standing: Standing
+    leadership: Leadership
     watch: BeatWatch
 
 
@@ -67,7 +67,7 @@ def build_node(
     refuse_without_process_table()
     clock = clock or SystemClock()
     node = new_node(settings, role, schedules=schedules, clock=clock, api=api)
-    shared = _Shared(settings, node, clock, Standing(clock), BeatWatch())
+    shared = _Shared(settings, node, clock, Leadership(clock), BeatWatch())
     store = open_data(settings, clock=clock)
     usage = None if settings.disable_usage_check else build_usage(settings, node.id, clock)
     engine, thread = _build_thread(shared, store, usage)
@@ -82,7 +82,7 @@ def build_node(
         engine=thread,
         keeper=keeper,
         side_threads=sides,
-        standing=shared.standing,
+        leadership=shared.leadership,
         close=front.close,
     )
 
@@ -106,13 +106,13 @@ def _side_threads(
     sides: list[ServiceThread] = [] if usage is None else [usage]
     if shared.node.role is Role.CLI:
         return sides
-    settings, node, clock, standing, _ = shared
-    notifier = build_notifier(settings, node, standing=standing, clock=clock, engine=engine)
+    settings, node, clock, leadership, _ = shared
+    notifier = build_notifier(settings, node, leadership=leadership, clock=clock, engine=engine)
     return [*sides, notifier]
 
 
 def _leave(settings: Settings, node_id: str, clock: Clock) -> None:
-    """Strike a node from the register, without waiting long for whoever writes."""
+    """Strike a node from the registry, without waiting long for whoever writes."""
     with closing(
         open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
     ) as store:
@@ -157,10 +157,10 @@ def _build_engine(
     A command line's own node starts only what it was asked to, without a limit. One that does not
     schedule rescues what it stumbles over: it may work where no leader lives.
     """
-    settings, node, clock, standing, watch = shared
+    settings, node, clock, leadership, watch = shared
     alone = node.role is Role.CLI
     execution = SupervisedExecution(store=store, settings=settings, node_id=node.id)
-    register = Register(store, settings.folder.nodes, watch)
+    registry = NodeRegistry(store, settings.folder.nodes, watch)
     dispatcher = Dispatcher(
         store=store,
         execution=execution,
@@ -174,9 +174,9 @@ def _build_engine(
         clock=clock,
         ticker=Ticker(store, clock),
         dispatcher=dispatcher,
-        rescuer=Rescuer(store=store, execution=execution, register=register, node_id=node.id),
+        rescuer=Rescuer(store=store, execution=execution, registry=registry, node_id=node.id),
         execution=execution,
-        standing=standing,
+        leadership=leadership,
         changes=store,
         rescues=not node.scheduler,
         require_same=store.require_same,
@@ -191,7 +191,7 @@ def _build_keeper(
 
     On a connection that does not wait long. What others' beats show matters to a leader alone.
     """
-    settings, node, clock, standing, watch = shared
+    settings, node, clock, leadership, watch = shared
     store = open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
     beats = BeatKeeper(
         store=store,
@@ -204,9 +204,9 @@ def _build_keeper(
         return KeeperThread(beats, None, close=store.close)
     keeper = LeaseKeeper(
         store=store,
-        register=Register(store, settings.folder.nodes),
+        registry=NodeRegistry(store, settings.folder.nodes),
         node=node,
-        standing=standing,
+        leadership=leadership,
         clock=clock,
         settings=settings,
         beats=beats,
@@ -231,7 +231,7 @@ def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     lock = LifetimeLock(settings.folder.nodes, node.id)
     lock.acquire()
     try:
-        shared = _Shared(settings, node, clock, Standing(clock), BeatWatch())
+        shared = _Shared(settings, node, clock, Leadership(clock), BeatWatch())
         engine, _ = _build_engine(shared, store, ask_usage=None)
         before = len(store.running_elsewhere(node.id))
         engine.run_pass()

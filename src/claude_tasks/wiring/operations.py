@@ -11,7 +11,7 @@ from claude_tasks.operations.settings import SettingsOperations
 from claude_tasks.operations.status import StatusOperations
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.operations.usage import UsageOperations
-from claude_tasks.scheduling.lifetime import Register
+from claude_tasks.scheduling.lifetime import NodeRegistry
 from claude_tasks.storage.sqlite.store import DEFAULT_BUSY_TIMEOUT
 from claude_tasks.system.clock import SystemClock
 from claude_tasks.wiring.data import open_data
@@ -60,7 +60,7 @@ def open_operations(
         runs=RunOperations(store, clock, ask_to_end=ask_to_end),
         status=StatusOperations(
             store,
-            Register(store, settings.folder.nodes),
+            NodeRegistry(store, settings.folder.nodes),
             clock,
             max_concurrent_runs=settings.max_concurrent_runs,
             find_agent=find_agent,

@@ -44,7 +44,7 @@ class MachineSigns:
         return stall_of(node.pid) if is_process(node) else None
 
     def strangers(self, registered: Collection[str]) -> list[int]:
-        """Living nodes that no register names, by process; looked at twice."""
+        """Living nodes that no registry names, by process; looked at twice."""
         found = set(self._unregistered(registered))
         if found:
             time.sleep(_SETTLING_SECONDS)

@@ -1,4 +1,4 @@
-"""Standing trouble is said once, now and then again, and when it is over."""
+"""Leadership trouble is said once, now and then again, and when it is over."""
 
 from __future__ import annotations
 

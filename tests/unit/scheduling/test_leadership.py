@@ -15,8 +15,8 @@ import pytest
 from claude_tasks.domain.errors import StorageBusyError
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
-from claude_tasks.scheduling.leadership import KeeperThread, LeaseKeeper, Standing
-from claude_tasks.scheduling.lifetime import LifetimeLock, Register
+from claude_tasks.scheduling.leadership import KeeperThread, Leadership, LeaseKeeper
+from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
 from claude_tasks.system.process_state import is_stopped
 from support.builders import node
 from support.waiting import wait_until
@@ -51,7 +51,7 @@ class Candidate:
         self.progressed_at = clock.monotonic()
         self.stuck = False
         self.notified = 0
-        self.standing = Standing(clock)
+        self.leadership = Leadership(clock)
         self.lock = LifetimeLock(settings.folder.nodes, name)
         self.lock.acquire()
         store.register_node(node(name, **fields))
@@ -65,9 +65,9 @@ class Candidate:
         )
         self.keeper = LeaseKeeper(
             store=store,
-            register=Register(store, settings.folder.nodes),
+            registry=NodeRegistry(store, settings.folder.nodes),
             node=node(name, **fields),
-            standing=self.standing,
+            leadership=self.leadership,
             clock=clock,
             settings=settings,
             beats=self.beats,
@@ -82,7 +82,7 @@ class Candidate:
         return self.progressed_at
 
     def die(self) -> None:
-        """What the kernel does on kill -9: the node stays in the register, its lock is free."""
+        """What the kernel does on kill -9: the node stays in the registry, its lock is free."""
         self.lock.release(tidy=False)
 
     def count_notice(self) -> None:
@@ -90,7 +90,7 @@ class Candidate:
 
     @property
     def epoch(self) -> int | None:
-        term = self.standing.term()
+        term = self.leadership.term()
         return None if term is None else term.epoch
 
 
@@ -198,7 +198,7 @@ def test_trust_counts_from_before_the_renewal_was_asked_for(
 
     a.store.renew_lease = slow_renewal  # type: ignore[method-assign]
     a.keeper.step()
-    granted = a.standing.granted()
+    granted = a.leadership.granted()
     assert granted is not None
     assert granted[1] == pytest.approx(1005 + TTL - MARGIN)
 

@@ -173,13 +173,13 @@ def _node_row(entry: NodeStatus, now: int) -> tuple[str, ...]:
         node.role,
         str(node.pid),
         node.host,
-        _standing(entry),
+        _leadership(entry),
         coarse(max(0, now - node.started_at)) if entry.alive else "-",
         node.version,
     )
 
 
-def _standing(entry: NodeStatus) -> str:
+def _leadership(entry: NodeStatus) -> str:
     if not entry.alive:
         return Toned("dead", "bad")
     if entry.hung:

@@ -1,4 +1,4 @@
-"""The lease, the register of nodes and the change feed."""
+"""The lease, the registry of nodes and the change feed."""
 
 from __future__ import annotations
 
