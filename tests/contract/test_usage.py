@@ -10,7 +10,7 @@ from claude_tasks.domain.errors import LeadershipLostError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter, TurnedAway, UsageBlock
 from claude_tasks.domain.tick import plan_ticks
-from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.operations.tasks import TaskOperations
 from support.builders import MINUTELY, add_task, completed, lead
 from support.clock import START, FakeClock
@@ -50,13 +50,13 @@ def manual(store: Store, task_id: int) -> Run:
 
 
 def test_the_last_good_answer_outlives_failures(store: Store) -> None:
-    assert store.read_usage() == Snapshot(None, None)
+    assert store.read_usage() == UsageState(None, None)
     store.record_failure(FAILURE)
-    assert store.read_usage() == Snapshot(None, FAILURE)
+    assert store.read_usage() == UsageState(None, FAILURE)
     store.record_reading(READING)
-    assert store.read_usage() == Snapshot(READING, None)
+    assert store.read_usage() == UsageState(READING, None)
     store.record_failure(FAILURE)
-    assert store.read_usage() == Snapshot(READING, FAILURE)
+    assert store.read_usage() == UsageState(READING, FAILURE)
 
 
 def test_one_asks_for_all_until_its_time_is_up(

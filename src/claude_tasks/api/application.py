@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
-from claude_tasks.api.endpoint import Answer, Call, Endpoint, id_of
+from claude_tasks.api.endpoint import ApiResponse, Call, Endpoint, id_of
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.errors import INTERNAL, ErrorBody, body_of, status_of
 from claude_tasks.api.openapi import schema_routes
@@ -58,7 +58,7 @@ def _route(entry: Endpoint, backend: Backend) -> HTTPRouteHandler:
     async def handle(request: _Request) -> Response[Any]:
         call = await _call(request, backend)
         answer = await entry.handle(call)
-        if isinstance(answer, Answer):
+        if isinstance(answer, ApiResponse):
             return _response(answer)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         allowed = request.scope["state"]["still_allowed"]
@@ -126,7 +126,7 @@ async def _call(request: _Request, backend: Backend) -> Call:
     )
 
 
-def _response(answer: Answer) -> Response[Any]:
+def _response(answer: ApiResponse) -> Response[Any]:
     value = answer.value
     body = value if isinstance(value, bytes) else msgspec.json.encode(value)
     headers: Mapping[str, str] = answer.headers

@@ -27,7 +27,7 @@ _EXACT = 2**53
 """Up to here a float is one whole number and no other."""
 
 
-class Answer(NamedTuple):
+class ApiResponse(NamedTuple):
     """What a handler returns: a value to encode, or bytes that are encoded already."""
 
     value: Any
@@ -119,7 +119,7 @@ class Endpoint(NamedTuple):
     method: str
     path: str
     handle: (
-        Callable[[Call], Awaitable[Answer]]
+        Callable[[Call], Awaitable[ApiResponse]]
         | Callable[[Call], Awaitable[AsyncGenerator[bytes, None]]]
     )
     tag: str

@@ -1,6 +1,6 @@
 """The metrics page: what Prometheus reads, from one look at the program and the ledger of runs.
 
-Nothing here is kept between two pages: gauges come from a `MetricsSnapshot`, everything that only
+Nothing here is kept between two pages: gauges come from a `MetricsFigures`, everything that only
 grows from the `RunLedger`. Names follow https://prometheus.io/docs/practices/naming/: base units,
 ``_total`` on counters. No metric of the process, the platform or the interpreter is among them.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.notification import DeliveryCounts
     from claude_tasks.operations.status import Status
 
-__all__ = ["CONTENT_TYPE", "MetricsSnapshot", "RunLedger", "UsageFigure", "render", "snapshot_of"]
+__all__ = ["CONTENT_TYPE", "MetricsFigures", "RunLedger", "UsageFigure", "render", "snapshot_of"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The content type of what `render` returns."""
@@ -46,7 +46,7 @@ class UsageFigure(NamedTuple):
     resets_at: int | None
 
 
-class MetricsSnapshot(NamedTuple):
+class MetricsFigures(NamedTuple):
     """How things stand now. ``leader`` is its node id, role and host; None when nobody leads.
 
     ``nodes`` counts the living nodes by role. ``next_tick_at`` is ms.
@@ -69,11 +69,11 @@ def snapshot_of(
     tasks_enabled: int,
     tasks_disabled: int,
     usage: Iterable[tuple[str, float, int | None]] = (),
-) -> MetricsSnapshot:
+) -> MetricsFigures:
     """The snapshot of a status. ``usage`` holds bucket, per cent, and the reset's instant (ms)."""
     leader = status.leader
     roles = Counter(str(entry.node.role) for entry in status.nodes if entry.alive)
-    return MetricsSnapshot(
+    return MetricsFigures(
         version=__version__,
         tasks_enabled=tasks_enabled,
         tasks_disabled=tasks_disabled,
@@ -87,7 +87,7 @@ def snapshot_of(
     )
 
 
-def render(snapshot: MetricsSnapshot, ledger: RunLedger) -> bytes:
+def render(snapshot: MetricsFigures, ledger: RunLedger) -> bytes:
     """The page, in the text format that `CONTENT_TYPE` names."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Page(snapshot, ledger))
@@ -97,7 +97,7 @@ def render(snapshot: MetricsSnapshot, ledger: RunLedger) -> bytes:
 class _Page(Collector):
     """One page's metrics: the registry asks for them when it writes the text."""
 
-    def __init__(self, snapshot: MetricsSnapshot, ledger: RunLedger) -> None:
+    def __init__(self, snapshot: MetricsFigures, ledger: RunLedger) -> None:
         self._snapshot = snapshot
         self._ledger = ledger
 
@@ -153,7 +153,7 @@ def _counters(ledger: RunLedger) -> Iterator[Metric]:
     )
 
 
-def _gauges(snapshot: MetricsSnapshot, ledger: RunLedger) -> Iterator[Metric]:
+def _gauges(snapshot: MetricsFigures, ledger: RunLedger) -> Iterator[Metric]:
     yield _gauge(
         "runs",
         "Runs queued and running now.",
@@ -185,7 +185,7 @@ def _gauges(snapshot: MetricsSnapshot, ledger: RunLedger) -> Iterator[Metric]:
     )
 
 
-def _leadership(snapshot: MetricsSnapshot) -> Iterator[Metric]:
+def _leadership(snapshot: MetricsFigures) -> Iterator[Metric]:
     leader = snapshot.leader
     yield _gauge(
         "leader",

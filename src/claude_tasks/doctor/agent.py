@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import failed, passed, shell, warned
 from claude_tasks.domain.instant import HOUR_MS, human_duration
-from claude_tasks.domain.usage import Answer, is_local_trouble, judge
+from claude_tasks.domain.usage import Decision, decide, is_local_trouble
 from claude_tasks.domain.usage_text import failure_text
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import AgentFacts, CredentialFacts
     from claude_tasks.doctor.finding import Finding
-    from claude_tasks.domain.usage import Snapshot
+    from claude_tasks.domain.usage import UsageState
 
 OLDEST_AGENT = (2, 0)
 """Older ones lack flags and events that runs depend on."""
@@ -83,7 +83,7 @@ def _numbers(word: str) -> tuple[int, ...]:
     return tuple(map(int, parts)) if plain else ()
 
 
-def check_usage_credentials(credentials: CredentialFacts, usage: Snapshot) -> Finding:
+def check_usage_credentials(credentials: CredentialFacts, usage: UsageState) -> Finding:
     """Present, not expired and, as far as is known, not refused; or nothing asks for them."""
     name = "usage_credentials"
     trouble = credentials.trouble
@@ -106,14 +106,14 @@ def check_usage_credentials(credentials: CredentialFacts, usage: Snapshot) -> Fi
     return _as_asked(usage, at=credentials.at) or passed(name, text)
 
 
-def _as_asked(usage: Snapshot, *, at: int) -> Finding | None:
+def _as_asked(usage: UsageState, *, at: int) -> Finding | None:
     """What came of asking for usage the last time, where that still counts."""
     failure = usage.failure
     if failure is None or not 0 <= at - failure.at < HOUR_MS or is_local_trouble(failure.code):
         return None  # credentials are looked at here and now
-    judgement = judge(usage, threshold=_ANY, at=failure.at)
+    judgement = decide(usage, threshold=_ANY, at=failure.at)
     text = failure_text(judgement, at=at)
     fix = "claude /login" if failure.code == "usage_unauthorized" else None
-    if judgement.answer is Answer.UNAVAILABLE:
+    if judgement.decision is Decision.UNAVAILABLE:
         return failed("usage_credentials", f"runs fail: {text}", fix)
     return warned("usage_credentials", text, fix)

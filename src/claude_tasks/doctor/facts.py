@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.signs import ClaimSigns
-from claude_tasks.domain.usage import Snapshot
+from claude_tasks.domain.usage import UsageState
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.ports import Gatherers
@@ -188,7 +188,7 @@ class Contents(NamedTuple):
     lost: tuple[tuple[int, str], ...] = ()
     failing: tuple[tuple[int, str], ...] = ()
     given_up: tuple[str, ...] = ()
-    usage: Snapshot = Snapshot(None, None)
+    usage: UsageState = UsageState(None, None)
     left_by_clock: "tuple[LeftTask, ...]" = ()
     furthest_instant: int = 0
     illegible: tuple[tuple[str, str], ...] = ()
@@ -368,10 +368,10 @@ class Facts:
         return self._from.service()
 
     @property
-    def usage(self) -> Snapshot:
+    def usage(self) -> UsageState:
         """What is known of usage."""
         contents = self.database.contents
-        return Snapshot(None, None) if contents is None else contents.usage
+        return UsageState(None, None) if contents is None else contents.usage
 
     @cached_property
     def channels(self) -> ChannelFacts:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import RunFilter
     from claude_tasks.domain.task import Task
-    from claude_tasks.domain.usage import Snapshot
+    from claude_tasks.domain.usage import UsageState
 
 _Seen = TypeVar("_Seen")
 
@@ -167,7 +167,7 @@ class Inspected(Protocol):
         """The furthest instant that anybody wrote."""
         ...
 
-    def read_usage(self) -> Snapshot:
+    def read_usage(self) -> UsageState:
         """What is known of usage."""
         ...
 

@@ -113,7 +113,7 @@ def remedy_for(denial: str, within: Sequence[str] = ("",)) -> Remedy | None:
     return Remedy(rules) if rules else None
 
 
-class Answer(NamedTuple):
+class Advice(NamedTuple):
     """What helps against denials: a command, None for none; then those it does not help against.
 
     ``refused`` are denied by the task's own rules; for ``beyond`` no exact rule is known; ``known``
@@ -126,7 +126,7 @@ class Answer(NamedTuple):
     known: tuple[str, ...] = ()
 
 
-def answer_to(task: Permitted, denials: Iterable[str]) -> Answer:
+def answer_to(task: Permitted, denials: Iterable[str]) -> Advice:
     """The command that allows what was denied.
 
     It names what is there already too: a list that is named replaces the old one.
@@ -146,7 +146,7 @@ def answer_to(task: Permitted, denials: Iterable[str]) -> Answer:
             folders += [folder for folder in remedy.folders if folder not in folders]
     added = len(rules) > len(set(task.allowed)) or folders
     command = _edit(task, rules, folders) if added else None
-    return Answer(command, tuple(refused), tuple(beyond), tuple(known))
+    return Advice(command, tuple(refused), tuple(beyond), tuple(known))
 
 
 def refusing_rules(denial: str, disallowed: Iterable[str]) -> list[str]:

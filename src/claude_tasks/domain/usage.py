@@ -1,15 +1,15 @@
 """Usage of the agent's subscription: what is known of it, and whether a run may start.
 
 A `Reading` is one answer of a source: windows (five_hour, seven_day, …) with the percentage used
-and when each begins anew. All processes share one `Snapshot`: the last good reading, and the last
-failure where that is newer. `judge` decides from it; nothing here asks anybody.
+and when each begins anew. All processes share one `UsageState`: the last good reading, and the last
+failure where that is newer. `decide` decides from it; nothing here asks anybody.
 
     fresh reading (60 s) ───────────────▶ GO, or OVER the threshold
     no fresh one, nobody failed since ──▶ ASK first
     failed since, reading ≤ 15 min old ─▶ as the reading says, its age is shown
     failed since, none or an older one ─▶ UNAVAILABLE: the run fails, with the cause
 
-A snapshot holds a failure only while no source has answered since. A reading or a failure from the
+A state holds a failure only while no source has answered since. A reading or a failure from the
 future was taken before the clock was set back: it says nothing.
 """
 
@@ -101,15 +101,15 @@ _LOCAL_TROUBLE = frozenset(
 )
 
 
-class Snapshot(NamedTuple):
+class UsageState(NamedTuple):
     """The one record that all processes share."""
 
     reading: Reading | None
     failure: Failure | None
 
 
-class Answer(Enum):
-    """What `judge` says."""
+class Decision(Enum):
+    """What `decide` says."""
 
     GO = auto()
     ASK = auto()
@@ -118,9 +118,9 @@ class Answer(Enum):
 
 
 class Judgement(NamedTuple):
-    """The answer, the reading it rests on, and the window in the way."""
+    """The decision, the reading it rests on, and the window in the way."""
 
-    answer: Answer
+    decision: Decision
     reading: Reading | None = None
     blocking: Window | None = None
     failure: Failure | None = None
@@ -167,19 +167,19 @@ def reset_of(seconds: object, *, at: int) -> int | None:
     return int(seconds * 1000) if within else None
 
 
-def judge(snapshot: Snapshot, *, threshold: float, at: int) -> Judgement:
+def decide(state: UsageState, *, threshold: float, at: int) -> Judgement:
     """Whether a run may start now."""
-    reading, failure = snapshot
+    reading, failure = state
     age = None if reading is None else at - reading.at
     fresh = age is not None and 0 <= age < FRESH_MS
     settled = failure is not None and failure.at <= at < failure.retry_at
     if not fresh and not settled:
-        return Judgement(Answer.ASK, reading, failure=failure)
+        return Judgement(Decision.ASK, reading, failure=failure)
     if reading is None or age is None or not 0 <= age < USABLE_MS:
-        return Judgement(Answer.UNAVAILABLE, reading, failure=failure)
+        return Judgement(Decision.UNAVAILABLE, reading, failure=failure)
     blocking = _blocking(reading, threshold=threshold, at=at)
-    answer = Answer.GO if blocking is None else Answer.OVER
-    return Judgement(answer, reading, blocking, failure)
+    decision = Decision.GO if blocking is None else Decision.OVER
+    return Judgement(decision, reading, blocking, failure)
 
 
 def _blocking(reading: Reading, *, threshold: float, at: int) -> Window | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.usage import Failure, Reading, Snapshot
+    from claude_tasks.domain.usage import Failure, Reading, UsageState
 
 
 class UsageStore(Protocol):
     """What all processes know of the agent's usage windows. The feed notes topic ``usage``."""
 
-    def read_usage(self) -> Snapshot:
+    def read_usage(self) -> UsageState:
         """The last good reading, and the last failure where that is newer."""
         ...
 

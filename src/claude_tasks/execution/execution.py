@@ -89,7 +89,7 @@ class SupervisedExecution:
         try:
             run = self._store.get_run(run_id)
         except (NotFoundError, IllegibleError):
-            return True  # not ours to judge
+            return True  # not ours to outcome_of
         return not run.state.is_terminal and run.claim == claim
 
     def settle(self, *, at: int) -> int:

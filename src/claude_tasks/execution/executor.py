@@ -296,7 +296,7 @@ class Executor:
         return [watched for watched in self._watched.values() if not watched.told]
 
     def _look(self, watched: Watched) -> Ended | None:
-        condition = watched.folder.look(watched.verdict(), claimed_by=watched.run.launched_by)
+        condition = watched.folder.look(watched.ended_as(), claimed_by=watched.run.launched_by)
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:

@@ -15,8 +15,8 @@ from claude_tasks.domain.store_records import Finish
 from claude_tasks.domain.task import OnUsageLimit
 from claude_tasks.domain.usage import NETWORK_PATIENCE_MS, learnt_from_run
 from claude_tasks.execution.contract import EndedBy
+from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.run_log import log_path, write_run_log
-from claude_tasks.execution.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,7 @@ class Recorder:
                 at=at,
             )
             return None
-        outcome = judge(
+        outcome = outcome_of(
             end.facts,
             at=at,
             timeout_seconds=end.snapshot.timeout_seconds,

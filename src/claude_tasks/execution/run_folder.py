@@ -234,11 +234,13 @@ class RunFolder(NamedTuple):
             os.kill(pid, signal.SIGTERM)
         return True
 
-    def look(self, verdict: ExitFacts | None = None, *, claimed_by: str | None = None) -> Condition:
+    def look(
+        self, ended_as: ExitFacts | None = None, *, claimed_by: str | None = None
+    ) -> Condition:
         """How the claim stands; a claim without any life left is closed for good.
 
         For a dead claim this writes the tombstone ``exit.json`` while holding the supervisor's
-        lock: a supervisor that comes late finds it and does not start the agent. ``verdict`` is
+        lock: a supervisor that comes late finds it and does not start the agent. ``ended_as`` is
         what it says of an agent whose supervisor was killed, instead of lost. ``claimed_by`` is a
         node that hangs: as long as it may wake up and launch, the tombstone has to stand.
         """
@@ -249,11 +251,11 @@ class RunFolder(NamedTuple):
         if lock is None:
             return Condition.SUPERVISED
         try:
-            return self._close_if_dead(verdict or ExitFacts(EndedBy.LOST), claimed_by)
+            return self._close_if_dead(ended_as or ExitFacts(EndedBy.LOST), claimed_by)
         finally:
             os.close(lock)
 
-    def _close_if_dead(self, verdict: ExitFacts, claimed_by: str | None) -> Condition:
+    def _close_if_dead(self, ended_as: ExitFacts, claimed_by: str | None) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
         kept = os.path.exists(self._kept)
@@ -266,8 +268,8 @@ class RunFolder(NamedTuple):
             return Condition.UNSTARTED
         began = self.began()
         if kept:
-            verdict = verdict._replace(error=f"how it ended cannot be made out: {self._kept}")
-        self.close(verdict._replace(started_at=None if began is None else began.started_at))
+            ended_as = ended_as._replace(error=f"how it ended cannot be made out: {self._kept}")
+        self.close(ended_as._replace(started_at=None if began is None else began.started_at))
         return Condition.LOST
 
     def _was_started(self) -> bool:

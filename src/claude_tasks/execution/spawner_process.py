@@ -26,10 +26,10 @@ def main() -> None:
     """Serve until the end of input."""
     gc.collect()
     gc.freeze()  # what is loaded now is shared for good: the collector must not touch its pages
-    Spawner().serve()
+    ForkServer().serve()
 
 
-class Spawner:
+class ForkServer:
     """Forks on request, reaps, and says so."""
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ class Watched:
         self.orphaned = False
         self.complaint = ""
 
-    def verdict(self) -> ExitFacts | None:
+    def ended_as(self) -> ExitFacts | None:
         """What is to be said of it if its supervisor is found dead; None: that it was lost."""
         if not self.silent:
             return None

@@ -14,7 +14,7 @@ from claude_tasks.notify.delivery import Delivery, masked
 from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.text import clean, cut
 from claude_tasks.system.transport import (
-    Answer,
+    HttpResponse,
     NoAnswerError,
     UnusableAddressError,
     request,
@@ -93,7 +93,7 @@ def _deliver(
     return _judged(answer, target, at)
 
 
-def _judged(answer: Answer, target: str, at: int) -> Delivery:
+def _judged(answer: HttpResponse, target: str, at: int) -> Delivery:
     status = answer.status
     detail = f"{masked(target.strip())}: {_said(answer, target)}"
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -112,7 +112,7 @@ def _refused(detail: str) -> Delivery:
     return Delivery(delivered=False, permanent=True, retry_after=None, detail=detail)
 
 
-def _said(answer: Answer, target: str) -> str:
+def _said(answer: HttpResponse, target: str) -> str:
     """``404 Not Found: Unknown Webhook``; the channel's words only where they tell no secret."""
     status = answer.status
     known = any(status == each for each in HTTPStatus)
@@ -144,7 +144,7 @@ def _tells(text: str, target: str) -> bool:
     return any(len(piece) >= _SECRET_LENGTH and piece in text for piece in pieces)
 
 
-def _retry_after(answer: Answer, at: int) -> float | None:
+def _retry_after(answer: HttpResponse, at: int) -> float | None:
     """Seconds to wait, from the header (RFC 9110, 10.2.3) or Discord's own ways to say it.
 
     They say the same; but old versions of Discord's API count two of them in milliseconds, so the

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.instant import to_rfc3339
-from claude_tasks.domain.usage import BUCKETS, USABLE_MS, Answer, Judgement, Reading, Window, judge
+from claude_tasks.domain.usage import (
+    BUCKETS,
+    USABLE_MS,
+    Decision,
+    Judgement,
+    Reading,
+    Window,
+    decide,
+)
 from claude_tasks.domain.usage_text import failure_text, over_text
 
 if TYPE_CHECKING:
@@ -58,7 +66,7 @@ class UsageOperations:
     def is_stale(self) -> bool:
         """Whether somebody should be asked before this is shown."""
         judgement = self._judge(self._clock.now())
-        return self._of_no_interest() is None and judgement.answer is Answer.ASK
+        return self._of_no_interest() is None and judgement.decision is Decision.ASK
 
     def usage(self) -> UsageStatus:
         """As it is known now. Errors: `UsageUnavailableError`."""
@@ -70,7 +78,7 @@ class UsageOperations:
             known = judgement.reading if self._check_disabled else None
             reading = known or Reading((), why, at)
             return UsageStatus(reading, threshold, max(0, at - reading.at), None, None)
-        if judgement.reading is None or judgement.answer in (Answer.UNAVAILABLE, Answer.ASK):
+        if judgement.reading is None or judgement.decision in (Decision.UNAVAILABLE, Decision.ASK):
             raise _unavailable(judgement, at=at)
         return UsageStatus(
             judgement.reading,
@@ -90,9 +98,11 @@ class UsageOperations:
             return None
         at, threshold = self._clock.now(), self._settings.usage_threshold()
         judgement = self._judge(at)
-        if judgement.answer is Answer.OVER:
+        if judgement.decision is Decision.OVER:
             return over_text(judgement, threshold=threshold, at=at)
-        return failure_text(judgement, at=at) if judgement.answer is Answer.UNAVAILABLE else None
+        return (
+            failure_text(judgement, at=at) if judgement.decision is Decision.UNAVAILABLE else None
+        )
 
     def last_reading(self) -> Reading | None:
         """The last good answer, as long as it may be used."""
@@ -107,7 +117,7 @@ class UsageOperations:
         return billed_by and f"billed by {billed_by}, no usage window applies"
 
     def _judge(self, at: int) -> Judgement:
-        return judge(self._store.read_usage(), threshold=self._settings.usage_threshold(), at=at)
+        return decide(self._store.read_usage(), threshold=self._settings.usage_threshold(), at=at)
 
 
 def usage_view(status: UsageStatus, at: int) -> dict[str, Any]:

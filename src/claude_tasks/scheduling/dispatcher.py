@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.session import fresh_session
-from claude_tasks.domain.usage import NETWORK_PATIENCE_MS, Answer
+from claude_tasks.domain.usage import NETWORK_PATIENCE_MS, Decision
 from claude_tasks.scheduling.preflight import PATIENCE_MS
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class Dispatcher:
         return self._start_as_judged(preflight, term, at=at)
 
     def _start_as_judged(self, preflight: Preflight, term: Term | None, *, at: int) -> int:
-        judgement = preflight.judge(at=at)
-        if judgement.answer is Answer.UNAVAILABLE:
+        judgement = preflight.decide(at=at)
+        if judgement.decision is Decision.UNAVAILABLE:
             return self._refuse(term, preflight, judgement, at=at)
-        if judgement.answer is Answer.GO:
+        if judgement.decision is Decision.GO:
             return self._start_freely(term, at=at)
-        if judgement.answer is Answer.ASK:
+        if judgement.decision is Decision.ASK:
             preflight.ask()
         else:
             self._turn_away(term, preflight.block(judgement, at=at), at=at)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.store_records import UsageBlock
-from claude_tasks.domain.usage import LONGEST_LOOK_MS, Judgement, is_network_trouble, judge
+from claude_tasks.domain.usage import LONGEST_LOOK_MS, Judgement, decide, is_network_trouble
 from claude_tasks.domain.usage_text import failure_text, over_text
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class Preflight:
         """Whether usage windows limit the agents of this process at all."""
         return self._billed_by() is None
 
-    def judge(self, *, at: int) -> Judgement:
+    def decide(self, *, at: int) -> Judgement:
         """Whether runs may start."""
-        return judge(self._store.read_usage(), threshold=self._threshold(), at=at)
+        return decide(self._store.read_usage(), threshold=self._threshold(), at=at)
 
     def ask(self) -> None:
         """Have somebody find out."""

@@ -41,7 +41,7 @@ class TooSlowError(NoAnswerError):
     """No whole answer came in time."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What a server said; header names are in lower case, ``body`` is its beginning.
 
     ``broken`` tells why the body may lack its end, None where it has it or was longer than wanted.
@@ -60,7 +60,7 @@ def request(
     *,
     seconds: float,
     largest: int = LARGEST_ANSWER,
-) -> Answer:
+) -> HttpResponse:
     """POST ``body``, or GET where it is None; any status is an answer, a redirect too.
 
     ``seconds`` bound all of it; of the answer's body ``largest`` bytes are read. Proxies of the
@@ -230,7 +230,7 @@ def _address(url: str) -> tuple[str, dict[str, str]]:
     return address, {"Authorization": "Basic " + base64.b64encode(unquote(user).encode()).decode()}
 
 
-def _read(answer: http.client.HTTPResponse, deadline: _Deadline, largest: int) -> Answer:
+def _read(answer: http.client.HTTPResponse, deadline: _Deadline, largest: int) -> HttpResponse:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     try:
         body, broken = answer.read(largest), None
@@ -242,7 +242,7 @@ def _read(answer: http.client.HTTPResponse, deadline: _Deadline, largest: int) -
         body, broken = b"", NoAnswerError(f"the answer broke off: {_reason(error)}")
     if deadline.passed and len(body) < largest:  # what is shut down looks like an end
         broken = _too_slow(deadline.seconds)
-    return Answer(answer.status, headers, body, broken)
+    return HttpResponse(answer.status, headers, body, broken)
 
 
 def _reason(error: BaseException | str) -> str:

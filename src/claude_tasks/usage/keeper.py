@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from claude_tasks.domain.errors import StorageError, UsageUnavailableError
 from claude_tasks.domain.instant import SECOND_MS
-from claude_tasks.domain.usage import Answer, Failure, Reading, is_local_trouble, judge
+from claude_tasks.domain.usage import Decision, Failure, Reading, decide, is_local_trouble
 from claude_tasks.system.service_thread import ServiceThread
 from claude_tasks.usage.backoff import failure_of
 
@@ -85,8 +85,8 @@ class UsageKeeper:
         return True
 
     def _is_known(self) -> bool:
-        judgement = judge(self._store.read_usage(), threshold=0, at=self._clock.now())
-        return judgement.answer is not Answer.ASK
+        judgement = decide(self._store.read_usage(), threshold=0, at=self._clock.now())
+        return judgement.decision is not Decision.ASK
 
     def _ask_once(self) -> None:
         """Ask for all; what it came to is recorded, or others may ask at once."""

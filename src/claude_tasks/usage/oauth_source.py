@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from claude_tasks.domain.usage import Reading
-    from claude_tasks.system.transport import Answer
+    from claude_tasks.system.transport import HttpResponse
 
 NAME = "oauth"
 LARGEST_ANSWER = 1 << 20
@@ -65,7 +65,7 @@ class OAuthSource:
             raise _garbage("the answer of the usage endpoint broke off")
         return reading_of(_document(answer.body), source=NAME, at=at)
 
-    def _answer(self, token: str) -> Answer:
+    def _answer(self, token: str) -> HttpResponse:
         headers = {
             "Authorization": f"Bearer {token}",
             "anthropic-beta": _BETA,
@@ -102,7 +102,7 @@ def _document(body: bytes) -> object:
     return document
 
 
-def _of_status(answer: Answer, at: int) -> UsageUnavailableError:
+def _of_status(answer: HttpResponse, at: int) -> UsageUnavailableError:
     redirects = HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
     note = ": redirects are not followed" if redirects else ""
     other = ("usage_http", f"the usage endpoint answered {answer.status}{note}", None)

@@ -44,7 +44,7 @@ from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.signs import ClaimSigns, Stall
-from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.system.path_probe import Looked
 from support.builders import node
 from unit.doctor.made import (
@@ -134,7 +134,7 @@ def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) ->
 )  # fmt: skip
 def test_usage_credentials(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     facts = CredentialFacts(NOW, **fields)
-    says(check_usage_credentials(facts, Snapshot(None, None)), verdict, words, fix=fix)
+    says(check_usage_credentials(facts, UsageState(None, None)), verdict, words, fix=fix)
 
 
 REFUSED = Failure("usage_unauthorized", "the token was refused", NOW - 90_000, NOW - 60_000)
@@ -144,17 +144,17 @@ KNOWN = Reading((Window("five_hour", 99, None),), "cli", NOW - 120_000)
 @pytest.mark.parametrize(
     ("usage", "verdict", "words", "fix"),
     [
-        (Snapshot(KNOWN, None), "PASS", "found", ""),
-        (Snapshot(None, REFUSED), "FAIL", "runs fail: usage could not be checked", "/login"),
-        (Snapshot(None, REFUSED), "FAIL", "asked 1m 30s ago", "/login"),
-        (Snapshot(KNOWN, REFUSED), "WARN", "the token was refused", "/login"),
-        (Snapshot(None, REFUSED._replace(code="usage_http")), "FAIL", "usage_http", ""),
-        (Snapshot(None, REFUSED._replace(at=NOW - 3_600_000)), "PASS", "found", ""),
-        (Snapshot(None, REFUSED._replace(code="no_credentials")), "PASS", "found", ""),
+        (UsageState(KNOWN, None), "PASS", "found", ""),
+        (UsageState(None, REFUSED), "FAIL", "runs fail: usage could not be checked", "/login"),
+        (UsageState(None, REFUSED), "FAIL", "asked 1m 30s ago", "/login"),
+        (UsageState(KNOWN, REFUSED), "WARN", "the token was refused", "/login"),
+        (UsageState(None, REFUSED._replace(code="usage_http")), "FAIL", "usage_http", ""),
+        (UsageState(None, REFUSED._replace(at=NOW - 3_600_000)), "PASS", "found", ""),
+        (UsageState(None, REFUSED._replace(code="no_credentials")), "PASS", "found", ""),
     ],
 )
 def test_usage_credentials_that_were_refused_are_not_in_order(
-    usage: Snapshot, verdict: str, words: str, fix: str
+    usage: UsageState, verdict: str, words: str, fix: str
 ) -> None:
     facts = CredentialFacts(NOW, source="/c.json")
     says(check_usage_credentials(facts, usage), verdict, words, fix=fix)

@@ -15,8 +15,8 @@ from claude_tasks.domain.permission import Permitted, denied_text
 from claude_tasks.domain.usage import learnt_from_run, reset_of
 from claude_tasks.execution.activity import Activity
 from claude_tasks.execution.contract import EndedBy, ExitFacts, decode, encode
+from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.transcript import LINE_LIMIT, Transcript
-from claude_tasks.execution.verdict import judge
 from claude_tasks.notify import sending
 from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.system.transport import wait_of
@@ -98,7 +98,7 @@ def test_a_stream_of_any_shape_leads_to_an_end_that_can_be_stored(
         lingered=1.5 if lingers else None,
     )
     assert decode(ExitFacts, encode(facts)) == facts, "the recorder reads what was written"
-    outcome = judge(facts, at=AT, timeout_seconds=9, cancel_reason=None)
+    outcome = outcome_of(facts, at=AT, timeout_seconds=9, cancel_reason=None)
     for value in outcome:
         assert not isinstance(value, str) or value.encode() is not None
         assert not isinstance(value, int) or abs(value) < 2**63

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from claude_tasks.domain.run import Reason
 from claude_tasks.execution.contract import EndedBy, ExitFacts, Said
+from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.reset_text import reset_in_text
-from claude_tasks.execution.verdict import judge
 
 AT = datetime(2026, 10, 5, 10, 30, tzinfo=UTC)  # a Monday
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -128,7 +128,9 @@ def test_a_limit_in_words_counts_where_the_api_refused(
 ) -> None:
     at = round(AT.timestamp() * 1000)
     facts = ExitFacts(EndedBy.EXIT, ended_at=at, exit_code=1 if said.is_error else 0)
-    outcome = judge(facts._replace(transcript=said), at=at, timeout_seconds=1, cancel_reason=None)
+    outcome = outcome_of(
+        facts._replace(transcript=said), at=at, timeout_seconds=1, cancel_reason=None
+    )
     assert outcome.reason == (None if reason is None else Reason(reason))
     assert outcome.transient is transient
     assert (outcome.resets_at is not None) is (reason == "usage_limit")

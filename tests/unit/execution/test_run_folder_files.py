@@ -22,13 +22,13 @@ from claude_tasks.execution.contract import (
     decode,
     encode,
 )
+from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.run_folder import (
     Condition,
     FolderInUseError,
     RunFolder,
     try_lock,
 )
-from claude_tasks.execution.verdict import judge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def test_json_of_any_shape_is_a_record_or_unreadable(
     except UnreadableError:
         return
     if isinstance(record, ExitFacts) and record.ended_by is not EndedBy.UNSTARTED:
-        outcome = judge(record, at=1, timeout_seconds=60, cancel_reason=None)
+        outcome = outcome_of(record, at=1, timeout_seconds=60, cancel_reason=None)
         assert outcome.state.is_terminal
 
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from claude_tasks.domain.run import Outcome, Reason, State, Trigger
+from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.run_folder import Condition, RunFolder
 from claude_tasks.execution.spawner import Spawner
-from claude_tasks.execution.verdict import judge
 from support.waiting import wait_until
 from support.workshop import Workshop
 
@@ -519,9 +519,9 @@ def test_an_end_that_cannot_be_stored_ends_the_run_all_the_same(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absurd(facts: ExitFacts, **more: Any) -> Outcome:
-        return judge(facts, **more)._replace(num_turns=10**30)
+        return outcome_of(facts, **more)._replace(num_turns=10**30)
 
-    monkeypatch.setattr("claude_tasks.execution.recorder.judge", absurd)
+    monkeypatch.setattr("claude_tasks.execution.recorder.outcome_of", absurd)
     run = workshop.run("hello")
     assert (run.state, run.reason) == (State.FAILED, Reason.AGENT_ERROR)
     assert run.error is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.domain.errors import StorageBusyError, UsageUnavailableError
-from claude_tasks.domain.usage import FRESH_MS, Failure, Reading, Snapshot, Window
+from claude_tasks.domain.usage import FRESH_MS, Failure, Reading, UsageState, Window
 from claude_tasks.usage.keeper import ASKING_SECONDS, UsageKeeper, UsageThread, ask_now
 from support.clock import START, FakeClock
 from support.waiting import wait_until
@@ -74,7 +74,7 @@ def test_the_first_source_that_answers_is_recorded(
 ) -> None:
     first, second, third = Source("cli", RATE_LIMITED), Source("oauth"), Source("never")
     assert keeper_of(first, second, third).step()
-    assert store.read_usage() == Snapshot(Reading(WINDOWS, "oauth", START), None)
+    assert store.read_usage() == UsageState(Reading(WINDOWS, "oauth", START), None)
     assert [len(source.asked) for source in (first, second, third)] == [1, 1, 0]
 
 
@@ -272,7 +272,7 @@ def test_a_login_counts_a_second_later(
     assert waits(keeper, store, clock, 30) == [1] * 30
     source.answer = None
     assert keeper.step()
-    assert store.read_usage() == Snapshot(Reading(WINDOWS, "oauth", START + 30_000), None)
+    assert store.read_usage() == UsageState(Reading(WINDOWS, "oauth", START + 30_000), None)
 
 
 def test_a_token_that_is_refused_is_tried_again_every_half_minute(
@@ -366,7 +366,7 @@ def test_after_a_source_that_breaks_the_next_is_asked(
     keeper_of: Callable[..., UsageKeeper], store: Store
 ) -> None:
     keeper_of(Source("odd", ZeroDivisionError()), Source("oauth")).step()
-    assert store.read_usage() == Snapshot(Reading(WINDOWS, "oauth", START), None)
+    assert store.read_usage() == UsageState(Reading(WINDOWS, "oauth", START), None)
 
 
 def test_without_any_source_that_is_said(
@@ -382,7 +382,7 @@ def test_whoever_is_told_to_end_does_and_keeps_nobody_waiting(
 ) -> None:
     with pytest.raises(ending):
         keeper_of(Source("cli", ending())).step()
-    assert store.read_usage() == Snapshot(None, None)
+    assert store.read_usage() == UsageState(None, None)
     assert store.begin_asking("b", at=START, until=START + 30_000)
 
 
@@ -393,7 +393,7 @@ def test_stopping_is_no_news_of_usage(keeper_of: Callable[..., UsageKeeper], sto
     keeper.step()
     assert agent.cancelled == 1
     assert oauth.asked == []
-    assert store.read_usage() == Snapshot(None, None)
+    assert store.read_usage() == UsageState(None, None)
     assert store.begin_asking("b", at=START, until=START + 30_000)
 
 
@@ -458,7 +458,7 @@ def test_stopping_a_thread_ends_who_is_asked(
     assert ended.is_set()
     wait_until(lambda: not thread._thread.is_alive(), what="the thread ended")
     assert thread.failure is None
-    assert store.read_usage() == Snapshot(None, None)
+    assert store.read_usage() == UsageState(None, None)
 
 
 def test_a_busy_store_ends_no_thread(clock: FakeClock, store: Store) -> None:

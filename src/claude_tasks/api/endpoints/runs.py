@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from claude_tasks.api import schemas
-from claude_tasks.api.endpoint import Answer, Call, endpoint, instant_of
+from claude_tasks.api.endpoint import ApiResponse, Call, endpoint, instant_of
 from claude_tasks.domain.errors import ClaudeTasksError, ConflictError, NotFoundError
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
@@ -29,7 +29,7 @@ LONGEST_QUEUE = 1000
     "POST", "/tasks/{task_id}/run", tag="runs", answer=schemas.RunStarted, status=202,
     errors=(404, 409, 503),
 )  # fmt: skip
-async def run_task(call: Call) -> Answer:
+async def run_task(call: Call) -> ApiResponse:
     """Run a task now. 409 when the task's overlap rule skips it: that is recorded too."""
     backend = call.backend
 
@@ -43,7 +43,7 @@ async def run_task(call: Call) -> Answer:
 
     run = await backend.database.write(start)
     backend.wake()
-    return Answer(
+    return ApiResponse(
         {
             "success": True,
             "message": "Task execution started",
@@ -57,7 +57,7 @@ async def run_task(call: Call) -> Answer:
 @endpoint(
     "GET", "/tasks/{task_id}/runs", tag="runs", answer=schemas.RunList,
     query=schemas.TaskRunsQuery, errors=(404,), also=(304,))  # fmt: skip
-async def list_task_runs(call: Call) -> Answer:
+async def list_task_runs(call: Call) -> ApiResponse:
     """The runs of a task, newest first."""
     wanted = RunFilter(task_id=call.task_id, limit=call.parameters(schemas.TaskRunsQuery).limit)
 
@@ -65,7 +65,7 @@ async def list_task_runs(call: Call) -> Answer:
         operations.tasks.get(call.task_id)
         return _page(operations, wanted)
 
-    return Answer(await call.backend.database.read(look), headers=call.tag())
+    return ApiResponse(await call.backend.database.read(look), headers=call.tag())
 
 
 @endpoint(
@@ -76,7 +76,7 @@ async def list_task_runs(call: Call) -> Answer:
     errors=(404,),
     also=(304,),
 )
-async def latest_task_run(call: Call) -> Answer:
+async def latest_task_run(call: Call) -> ApiResponse:
     """The newest run of a task."""
 
     def look(operations: Operations) -> Run:
@@ -86,7 +86,7 @@ async def latest_task_run(call: Call) -> Answer:
             raise NotFoundError("No runs found")
         return found
 
-    return Answer(run_view(await call.backend.database.read(look)), headers=call.tag())
+    return ApiResponse(run_view(await call.backend.database.read(look)), headers=call.tag())
 
 
 @endpoint(
@@ -97,12 +97,12 @@ async def latest_task_run(call: Call) -> Answer:
     errors=(404,),
     also=(304,),
 )
-async def get_task_run(call: Call) -> Answer:
+async def get_task_run(call: Call) -> ApiResponse:
     """One run of a task."""
     run = await call.backend.database.read(lambda operations: operations.runs.get(call.run_id))
     if run.task_id != call.task_id:
         raise NotFoundError("Run not found", hint=f"run {run.id} is of task {run.task_id}")
-    return Answer(run_view(run), headers=call.tag())
+    return ApiResponse(run_view(run), headers=call.tag())
 
 
 @endpoint(
@@ -113,7 +113,7 @@ async def get_task_run(call: Call) -> Answer:
     query=schemas.RunFilterQuery,
     also=(304,),
 )
-async def list_runs(call: Call) -> Answer:
+async def list_runs(call: Call) -> ApiResponse:
     """Runs of all tasks, newest first; the next page begins before ``next_before``."""
     asked = call.parameters(schemas.RunFilterQuery)
     wanted = RunFilter(
@@ -137,21 +137,21 @@ async def list_runs(call: Call) -> Answer:
 
     database = call.backend.database
     found = await (database.read(look) if wanted.text is None else database.search(look))
-    return Answer(found, headers=call.tag())
+    return ApiResponse(found, headers=call.tag())
 
 
 @endpoint("GET", "/runs/{run_id}", tag="runs", answer=schemas.Run, errors=(404,), also=(304,))
-async def get_run(call: Call) -> Answer:
+async def get_run(call: Call) -> ApiResponse:
     """One run."""
     run = await call.backend.database.read(lambda operations: operations.runs.get(call.run_id))
-    return Answer(run_view(run), headers=call.tag())
+    return ApiResponse(run_view(run), headers=call.tag())
 
 
 # Without a tag: what becomes of a message is not in the change feed.
 @endpoint(
     "GET", "/runs/{run_id}/deliveries", tag="runs", answer=schemas.DeliveryList, errors=(404,)
 )
-async def list_run_deliveries(call: Call) -> Answer:
+async def list_run_deliveries(call: Call) -> ApiResponse:
     """The messages about a run, oldest first: sent, on their way, or given up."""
 
     def look(operations: Operations) -> list[DeliveryRecord]:
@@ -159,7 +159,7 @@ async def list_run_deliveries(call: Call) -> Answer:
         return operations.notifications.of_run(call.run_id)
 
     found = await call.backend.database.read(look)
-    return Answer({"deliveries": [delivery_view(record) for record in found]})
+    return ApiResponse({"deliveries": [delivery_view(record) for record in found]})
 
 
 @endpoint(
@@ -169,21 +169,21 @@ async def list_run_deliveries(call: Call) -> Answer:
     answer=schemas.DeliveryList,
     query=schemas.DeliveriesQuery,
 )
-async def list_deliveries(call: Call) -> Answer:
+async def list_deliveries(call: Call) -> ApiResponse:
     """The newest messages about runs and overdue tasks, newest first."""
     limit = call.parameters(schemas.DeliveriesQuery).limit
     found = await call.backend.database.read(lambda o: o.notifications.latest(limit=limit))
-    return Answer({"deliveries": [delivery_view(record) for record in found]})
+    return ApiResponse({"deliveries": [delivery_view(record) for record in found]})
 
 
 @endpoint(
     "POST", "/runs/{run_id}/cancel", tag="runs", answer=schemas.Run, status=202,
     errors=(404, 409),
 )  # fmt: skip
-async def cancel_run(call: Call) -> Answer:
+async def cancel_run(call: Call) -> ApiResponse:
     """End a run with all it started; what has not begun is cancelled at once."""
     run = await call.backend.database.write(lambda operations: operations.runs.cancel(call.run_id))
-    return Answer(run_view(run), 202)
+    return ApiResponse(run_view(run), 202)
 
 
 class SkippedError(ConflictError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UnsetType
 
 from claude_tasks.api import schemas
-from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.endpoint import ApiResponse, Call, endpoint
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
@@ -23,7 +23,7 @@ _NEXT_TICKS = 20
 
 
 @endpoint("GET", "/scheduler", tag="scheduler", answer=schemas.Scheduler)
-async def scheduler(call: Call) -> Answer:
+async def scheduler(call: Call) -> ApiResponse:
     """Nodes, the leader, the lease, the next ticks."""
 
     def look(operations: Operations) -> dict[str, Any]:
@@ -34,14 +34,14 @@ async def scheduler(call: Call) -> Answer:
             view[state] = operations.runs.count(RunFilter(states=(state,)))
         return view
 
-    return Answer(await call.backend.database.read(look))
+    return ApiResponse(await call.backend.database.read(look))
 
 
 @endpoint(
     "POST", "/schedules/preview", tag="scheduler", answer=schemas.Preview,
     body=schemas.PreviewRequest,
 )  # fmt: skip
-async def preview_schedule(call: Call) -> Answer:
+async def preview_schedule(call: Call) -> ApiResponse:
     """What a cron expression means: in words, its next ticks, what changes of the clocks do."""
     asked = call.body(schemas.PreviewRequest)
     named = asked.timezone
@@ -53,18 +53,18 @@ async def preview_schedule(call: Call) -> Answer:
             )
         )
     except InvalidInputError as error:
-        return Answer(_refused(asked.cron_expr, timezone, error))
-    return Answer({"valid": True, **preview_view(preview), "error": None, "hint": None})
+        return ApiResponse(_refused(asked.cron_expr, timezone, error))
+    return ApiResponse({"valid": True, **preview_view(preview), "error": None, "hint": None})
 
 
 @endpoint("GET", "/tasks/{task_id}/why", tag="tasks", answer=schemas.Explanation, errors=(404,))
-async def why(call: Call) -> Answer:
+async def why(call: Call) -> ApiResponse:
     """Why a task did or did not run: all that decides it."""
     explanation = await call.backend.database.read(
         lambda operations: operations.status.why(call.task_id)
     )
     # Off the database's thread: a folder on a dead mount would have all readers wait for it.
-    return Answer(explanation_view(await asyncio.to_thread(with_folder, explanation)))
+    return ApiResponse(explanation_view(await asyncio.to_thread(with_folder, explanation)))
 
 
 def _refused(cron_expr: str, timezone: str, error: InvalidInputError) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.api import schemas
-from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.endpoint import ApiResponse, Call, endpoint
 from claude_tasks.api.metrics import CONTENT_TYPE, UsageFigure, render, snapshot_of
 from claude_tasks.operations.usage import usage_view
 
@@ -14,43 +14,43 @@ if TYPE_CHECKING:
 
 
 @endpoint("GET", "/health", tag="server", answer=schemas.Health)
-async def health(call: Call) -> Answer:
+async def health(call: Call) -> ApiResponse:
     """Whether the server answers. Needs no token."""
-    return Answer({"status": "ok", "version": call.backend.version})
+    return ApiResponse({"status": "ok", "version": call.backend.version})
 
 
 @endpoint("GET", "/settings", tag="server", answer=schemas.Settings)
-async def get_settings(call: Call) -> Answer:
+async def get_settings(call: Call) -> ApiResponse:
     """What can be changed while the program runs."""
     threshold = await call.backend.database.read(lambda o: o.settings.usage_threshold())
-    return Answer({"usage_threshold": threshold})
+    return ApiResponse({"usage_threshold": threshold})
 
 
 @endpoint("PUT", "/settings", tag="server", answer=schemas.Settings, body=schemas.SettingsRequest)
-async def put_settings(call: Call) -> Answer:
+async def put_settings(call: Call) -> ApiResponse:
     """Keep settings."""
     wanted = call.body(schemas.Settings).usage_threshold
     kept = await call.backend.database.write(lambda o: o.settings.set_usage_threshold(wanted))
-    return Answer({"usage_threshold": kept})
+    return ApiResponse({"usage_threshold": kept})
 
 
 @endpoint("GET", "/usage", tag="server", answer=schemas.Usage, errors=(503,))
-async def usage(call: Call) -> Answer:
+async def usage(call: Call) -> ApiResponse:
     """How much of the agent's usage windows is spent."""
     database = call.backend.database
     if await database.read(lambda o: o.usage.is_stale()):
         await call.backend.refresh_usage()
-    return Answer(await database.read(lambda o: usage_view(*o.usage.usage_now())))
+    return ApiResponse(await database.read(lambda o: usage_view(*o.usage.usage_now())))
 
 
 @endpoint("GET", "/doctor", tag="server", answer=schemas.Report)
-async def doctor(call: Call) -> Answer:
+async def doctor(call: Call) -> ApiResponse:
     """Whether this installation is ready: every check, with the command that mends it."""
-    return Answer(await call.backend.examine())
+    return ApiResponse(await call.backend.examine())
 
 
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
-async def metrics(call: Call) -> Answer:
+async def metrics(call: Call) -> ApiResponse:
     """Figures in the text format of Prometheus."""
     database, ledger = call.backend.database, call.backend.ledger
     await database.read(lambda o: ledger.look_again(o.facts))
@@ -64,7 +64,7 @@ async def metrics(call: Call) -> Answer:
 
     body = await database.read(look)
     # The charset is the framework's to add.
-    return Answer(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
+    return ApiResponse(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
 
 
 def _figures(operations: Operations) -> list[UsageFigure]:

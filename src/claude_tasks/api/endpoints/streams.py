@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.api import sse
-from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.endpoint import ApiResponse, Call, endpoint
 from claude_tasks.api.errors import ErrorBody
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.operations.event_tail import EventTail
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.1
 _BATCH_BYTES = 1 << 17
 _PAGE = 1000
-_TOO_MANY = Answer(
+_TOO_MANY = ApiResponse(
     ErrorBody("Too many streams", "too_many_streams", hint="end others, or try again later"),
     503,
     {"retry-after": "5"},
@@ -34,7 +34,7 @@ _TOO_MANY = Answer(
 @endpoint(
     "GET", "/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE, errors=(503,)
 )  # fmt: skip
-async def events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
+async def events(call: Call) -> AsyncGenerator[bytes, None] | ApiResponse:
     """What changes of tasks, runs, nodes, settings, usage and the lease, as server-sent events.
 
     Each thing is told as it stands: of several changes at once the last. ``id`` counts changes: a
@@ -50,7 +50,7 @@ async def events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
     "GET", "/runs/{run_id}/events", tag="streams", answer=str, media_type=sse.MEDIA_TYPE,
     errors=(404, 503), also=(204,),
 )  # fmt: skip
-async def run_events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
+async def run_events(call: Call) -> AsyncGenerator[bytes, None] | ApiResponse:
     """The agent's own events of one run, live, as server-sent events ``agent``; at last ``end``.
 
     ``id`` is a place in the stream: a client that comes back with Last-Event-ID goes on there. 204
@@ -60,7 +60,7 @@ async def run_events(call: Call) -> AsyncGenerator[bytes, None] | Answer:
     after = sse.last_event_id(call.headers) or 0
     tail = EventTail(call.backend.events_path(run.task_id, run.id), after=after)
     if run.state.is_terminal and tail.is_past_end():
-        return Answer(b"", 204)  # what tells a browser's EventSource not to come back
+        return ApiResponse(b"", 204)  # what tells a browser's EventSource not to come back
     if call.backend.broadcast.places.are_taken:
         return _TOO_MANY
     return _run_events(call.backend, run.id, tail)

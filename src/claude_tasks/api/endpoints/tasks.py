@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.api import schemas
 from claude_tasks.api.authorization import Access
-from claude_tasks.api.endpoint import Answer, Call, endpoint
+from claude_tasks.api.endpoint import ApiResponse, Call, endpoint
 from claude_tasks.api.schemas.tasks import V1_FIELDS
 from claude_tasks.api.task_list import shown
 from claude_tasks.domain.task import TaskSpec
@@ -30,25 +30,25 @@ _BLANKS = frozenset(name for name in V1_FIELDS if TaskSpec._field_defaults.get(n
 
 
 @endpoint("GET", "/tasks", tag="tasks", answer=schemas.TaskList, also=(304,))
-async def list_tasks(call: Call) -> Answer:
+async def list_tasks(call: Call) -> ApiResponse:
     """All tasks, newest first."""
     secrets = call.access is Access.FULL
     encoder = call.backend.task_list
     body = await call.backend.database.read(
         lambda operations: encoder.encode(operations.tasks.list(), secrets=secrets)
     )
-    return Answer(body, headers=call.tag())
+    return ApiResponse(body, headers=call.tag())
 
 
 @endpoint("POST", "/tasks", tag="tasks", answer=schemas.Task, status=201, body=schemas.TaskRequest)
-async def add_task(call: Call) -> Answer:
+async def add_task(call: Call) -> ApiResponse:
     """Add a task. Without a cron expression it runs once: at a time, or now."""
     spec = parse_task(_asked(call), local_zone=call.backend.local_zone)
     return await _task_answer(call, lambda operations: operations.tasks.add(spec), status=201)
 
 
 @endpoint("GET", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, errors=(404,), also=(304,))
-async def get_task(call: Call) -> Answer:
+async def get_task(call: Call) -> ApiResponse:
     """One task. Its ETag begins with the revision, and serves as If-Match."""
 
     def look(operations: Operations) -> Task:
@@ -61,7 +61,7 @@ async def get_task(call: Call) -> Answer:
     "PUT", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, body=schemas.TaskRequest,
     errors=(404, 409), if_match=True,
 )  # fmt: skip
-async def replace_task(call: Call) -> Answer:
+async def replace_task(call: Call) -> ApiResponse:
     """Replace a task. What API v1 does not know stays as it is where it is not named."""
     unset = TaskSpec(name="", prompt="")
     fields = {name: getattr(unset, name) for name in _REPLACED}
@@ -79,7 +79,7 @@ async def replace_task(call: Call) -> Answer:
     "PATCH", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, body=schemas.TaskPatch,
     errors=(404, 409), if_match=True,
 )  # fmt: skip
-async def change_task(call: Call) -> Answer:
+async def change_task(call: Call) -> ApiResponse:
     """Change what is named, leave the rest."""
     changes = fields_of(_without_blanks(call.fields()))
     revision = call.expected_revision()
@@ -93,20 +93,20 @@ async def change_task(call: Call) -> Answer:
     "DELETE", "/tasks/{task_id}", tag="tasks", answer=schemas.Done, errors=(404, 409),
     if_match=True,
 )  # fmt: skip
-async def delete_task(call: Call) -> Answer:
+async def delete_task(call: Call) -> ApiResponse:
     """Delete a task; its runs stay."""
     revision = call.expected_revision()
     await call.backend.database.write(
         lambda operations: operations.tasks.remove(call.task_id, expected_revision=revision)
     )
-    return Answer({"success": True, "message": "Task deleted"})
+    return ApiResponse({"success": True, "message": "Task deleted"})
 
 
 @endpoint(
     "POST", "/tasks/{task_id}/toggle", tag="tasks", answer=schemas.Task, errors=(404, 409),
     if_match=True,
 )  # fmt: skip
-async def toggle_task(call: Call) -> Answer:
+async def toggle_task(call: Call) -> ApiResponse:
     """Enable what is disabled, disable what is enabled."""
     revision = call.expected_revision()
     return await _task_answer(
@@ -117,7 +117,7 @@ async def toggle_task(call: Call) -> Answer:
 
 async def _task_answer(
     call: Call, work: Callable[[Operations], Task], *, status: int = 200, changed: bool = True
-) -> Answer:
+) -> ApiResponse:
     """The task that ``work`` returns, as it stands after it."""
 
     def done(operations: Operations) -> tuple[Task, dict[str, Any]]:
@@ -129,7 +129,7 @@ async def _task_answer(
     task, view = await (database.write(done) if changed else database.read(done))
     # After a change the counter of this call is of before: the revision alone names the state.
     tag = {"etag": f'"{task.revision}"'} if changed else call.tag(str(task.revision))
-    return Answer(view, status, tag)
+    return ApiResponse(view, status, tag)
 
 
 def _asked(call: Call) -> dict[str, Any]:

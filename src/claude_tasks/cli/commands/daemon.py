@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from claude_tasks.cli.attendance import HANGUP, add_log_flags, attend
 from claude_tasks.cli.scheduler_mode import SWITCH, Mode, parse_mode, switch_line
+from claude_tasks.cli.service_process import HANGUP, add_log_flags, run_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.domain.node import Role
 
     line = partial(switch_line, "Daemon")
-    return attend(context, arguments, role=Role.DAEMON, line=line)
+    return run_service(context, arguments, role=Role.DAEMON, line=line)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from claude_tasks.cli.arguments import Parser, typed
-from claude_tasks.cli.attendance import HANGUP, Attendance, add_log_flags
 from claude_tasks.cli.results import Result
 from claude_tasks.cli.scheduler_mode import SWITCH, Mode, parse_mode, switch_line
+from claude_tasks.cli.service_process import HANGUP, ServiceProcess, add_log_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,29 +61,29 @@ def run(context: Context, arguments: Namespace) -> Result:
     try:
         line = partial(switch_line, "Serve")
         api = (address_of(bound), not any(tokens))
-        attendance = Attendance(context, arguments, role=Role.SERVE, line=line, api=api)
+        process = ServiceProcess(context, arguments, role=Role.SERVE, line=line, api=api)
         try:
-            _serve(context, attendance, bound, tokens)
+            _serve(context, process, bound, tokens)
         finally:
-            attendance.stop()
+            process.stop()
     finally:
         bound.close()
-    return Result(data=lambda: None, text=list, notes=attendance.left_running(), streamed=True)
+    return Result(data=lambda: None, text=list, notes=process.left_running(), streamed=True)
 
 
-def _serve(context: Context, attendance: Attendance, bound: socket.socket, tokens: Tokens) -> None:
+def _serve(context: Context, process: ServiceProcess, bound: socket.socket, tokens: Tokens) -> None:
     from claude_tasks.wiring.api import build_api
 
-    attendance.start()
-    api = build_api(context.settings, bound, tokens=tokens, node=attendance.node)
+    process.start()
+    api = build_api(context.settings, bound, tokens=tokens, node=process.node)
     try:
         api.start()
         _warn(context, tokens)
         _say_where(context, bound, tokens)
-        attendance.stay(lambda: api.failure)
+        process.stay(lambda: api.failure)
         api.interrupt()
         # The lease first: another node takes over while the last answers are sent.
-        attendance.stop_node()
+        process.stop_node()
     finally:
         api.stop()
 

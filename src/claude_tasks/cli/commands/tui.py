@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from claude_tasks.cli.attendance import add_log_flags, attend
 from claude_tasks.cli.scheduler_mode import CHOICE, Mode, mode_line, parse_mode
+from claude_tasks.cli.service_process import add_log_flags, run_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,4 +39,4 @@ def run(context: Context, arguments: Namespace) -> Result:
     from claude_tasks.domain.node import Role
 
     line = partial(mode_line, "TUI")
-    return attend(context, arguments, role=Role.TUI, line=line)
+    return run_service(context, arguments, role=Role.TUI, line=line)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.clock_step import AHEAD_MS
-from claude_tasks.domain.usage import Failure, Reading, Snapshot, Window
+from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite.tables import Tables
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class UsageTable(Tables):
     """The room of usage."""
 
-    def read_usage(self) -> Snapshot:
+    def read_usage(self) -> UsageState:
         """The last good reading, and the last failure where that is newer."""
         row = self._connection.rows(load("usage")["read_usage"])[0]
         windows, source, read_at, code, failure, failed_at, retry_at, failures = row
         reading = None if windows is None else _reading(windows, source, read_at)
         failed = None if code is None else Failure(code, failure, failed_at, retry_at, failures)
-        return Snapshot(reading, failed)
+        return UsageState(reading, failed)
 
     def begin_asking(self, node_id: str, *, at: int, until: int) -> bool:
         """Ask for all processes; False while another does."""

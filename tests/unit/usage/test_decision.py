@@ -7,12 +7,12 @@ import pytest
 from claude_tasks.domain.usage import (
     FRESH_MS,
     USABLE_MS,
-    Answer,
+    Decision,
     Failure,
     Reading,
-    Snapshot,
+    UsageState,
     Window,
-    judge,
+    decide,
     learnt_from_run,
 )
 from claude_tasks.domain.usage_text import failure_text, over_text
@@ -35,35 +35,35 @@ def failure(*, at: int = AT, retry_in: int = 30_000) -> Failure:
 @pytest.mark.parametrize(
     ("snapshot", "expected"),
     [
-        (Snapshot(None, None), Answer.ASK),
-        (Snapshot(reading(10, 10), None), Answer.GO),
-        (Snapshot(reading(79.9, 79.9), None), Answer.GO),
-        (Snapshot(reading(80, 10), None), Answer.OVER),
-        (Snapshot(reading(10, 80), None), Answer.OVER),
-        (Snapshot(reading(95, 10, resets_in=-1), None), Answer.GO),  # reset meanwhile
-        (Snapshot(reading(95, 10, resets_in=None), None), Answer.OVER),
-        (Snapshot(reading(10, 10, at=AT - FRESH_MS), None), Answer.ASK),
-        (Snapshot(reading(10, 10, at=AT + 60_000), None), Answer.ASK),  # the clock was set back
+        (UsageState(None, None), Decision.ASK),
+        (UsageState(reading(10, 10), None), Decision.GO),
+        (UsageState(reading(79.9, 79.9), None), Decision.GO),
+        (UsageState(reading(80, 10), None), Decision.OVER),
+        (UsageState(reading(10, 80), None), Decision.OVER),
+        (UsageState(reading(95, 10, resets_in=-1), None), Decision.GO),  # reset meanwhile
+        (UsageState(reading(95, 10, resets_in=None), None), Decision.OVER),
+        (UsageState(reading(10, 10, at=AT - FRESH_MS), None), Decision.ASK),
+        (UsageState(reading(10, 10, at=AT + 60_000), None), Decision.ASK),  # the clock was set back
         # A clock set back, and a source that fails since: it must not be asked without end.
-        (Snapshot(reading(10, 10, at=AT + 60_000), failure()), Answer.UNAVAILABLE),
-        (Snapshot(None, failure()), Answer.UNAVAILABLE),
-        (Snapshot(None, failure(at=AT - 40_000)), Answer.ASK),  # its time is up
-        (Snapshot(None, failure(at=AT + 40_000)), Answer.ASK),
-        (Snapshot(reading(10, 10, at=AT - FRESH_MS), failure()), Answer.GO),
-        (Snapshot(reading(90, 10, at=AT - FRESH_MS), failure()), Answer.OVER),
-        (Snapshot(reading(10, 10, at=AT - USABLE_MS), failure()), Answer.UNAVAILABLE),
-        (Snapshot(reading(10, 10), failure(at=AT - 1)), Answer.GO),
+        (UsageState(reading(10, 10, at=AT + 60_000), failure()), Decision.UNAVAILABLE),
+        (UsageState(None, failure()), Decision.UNAVAILABLE),
+        (UsageState(None, failure(at=AT - 40_000)), Decision.ASK),  # its time is up
+        (UsageState(None, failure(at=AT + 40_000)), Decision.ASK),
+        (UsageState(reading(10, 10, at=AT - FRESH_MS), failure()), Decision.GO),
+        (UsageState(reading(90, 10, at=AT - FRESH_MS), failure()), Decision.OVER),
+        (UsageState(reading(10, 10, at=AT - USABLE_MS), failure()), Decision.UNAVAILABLE),
+        (UsageState(reading(10, 10), failure(at=AT - 1)), Decision.GO),
     ],
 )
-def test_what_is_known_decides(snapshot: Snapshot, expected: Answer) -> None:
-    assert judge(snapshot, threshold=80, at=AT).answer is expected
+def test_what_is_known_decides(snapshot: UsageState, expected: Decision) -> None:
+    assert decide(snapshot, threshold=80, at=AT).decision is expected
 
 
 def test_of_two_full_windows_the_one_that_lasts_longer_blocks() -> None:
     both = Reading(
         (Window("five_hour", 99, AT + HOUR), Window("seven_day", 85, AT + 50 * HOUR)), "cli", AT
     )
-    judgement = judge(Snapshot(both, None), threshold=80, at=AT)
+    judgement = decide(UsageState(both, None), threshold=80, at=AT)
     assert judgement.blocking == Window("seven_day", 85, AT + 50 * HOUR)
     text = over_text(judgement, threshold=80, at=AT)
     assert text == (
@@ -73,10 +73,10 @@ def test_of_two_full_windows_the_one_that_lasts_longer_blocks() -> None:
 
 
 def test_an_old_answer_shows_its_age_and_a_failure_its_cause() -> None:
-    snapshot = Snapshot(reading(90, 10, at=AT - 600_000), failure())
-    assert "; 10m old)" in over_text(judge(snapshot, threshold=80, at=AT), threshold=80, at=AT)
-    late = Snapshot(reading(10, 10, at=AT - USABLE_MS), failure())
-    assert failure_text(judge(late, threshold=80, at=AT), at=AT) == (
+    snapshot = UsageState(reading(90, 10, at=AT - 600_000), failure())
+    assert "; 10m old)" in over_text(decide(snapshot, threshold=80, at=AT), threshold=80, at=AT)
+    late = UsageState(reading(10, 10, at=AT - USABLE_MS), failure())
+    assert failure_text(decide(late, threshold=80, at=AT), at=AT) == (
         "usage could not be checked: nobody answered (usage_timeout); the last answer is 15m old"
     )
 
@@ -93,7 +93,7 @@ def test_a_run_that_tells_both_windows_is_an_answer() -> None:
     assert learnt is not None
     assert (learnt.source, learnt.at) == ("a run", AT)
     assert learnt.window("five_hour") == Window("five_hour", 42, AT // 1000 * 1000 + 60_000)
-    assert judge(Snapshot(learnt, None), threshold=80, at=AT).answer is Answer.OVER
+    assert decide(UsageState(learnt, None), threshold=80, at=AT).decision is Decision.OVER
 
 
 def test_one_window_corrects_the_last_answer_and_makes_it_no_younger() -> None:

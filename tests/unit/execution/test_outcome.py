@@ -9,8 +9,8 @@ import pytest
 
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.execution.contract import EndedBy, ExitFacts
+from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.transcript import Transcript
-from claude_tasks.execution.verdict import judge
 
 if TYPE_CHECKING:
     from claude_tasks.domain.run import Outcome
@@ -51,7 +51,7 @@ def end(*printed: dict[str, Any] | str, exit_code: int = 1, stderr: str = "") ->
     transcript.close()
     facts = ExitFacts(EndedBy.EXIT, AT - 1000, AT, exit_code, stderr)
     facts = facts._replace(transcript=transcript.summary())
-    return judge(facts, at=AT, timeout_seconds=60, cancel_reason=None)
+    return outcome_of(facts, at=AT, timeout_seconds=60, cancel_reason=None)
 
 
 @pytest.mark.parametrize(

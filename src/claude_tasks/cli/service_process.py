@@ -53,7 +53,7 @@ def add_log_flags(parser: Parser) -> None:
     )  # fmt: skip
 
 
-class Attendance:
+class ServiceProcess:
     """One node, from its start to its end, as a person sees it.
 
     ``line`` says in words how it stands. Signals are caught from the first moment on.
@@ -263,17 +263,17 @@ class Attendance:
         return True
 
 
-def attend(
+def run_service(
     context: Context, arguments: Namespace, *, role: Role, line: Callable[..., str]
 ) -> Result:
     """Run a node of this role until it is told to stop."""
-    attendance = Attendance(context, arguments, role=role, line=line)
+    process = ServiceProcess(context, arguments, role=role, line=line)
     try:
-        attendance.start()
-        attendance.stay()
+        process.start()
+        process.stay()
     finally:
-        attendance.stop()
-    return Result(data=lambda: None, text=list, notes=attendance.left_running(), streamed=True)
+        process.stop()
+    return Result(data=lambda: None, text=list, notes=process.left_running(), streamed=True)
 
 
 def _choice(flag: str, words: tuple[str, ...]) -> Callable[[str], str]:

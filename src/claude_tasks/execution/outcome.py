@@ -62,7 +62,7 @@ _NO_SESSION = re.compile(r"No conversation found|does not match any session", re
 _ONLY_AN_ERROR = "Execution error"
 
 
-def judge(
+def outcome_of(
     facts: ExitFacts, *, at: int, timeout_seconds: int, cancel_reason: Reason | None
 ) -> Outcome:
     """The outcome of a claim. ``facts`` is ``exit.json``; ``at`` is its end where it has none."""
