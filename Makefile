@@ -8,7 +8,7 @@ WORKERS ?= 3
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
 
-.PHONY: help install demo test check format lint types contracts chaos bench e2e-claude clean
+.PHONY: help install reference demo test check format lint types contracts chaos bench e2e-claude clean
 
 help:
 	@echo "make demo        see it work: a task every 2 s, three runs, the history"
@@ -29,6 +29,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	@$(BIN)/claude-tasks demo
+
+reference: $(STAMP)
+	$(BIN)/python -m tools.reference
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)

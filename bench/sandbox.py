@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.processes import wait_until
-from claude_tasks.domain.task import TaskSpec
+from claude_tasks.domain.task_fields import TaskSpec
 from claude_tasks.settings import load_settings
 from claude_tasks.wiring.operations import open_operations
 

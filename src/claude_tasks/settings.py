@@ -4,10 +4,11 @@ No ``annotations`` import from the future: its records would compile them from t
 """
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 from claude_tasks.domain.control_characters import escape_controls
-from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
+from claude_tasks.domain.errors import ConfigurationError, FieldError
+from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.system.data_folder import DataFolder
 
 if TYPE_CHECKING:
@@ -22,42 +23,158 @@ _SHOWN_LENGTH = 80
 """Of a value in a message."""
 
 
-class Settings(NamedTuple):
-    """Each field is also ``field`` in config.toml and ``CLAUDE_TASKS_FIELD`` in the environment.
+_HOUR = 60 * 60
+_DAY = 24 * _HOUR
 
-    Durations are in seconds.
+
+class Setting(NamedTuple):
+    """What a setting is for and what it may be; its line in `Settings` has name, type and default.
+
+    Durations are in seconds. ``unset`` says what holds by default where that is no value. A
+    ``secret`` is shown nowhere, and stands in no environment but this process's own. One that is
+    ``needed`` where it is named may not be empty: what looked it up has failed, and without it a
+    door would be open. An ``address`` is where something is sent.
     """
 
-    data: str
-    claude_bin: str | None = None
-    max_concurrent_runs: int = 8
-    lease_ttl: float = 15.0
-    lease_renew: float = 5.0
-    lease_margin: float = 2.0
-    kill_grace: float = 5.0
-    linger: float = 60.0
-    retry_backoff: float = 30.0
-    log_level: str = "info"
-    host: str = "127.0.0.1"
-    port: int = 8080
-    auth_token: str | None = None
-    read_token: str | None = None
-    cors_origin: str | None = None
-    allowed_hosts: str = ""
-    api_run_concurrency: int = 8
-    disable_usage_check: bool = False
-    usage_url: str = "https://api.anthropic.com/api/oauth/usage"
-    usage_timeout: float = 10.0
-    on_usage_limit: str = "skip"
-    notify_on: str = "failure"
-    discord_webhook: str | None = None
-    slack_webhook: str | None = None
-    webhook_url: str | None = None
-    webhook_secret: str | None = None
-    apprise_url: str | None = None
-    heartbeat_url: str | None = None
-    heartbeat_interval: float = 60.0
-    overdue_after: float = 300.0
+    help: str
+    lowest: float | None = None
+    highest: float | None = None
+    words: tuple[str, ...] = ()
+    unset: str = ""
+    secret: bool = False
+    needed: bool = False
+    address: bool = False
+    may_be_empty: bool = False
+    convert: "Callable[[Any], Any]" = str
+
+
+def _told(channel: str) -> Setting:
+    return Setting(f"{channel} that is told where a task names none", secret=True, address=True)
+
+
+class Settings(NamedTuple):
+    """Each field is also ``field`` in config.toml and ``CLAUDE_TASKS_FIELD`` in the environment."""
+
+    data: Annotated[
+        str, Setting("the data folder; it must be on a local disk", unset="`~/.claude-tasks`")
+    ]
+    claude_bin: Annotated[
+        str | None,
+        Setting(
+            "the agent; its folder is put on its PATH",
+            unset="PATH, then the usual install places, the newest version first",
+        ),
+    ] = None
+    max_concurrent_runs: Annotated[
+        int, Setting("runs at once, all tasks together", lowest=1, highest=1000)
+    ] = 8
+    lease_ttl: Annotated[
+        float,
+        Setting("seconds after which a hung leader is replaced", lowest=0.5, highest=_HOUR),
+    ] = 15.0
+    lease_renew: Annotated[
+        float, Setting("seconds between its renewals", lowest=0.05, highest=_HOUR)
+    ] = 5.0
+    lease_margin: Annotated[
+        float,
+        Setting(
+            "seconds before expiry when it no longer trusts itself", lowest=0.05, highest=_HOUR
+        ),
+    ] = 2.0
+    kill_grace: Annotated[
+        float, Setting("seconds between TERM and KILL", lowest=0, highest=_HOUR)
+    ] = 5.0
+    linger: Annotated[
+        float,
+        Setting(
+            "seconds of silence after which an agent is ended that reported its result and does "
+            "not exit",
+            lowest=0.1,
+            highest=_DAY,
+        ),
+    ] = 60.0
+    retry_backoff: Annotated[
+        float,
+        Setting("seconds before the first retry; doubles each time", lowest=0, highest=_DAY),
+    ] = 30.0
+    log_level: Annotated[
+        str, Setting("of daemon and server", words=("debug", "info", "warning", "error"))
+    ] = "info"
+    host: Annotated[
+        str, Setting("where `serve` listens; empty: on every address", may_be_empty=True)
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting("where `serve` listens; 0 takes a free one", lowest=0, highest=65535)
+    ] = 8080
+    auth_token: Annotated[
+        str | None,
+        Setting("what clients must send", unset="the file in the data folder", secret=True,
+                needed=True),
+    ] = None  # fmt: skip
+    read_token: Annotated[
+        str | None,
+        Setting("what those must send that may only read", unset="the file in the data folder",
+                secret=True, needed=True),
+    ] = None  # fmt: skip
+    cors_origin: Annotated[str | None, Setting("the one web origin that may ask")] = None
+    allowed_hosts: Annotated[
+        str,
+        Setting(
+            "further names of this server, such as that of a reverse proxy: "
+            "`tasks.example.org,box:8080`; by other names only `/api/v1/health` answers",
+            may_be_empty=True,
+        ),
+    ] = ""
+    api_run_concurrency: Annotated[
+        int,
+        Setting("runs at once that were asked for through one server; 0 takes none", lowest=0,
+                highest=1000),
+    ] = 8  # fmt: skip
+    disable_usage_check: Annotated[
+        bool, Setting("`true`: how much of the subscription is used is not looked at")
+    ] = False
+    usage_url: Annotated[str, Setting("where usage is looked up", address=True)] = (
+        "https://api.anthropic.com/api/oauth/usage"
+    )
+    usage_timeout: Annotated[
+        float, Setting("seconds that a look at usage may take", lowest=0.1, highest=14)
+    ] = 10.0
+    on_usage_limit: Annotated[
+        str,
+        Setting(
+            "what runs do while a usage window is full", words=FIELDS["on_usage_limit"].choices
+        ),
+    ] = "skip"
+    notify_on: Annotated[
+        str,
+        Setting("which ends of runs are told: `change` is a task that starts failing, or recovers",
+                words=FIELDS["notify_on"].choices),
+    ] = "failure"  # fmt: skip
+    discord_webhook: Annotated[str | None, _told("a Discord webhook")] = None
+    slack_webhook: Annotated[str | None, _told("a Slack webhook")] = None
+    webhook_url: Annotated[str | None, _told("an address for signed JSON")] = None
+    webhook_secret: Annotated[
+        str | None,
+        Setting(
+            "signs JSON webhooks: `X-Claude-Tasks-Signature`, HMAC-SHA256 of timestamp, dot, body",
+            secret=True,
+            needed=True,
+        ),
+    ] = None
+    apprise_url: Annotated[str | None, _told("any service of Apprise")] = None
+    heartbeat_url: Annotated[
+        str | None,
+        Setting("asked for while the leader is healthy, so that its silence is noticed",
+                secret=True, address=True),
+    ] = None  # fmt: skip
+    heartbeat_interval: Annotated[
+        float, Setting("seconds between those", lowest=1, highest=_DAY)
+    ] = 60.0
+    overdue_after: Annotated[
+        float,
+        Setting("seconds after which a tick that did not begin is told", lowest=10,
+                highest=30 * _DAY),
+    ] = 300.0  # fmt: skip
 
     def __repr__(self) -> str:
         """Without what is secret: this may end up in a log."""
@@ -113,61 +230,27 @@ _NO_WORD: "dict[Callable[[Any], Any], str]" = {
     _number: "is not a number",
     _text: "is not one line of text without control characters",
 }
-_HOUR = 60 * 60
-_DAY = 24 * _HOUR
 
 
-class _Rule(NamedTuple):
-    """What a setting may be, and whether it is a ``secret``.
-
-    A secret is shown nowhere, and stands in no environment but this process's own. One that is
-    ``needed`` where it is named may not be empty: what looked it up has failed, and without it a
-    door would be open. An ``address`` is where something is sent.
-    """
-
-    convert: "Callable[[Any], Any]"
-    lowest: float | None = None
-    highest: float | None = None
-    words: tuple[str, ...] = ()
-    secret: bool = False
-    needed: bool = False
-    address: bool = False
-    may_be_empty: bool = False
+def _declared(annotation: Any) -> Setting:
+    """The setting with what makes a value of its type."""
+    kind, setting = get_args(annotation)
+    kind = next(each for each in (*get_args(kind), kind) if each is not type(None))
+    return setting._replace(convert=_CONVERT[kind])  # type: ignore[no-any-return]
 
 
-_RULES: dict[str, _Rule] = {
-    "claude_bin": _Rule(_text),
-    "max_concurrent_runs": _Rule(_whole, lowest=1, highest=1000),
-    "lease_ttl": _Rule(_number, lowest=0.5, highest=_HOUR),
-    "lease_renew": _Rule(_number, lowest=0.05, highest=_HOUR),
-    "lease_margin": _Rule(_number, lowest=0.05, highest=_HOUR),
-    "kill_grace": _Rule(_number, lowest=0, highest=_HOUR),
-    "linger": _Rule(_number, lowest=0.1, highest=_DAY),
-    "retry_backoff": _Rule(_number, lowest=0, highest=_DAY),
-    "log_level": _Rule(_text, words=("debug", "info", "warning", "error")),
-    "host": _Rule(_text, may_be_empty=True),  # every address
-    "port": _Rule(_whole, lowest=0, highest=65535),
-    "auth_token": _Rule(_text, secret=True, needed=True),
-    "read_token": _Rule(_text, secret=True, needed=True),
-    "cors_origin": _Rule(_text),
-    "allowed_hosts": _Rule(_text, may_be_empty=True),
-    "api_run_concurrency": _Rule(_whole, lowest=0, highest=1000),
-    "disable_usage_check": _Rule(_switch),
-    "usage_url": _Rule(_text, address=True),
-    "usage_timeout": _Rule(_number, lowest=0.1, highest=14),
-    "on_usage_limit": _Rule(_text, words=("skip", "defer")),
-    "notify_on": _Rule(_text, words=("failure", "always", "change")),
-    "discord_webhook": _Rule(_text, secret=True, address=True),
-    "slack_webhook": _Rule(_text, secret=True, address=True),
-    "webhook_url": _Rule(_text, secret=True, address=True),
-    "webhook_secret": _Rule(_text, secret=True, needed=True),
-    "apprise_url": _Rule(_text, secret=True, address=True),
-    "heartbeat_url": _Rule(_text, secret=True, address=True),
-    "heartbeat_interval": _Rule(_number, lowest=1, highest=_DAY),
-    "overdue_after": _Rule(_number, lowest=10, highest=30 * _DAY),
+_CONVERT: "dict[Any, Callable[[Any], Any]]" = {
+    str: _text,
+    int: _whole,
+    float: _number,
+    bool: _switch,
 }
+SETTINGS = {
+    name: _declared(kind) for name, kind in Settings.__annotations__.items() if name != "data"
+}
+"""Every setting but the folder in which config.toml lies."""
 
-SECRET_SETTINGS = tuple(name for name, rule in _RULES.items() if rule.secret)
+SECRET_SETTINGS = tuple(name for name, setting in SETTINGS.items() if setting.secret)
 _SECRET_VARIABLES = frozenset(f"{_PREFIX}{name.upper()}" for name in SECRET_SETTINGS)
 
 
@@ -184,9 +267,9 @@ def load_settings(
     data = str(given.pop("data", None) or environment.get(DATA_VARIABLE) or DEFAULT_DATA)
     data = _checked_folder(data, "--data" if flags and flags.get("data") else DATA_VARIABLE)
     values = _from_file(DataFolder(data).config)
-    for name, rule in _RULES.items():
+    for name, setting in SETTINGS.items():
         text = environment.get(_PREFIX + name.upper())
-        if text == "" and rule.needed:
+        if text == "" and setting.needed:
             raise ConfigurationError(
                 f"{_PREFIX}{name.upper()}: it is empty", hint="unset it, or give it a value"
             )
@@ -253,10 +336,10 @@ def _from_file(path: str) -> dict[str, Any]:
         raise _unreadable(path, error) from error
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number without end
         raise ConfigurationError(f"{path}: {error}") from error
-    unknown = sorted(set(entries) - set(_RULES))
+    unknown = sorted(set(entries) - set(SETTINGS))
     if unknown:
         raise ConfigurationError(
-            f"{path}: unknown setting {unknown[0]}", hint=f"known: {', '.join(sorted(_RULES))}"
+            f"{path}: unknown setting {unknown[0]}", hint=f"known: {', '.join(sorted(SETTINGS))}"
         )
     return {name: _checked(name, value, f"{path}: {name}") for name, value in entries.items()}
 
@@ -268,40 +351,39 @@ def _unreadable(path: str, error: OSError) -> ConfigurationError:
 
 
 def _checked(name: str, value: object, source: str) -> Any:
-    rule = _RULES[name]
-    shown = "it" if rule.secret else _shown(value)
+    setting = SETTINGS[name]
+    shown = "it" if setting.secret else _shown(value)
     try:
-        converted = rule.convert(value)
+        converted = setting.convert(value)
     except KeyError:
         raise ConfigurationError(f"{source}: {shown}", hint="one of: true, false") from None
     except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(f"{source}: {shown} {_NO_WORD[rule.convert]}") from None
-    if rule.lowest is not None and not converted >= rule.lowest:
-        raise ConfigurationError(f"{source}: {shown} is too small, at least {rule.lowest:g}")
-    if rule.highest is not None and converted > rule.highest:
-        raise ConfigurationError(f"{source}: {shown} is too large, at most {rule.highest:g}")
+        raise ConfigurationError(f"{source}: {shown} {_NO_WORD[setting.convert]}") from None
+    if setting.lowest is not None and not converted >= setting.lowest:
+        raise ConfigurationError(f"{source}: {shown} is too small, at least {setting.lowest:g}")
+    if setting.highest is not None and converted > setting.highest:
+        raise ConfigurationError(f"{source}: {shown} is too large, at most {setting.highest:g}")
     if isinstance(converted, str):
         return _checked_text(name, converted, source)
     return converted
 
 
 def _checked_text(name: str, text: str, source: str) -> str:
-    rule = _RULES[name]
-    if not text and not rule.may_be_empty:
+    setting = SETTINGS[name]
+    if not text and not setting.may_be_empty:
         raise ConfigurationError(f"{source}: it is empty", hint="leave it out, or give it a value")
-    if rule.words and text.lower() not in rule.words:
+    if setting.words and text.lower() not in setting.words:
         raise ConfigurationError(
-            f"{source}: {_shown(text)}", hint=f"one of: {', '.join(rule.words)}"
+            f"{source}: {_shown(text)}", hint=f"one of: {', '.join(setting.words)}"
         )
-    if rule.address:
+    if setting.address:
         from claude_tasks.domain.notification import check_address  # noqa: PLC0415 (rarely needed)
 
         try:
             check_address(name, text)
-        except InvalidInputError as error:
-            problem = error.message.removeprefix(name)
-            raise ConfigurationError(f"{source}{problem}", hint=error.hint) from None
-    return text.lower() if rule.words else text
+        except FieldError as error:
+            raise ConfigurationError(f"{source}{error.problem}", hint=error.hint) from None
+    return text.lower() if setting.words else text
 
 
 def _shown(value: object) -> str:

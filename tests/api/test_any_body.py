@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.as_documented import check
-from claude_tasks.domain.task import TaskSpec
+from claude_tasks.domain.task_fields import TaskSpec
 from support.server import Server
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from claude_tasks.domain.node import Role
 from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord, DeliveryState
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import TaskSummary
-from claude_tasks.domain.task import TaskSpec
+from claude_tasks.domain.task_fields import TaskSpec
 from claude_tasks.operations.clock_text import ClockTrouble
 from claude_tasks.operations.exchange import parse_task
 from claude_tasks.operations.notifications import delivery_view
@@ -142,7 +142,7 @@ def fields(kind: type[msgspec.Struct]) -> set[str]:
 
 
 def test_a_task_shows_every_documented_field_and_no_other(full_task: Task) -> None:
-    told = full_task._replace(scheduled_at=AT, deleted_at=AT)
+    told = full_task._replace(spec=full_task.spec._replace(scheduled_at=AT), deleted_at=AT)
     view = shown(TaskSummary(told, AT, State.FAILED, Reason.TIMEOUT, AT), secrets=True)
     check_type(view, schemas.Task)
     assert view.keys() == fields(schemas.Task)

@@ -121,15 +121,15 @@ def test_the_mode_in_force_is_always_answered_and_a_save_chooses_none(
         task = server.add(**fields)
         assert task["permission_mode"] == "default"
         assert save(server, task, name="new")["permission_mode"] == "default"
-        assert kept.get(task["id"]).permission_mode == mode
+        assert kept.get(task["id"]).spec.permission_mode == mode
     listed = server.get("/tasks")["tasks"]
     assert {"permission_mode"} <= set.intersection(*(set(entry) for entry in listed))
     task = server.add(permission_mode="plan")
     assert save(server, task, permission_mode="default")["permission_mode"] == "default"
-    assert kept.get(task["id"]).permission_mode == "default"
+    assert kept.get(task["id"]).spec.permission_mode == "default"
     patched = server.add()
     server.client.patch(f"/tasks/{patched['id']}", json={"permission_mode": "default"})
-    assert kept.get(patched["id"]).permission_mode == "default", "a PATCH means what it names"
+    assert kept.get(patched["id"]).spec.permission_mode == "default", "a PATCH means what it names"
 
 
 @pytest.mark.parametrize("enabled", [None, False, True])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.domain.run import State
-from claude_tasks.settings import _RULES, SECRET_SETTINGS
+from claude_tasks.settings import SECRET_SETTINGS, SETTINGS
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def test_agent_supervisor_and_spawner_have_no_secret_in_their_environment(progra
     seen, last = folder / "seen", folder / "last"
     installation.agent.write_text(_AGENT.format(seen=seen, last=last))
     secrets = {
-        name: f"https://s3cret.example/{name}" if _RULES[name].address else f"s3cret-s3cret-{name}"
+        name: f"https://s3cret.example/{name}"
+        if SETTINGS[name].address
+        else f"s3cret-s3cret-{name}"
         for name in SECRET_SETTINGS
     }
     task = installation.add(notify_on="always", enabled=False)

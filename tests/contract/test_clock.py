@@ -11,7 +11,7 @@ from claude_tasks.domain.errors import ConflictError, LeadershipLostError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.domain.task import Catchup, Overlap
+from claude_tasks.domain.task_fields import Catchup, Overlap
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.tasks import TaskOperations
 from support.builders import MINUTELY, add_task, completed, lead, spec

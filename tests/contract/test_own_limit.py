@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from claude_tasks.domain.run import State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter
-from claude_tasks.domain.task import Overlap
+from claude_tasks.domain.task_fields import Overlap
 from support.builders import add_task, completed, lead
 from support.clock import START
 
@@ -122,7 +122,7 @@ def greedy(
         own = sum(other.assigned_to == ME and other.claimed_by == ME for other in running)
         if (
             len(running) < limit
-            and of_task < (tasks[run.task_id].max_concurrency or 1)
+            and of_task < (tasks[run.task_id].spec.max_concurrency or 1)
             and not (run.assigned_to == ME and own >= own_limit)
         ):
             running.append(run._replace(claimed_by=ME))

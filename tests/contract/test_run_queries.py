@@ -9,7 +9,7 @@ import pytest
 from claude_tasks.domain.errors import StorageValueError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFacts, RunFilter
-from claude_tasks.domain.task import Overlap
+from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.domain.tick import plan_ticks
 from support.builders import MINUTELY, add_task, completed, lead
 from support.clock import START

@@ -15,7 +15,7 @@ from claude_tasks.domain.errors import (
 )
 from claude_tasks.domain.run import NOT_STORED, Outcome, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TaskEdit
-from claude_tasks.domain.task import Overlap
+from claude_tasks.domain.task_fields import Overlap
 from support.builders import add_task, completed, lead
 from support.clock import START
 

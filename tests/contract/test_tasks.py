@@ -10,7 +10,7 @@ from claude_tasks.domain.errors import NotFoundError, StorageError
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter, TaskEdit
-from claude_tasks.domain.task import Overlap, Task, TaskSpec
+from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.tasks import arm
 from support.builders import MINUTELY, add_task, completed, lead, spec
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.task import Task
 
 
 def edit_of(task: Task, **columns: object) -> TaskEdit:
@@ -41,7 +42,7 @@ def test_a_task_comes_back_as_it_was_given(store: Store) -> None:
     )
     [task_id] = store.add_tasks([arm(wanted, at=START)], at=START)
     task = store.get_task(task_id)
-    assert TaskSpec._make(getattr(task, name) for name in TaskSpec._fields) == wanted
+    assert task.spec == wanted
     assert task.revision == 1
     assert task.next_run_at == START + 40_000
 
@@ -69,7 +70,7 @@ def test_an_edit_writes_only_the_columns_it_names(store: Store) -> None:
     task = add_task(store, at=START, prompt="old", model="opus")
     assert store.edit_task(edit_of(task, prompt="new"), at=START + 1)
     edited = store.get_task(task.id)
-    assert (edited.prompt, edited.model, edited.revision) == ("new", "opus", 2)
+    assert (edited.spec.prompt, edited.spec.model, edited.revision) == ("new", "opus", 2)
     assert edited.updated_at == START + 1
 
 
@@ -77,7 +78,7 @@ def test_an_edit_of_a_stale_reading_changes_nothing(store: Store) -> None:
     task = add_task(store, at=START)
     assert store.edit_task(edit_of(task, prompt="first"), at=START)
     assert not store.edit_task(edit_of(task, prompt="second"), at=START)
-    assert store.get_task(task.id).prompt == "first"
+    assert store.get_task(task.id).spec.prompt == "first"
 
 
 def test_an_edit_loses_against_a_tick_taken_meanwhile(store: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 from claude_tasks.domain.errors import IllegibleError, LeadershipLostError, StorageValueError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import NextTick, RunFilter, TaskEdit
-from claude_tasks.domain.task import Overlap
+from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.domain.tick import plan_ticks
 from support.builders import MINUTELY, add_task, lead
 from support.clock import START
@@ -66,7 +66,7 @@ def test_a_task_edited_since_it_was_planned_is_left_for_the_next_look(store: Sto
     edit = TaskEdit(task.id, task.revision, task.cursor_at, task.next_run_at, {"prompt": "new"})
     assert store.edit_task(edit, at=DUE)
     assert store.record_ticks(term, [plan], at=DUE).edited_meanwhile == 1
-    assert store.due_tasks(at=DUE, limit=10)[0].prompt == "new"
+    assert store.due_tasks(at=DUE, limit=10)[0].spec.prompt == "new"
 
 
 def test_what_is_due_now_comes_before_a_backlog(store: Store) -> None:
@@ -82,7 +82,7 @@ def test_a_one_off_is_spent_in_the_transaction_that_makes_its_run(store: Store) 
     term = lead(store, at=START)
     store.record_ticks(term, [plan_ticks(task, at=DUE)], at=DUE)
     after = store.get_task(task.id)
-    assert (after.enabled, after.next_run_at) == (False, None)
+    assert (after.spec.enabled, after.next_run_at) == (False, None)
     assert store.due_tasks(at=DUE + 10_000, limit=10) == []
     assert store.count_runs(RunFilter()) == 1
 

@@ -167,11 +167,11 @@ def test_a_one_off_that_failed_its_preflight_gets_another_tick(store: Store) -> 
     again = START + MINUTE
     store.finish_runs([Finish(claimed.run.id, 1, refused, "/log", rearm_at=again)], at=START)
     task = store.get_task(task.id)
-    assert (task.enabled, task.next_run_at, task.scheduled_at) == (True, again, START)
+    assert (task.spec.enabled, task.next_run_at, task.spec.scheduled_at) == (True, again, START)
     term = fire(store, at=again)
     states = [run.state for run in store.list_runs(_of(task.id))]
     assert states == [State.QUEUED, State.FAILED]
-    assert not store.get_task(task.id).enabled
+    assert not store.get_task(task.id).spec.enabled
 
 
 def test_a_one_off_moved_meanwhile_keeps_its_new_time(store: Store) -> None:

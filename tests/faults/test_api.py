@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from claude_tasks.domain.run import State
-from claude_tasks.domain.task import Overlap
+from claude_tasks.domain.task_fields import Overlap
 from support.server import Server
 from support.waiting import wait_until
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.schedule import upcoming
 from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
-from claude_tasks.domain.task import Catchup, Overlap, Task
+from claude_tasks.domain.task_fields import Catchup, Overlap
 from claude_tasks.domain.tick import schedule_of
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.scheduling.dispatcher import Dispatcher
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.task import Task
 
 HOUR = 3_600_000
 YEAR = 365 * 24 * HOUR

@@ -378,7 +378,7 @@ def test_a_new_token_counts_without_a_restart_and_the_one_off_is_not_lost(
         seconds=30,
         what="the new token is used",
     )
-    assert checked.operations.tasks.get(task.id).enabled
+    assert checked.operations.tasks.get(task.id).spec.enabled
 
 
 def test_a_run_that_meets_the_limit_goes_on_in_its_session_after_the_reset(

@@ -188,5 +188,5 @@ def test_moving_a_one_off_in_another_process_is_noticed_at_once(
     assert run.started_at is not None
     assert run.started_at >= moved_to
     after = installation.operations.tasks.get(task.id)
-    assert (after.enabled, after.next_run_at) == (False, None)
+    assert (after.spec.enabled, after.next_run_at) == (False, None)
     installation.check()

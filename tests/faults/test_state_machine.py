@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 from claude_tasks.domain.errors import ConflictError, NotFoundError
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.domain.task import Catchup, Overlap
+from claude_tasks.domain.task_fields import Catchup, Overlap
 from claude_tasks.execution.contract import EndedBy
 from claude_tasks.operations.runs import RunOperations
 from claude_tasks.operations.tasks import TaskOperations
@@ -296,7 +296,7 @@ class Scheduler(RuleBasedStateMachine):
             per_task = Counter(run.task_id for run in running)
             for task_id, count in per_task.items():
                 task = self.owner.get_task(task_id, include_deleted=True)
-                assert count == 1 or task.overlap is Overlap.ALLOW
+                assert count == 1 or task.spec.overlap is Overlap.ALLOW
 
     def teardown(self) -> None:
         if not hasattr(self, "nodes"):
@@ -320,7 +320,7 @@ class Scheduler(RuleBasedStateMachine):
             each.wake()
             each.plan.full = False
         for summary in self.owner.list_tasks():
-            if summary.task.enabled:
+            if summary.task.spec.enabled:
                 self.task_operations.disable(summary.task.id)
         for _ in range(400):
             for claim in self.world.living:

@@ -79,7 +79,7 @@ def test_a_one_offs_new_time_is_noticed_from_another_process(installation: Insta
     other = installation.add(cron_expr=EVERY_SECOND)
     installation.wait_for_runs(2, State.COMPLETED)  # the old time has passed
     assert {run.task_id for run in installation.runs()} == {other.id}
-    assert installation.operations.tasks.get(task.id).enabled
+    assert installation.operations.tasks.get(task.id).spec.enabled
     installation.settle()
 
 
@@ -154,7 +154,7 @@ def test_an_edit_made_during_a_run_survives_its_end(store: Store, clock: FakeClo
     tasks.edit(task.id, {"prompt": "edited", "enabled": False})
     store.finish_runs([Finish(claimed.run.id, 1, completed(at=at), None)], at=at)
     after = store.get_task(task.id)
-    assert (after.prompt, after.enabled, after.next_run_at) == ("edited", False, None)
+    assert (after.spec.prompt, after.spec.enabled, after.next_run_at) == ("edited", False, None)
 
 
 def test_a_time_limit_is_not_prolonged_by_a_grandchild_that_holds_the_pipe(

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import Outcome, State
-from claude_tasks.domain.task import Task, TaskSpec
+from claude_tasks.domain.task_fields import TaskSpec
 from claude_tasks.operations.tasks import arm
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.task import Task
 
 MINUTELY = "* * * * *"
 

@@ -220,7 +220,7 @@ class Installation:
     def settle(self) -> None:
         """Let everything end: nothing fires any more, what runs is recorded."""
         for summary in self.operations.tasks.list():
-            if summary.task.enabled:
+            if summary.task.spec.enabled:
                 self.operations.tasks.disable(summary.task.id)
         wait_until(
             lambda: not self.runs(State.QUEUED) and not self.runs(State.RUNNING),

@@ -10,16 +10,21 @@ import pytest
 
 from claude_tasks import settings as module
 from claude_tasks.domain.errors import ConfigurationError
-from claude_tasks.settings import SECRET_SETTINGS, Settings, load_settings, without_secrets
+from claude_tasks.settings import (
+    SECRET_SETTINGS,
+    SETTINGS,
+    Settings,
+    load_settings,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_RULES = module._RULES
-_NUMBERS = [name for name, rule in _RULES.items() if rule.lowest is not None]
-_TEXTS = [name for name, rule in _RULES.items() if rule.convert is module._text]
-_ADDRESSES = [name for name, rule in _RULES.items() if rule.address]
+_NUMBERS = [name for name, rule in SETTINGS.items() if rule.lowest is not None]
+_TEXTS = [name for name, rule in SETTINGS.items() if rule.convert is module._text]
+_ADDRESSES = [name for name, rule in SETTINGS.items() if rule.address]
 _NOT_SECRET = {"usage_url"}
 """It looks like one, and is none."""
 
@@ -36,8 +41,8 @@ def _variable(name: str) -> str:
 
 
 def test_every_setting_has_its_rule_and_every_number_its_bounds() -> None:
-    assert set(_RULES) == set(Settings._fields) - {"data"}
-    for name, rule in _RULES.items():
+    assert set(SETTINGS) == set(Settings._fields) - {"data"}
+    for name, rule in SETTINGS.items():
         if isinstance(Settings._field_defaults[name], int | float) and name in _NUMBERS:
             assert rule.highest is not None
             assert math.isfinite(rule.highest)
@@ -78,7 +83,7 @@ def test_a_number_without_end_is_refused_by_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", _TEXTS)
 def test_a_text_from_the_file_is_one_line_of_text(tmp_path: Path, name: str) -> None:
-    empty = [] if _RULES[name].may_be_empty else [""]
+    empty = [] if SETTINGS[name].may_be_empty else [""]
     for value in (5, True, ["a"], "a\nb", "a\x1b[2J", "\x7f", "\u2028", *empty):
         (tmp_path / "config.toml").write_text(f"{name} = {json.dumps(value)}\n")
         _refused(tmp_path, {}, f"{tmp_path}/config.toml: {name}")
@@ -101,14 +106,16 @@ def test_an_address_is_one_that_something_can_be_sent_to(tmp_path: Path, name: s
         (tmp_path / "config.toml").unlink()
 
 
-@pytest.mark.parametrize("name", [name for name, rule in _RULES.items() if rule.needed])
+@pytest.mark.parametrize("name", [name for name, rule in SETTINGS.items() if rule.needed])
 def test_what_must_not_be_empty_is_refused_where_its_look_up_failed(
     tmp_path: Path, name: str
 ) -> None:
     _refused(tmp_path, {_variable(name): ""}, _variable(name))
 
 
-@pytest.mark.parametrize("name", sorted(set(_RULES) - {n for n, r in _RULES.items() if r.needed}))
+@pytest.mark.parametrize(
+    "name", sorted(set(SETTINGS) - {n for n, r in SETTINGS.items() if r.needed})
+)
 def test_an_empty_variable_is_as_good_as_none(tmp_path: Path, name: str) -> None:
     environment = {"CLAUDE_TASKS_DATA": str(tmp_path)}
     assert load_settings({**environment, _variable(name): ""}) == load_settings(environment)
@@ -126,13 +133,15 @@ def test_no_refusal_and_no_print_shows_a_secret(tmp_path: Path, name: str) -> No
 
 def test_what_looks_like_a_secret_is_marked_as_one() -> None:
     looks = {
-        name for name in _RULES if name.endswith(("_token", "_secret", "_webhook", "_url", "_key"))
+        name
+        for name in SETTINGS
+        if name.endswith(("_token", "_secret", "_webhook", "_url", "_key"))
     }
     assert looks - _NOT_SECRET == set(SECRET_SETTINGS)
 
 
 def test_no_secret_is_left_in_the_environment_of_others() -> None:
-    environment = {_variable(name): "x" for name in _RULES} | {"HOME": "/h"}
+    environment = {_variable(name): "x" for name in SETTINGS} | {"HOME": "/h"}
     left = without_secrets(environment)
     assert set(environment) - set(left) == {_variable(name) for name in SECRET_SETTINGS}
 

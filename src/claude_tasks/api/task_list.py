@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claude_tasks.domain.task import ADDRESS_FIELDS, DEFAULT_PERMISSION_MODE
+from claude_tasks.domain.task_fields import DEFAULT_PERMISSION_MODE, SECRET_FIELDS
 from claude_tasks.operations.views import task_view
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def shown(summary: TaskSummary, *, secrets: bool) -> dict[str, Any]:
         del view["scheduled_at"]
     if not secrets:
         # Whoever knows such an address can post there: it is for those who may change it.
-        for name in ADDRESS_FIELDS:
+        for name in SECRET_FIELDS:
             view.pop(name, None)
     return view
 
@@ -60,7 +60,7 @@ def _state(summary: TaskSummary) -> tuple[Any, ...]:
     task = summary.task
     return (
         task.revision,
-        task.enabled,
+        task.spec.enabled,
         task.next_run_at,
         summary.last_run_at,
         summary.last_run_state,

@@ -33,7 +33,7 @@ def run_table(runs: Sequence[Run], zone: str, *, now: int, empty: str) -> Table:
 def zone_of(context: Context, run: Run) -> str:
     """The time zone of a run's task."""
     try:
-        return context.operations.tasks.get(run.task_id, include_deleted=True).timezone
+        return context.operations.tasks.get(run.task_id, include_deleted=True).spec.timezone
     except NotFoundError:
         return "UTC"  # shown all the same
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.arguments import Parser, typed
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import FieldError, InvalidInputError
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.schedule.duration import parse_duration
-from claude_tasks.domain.task import (
-    NOTIFY_ON,
-    ONE_OFF,
-    PERMISSION_MODES,
-    Catchup,
-    OnUsageLimit,
-    Overlap,
-    TaskSpec,
-)
+from claude_tasks.domain.task_fields import FIELDS, ONE_OFF, Field, Group, Kind, Unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import Namespace, _ArgumentGroup
     from collections.abc import Callable
     from typing import Any
 
@@ -29,52 +21,16 @@ if TYPE_CHECKING:
 
 _CONFLICTING = ("cron", "every", "at", "now")
 
-_TEXTS = (
-    ("--model", "model", "NAME", "the agent's model"),
-    ("--permission-mode", "permission_mode", "MODE", " | ".join(PERMISSION_MODES)),
-    ("--append-system-prompt", "append_system_prompt", "TEXT", "added to the system prompt"),
-    ("--overlap", "overlap", "RULE", "while it still runs: " + " | ".join(Overlap)),
-    ("--catchup", "catchup", "RULE", "missed ticks: " + " | ".join(Catchup)),
-    ("--notify-on", "notify_on", "WHEN", " | ".join(NOTIFY_ON) + " (default: as the settings say)"),
-    ("--discord", "discord_webhook", "URL", "a Discord webhook to tell"),
-    ("--slack", "slack_webhook", "URL", "a Slack webhook to tell"),
-    ("--webhook", "webhook_url", "URL", "an address that gets signed JSON"),
-    ("--apprise", "apprise_url", "URL", "any service of Apprise (needs claude-tasks[apprise])"),
-    ("--on-usage-limit", "on_usage_limit", "RULE", "skip | defer (default: as the settings say)"),
-)
-_DURATIONS = (
-    ("--timeout", "timeout_seconds", "end a run after this long, such as 30m"),
-    ("--catchup-window", "catchup_window_seconds", "how late a missed tick still runs"),
-    ("--jitter", "jitter_seconds", "start up to this much later, always the same for a task"),
-)
-_NUMBERS = (
-    ("--retries", "max_retries", int, "after a transient failure"),
-    ("--max-concurrency", "max_concurrency", int, "runs of this task at once"),
-    ("--max-turns", "max_turns", int, "of the agent"),
-    ("--max-budget", "max_budget_usd", float, "US dollars a run"),
-)
-_LISTS = (
-    ("--allow-tool", "allowed_tools", "TOOL", "a tool the agent may use; repeatable"),
-    ("--deny-tool", "disallowed_tools", "TOOL", "a tool it may not use; repeatable"),
-    ("--tag", "tags", "TAG", "repeatable"),
-)
-_ONE_LINE = ("--model", *(row[0] for row in _LISTS))
-_SIMPLE = tuple(row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS))
+FLAGGED = tuple(field for field in FIELDS.values() if field.flag)
+"""The fields that have a flag of their own. Schedule, prompt and folder have several, or a word."""
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "--permission-mode": PERMISSION_MODES,
-    "--overlap": tuple(Overlap),
-    "--catchup": tuple(Catchup),
-    "--on-usage-limit": tuple(OnUsageLimit),
-    "--notify-on": NOTIFY_ON,
-}
+CHOICES = {field.flag: field.choices for field in FLAGGED if field.choices}
 """For completion; whether a word is one of them, operations decide."""
 
-FIELD_OF = {
-    row[0].removeprefix("--"): row[1] for row in (*_TEXTS, *_DURATIONS, *_NUMBERS, *_LISTS)
-} | {"extra-args": "extra_args"}
+FIELD_OF = {field.flag.removeprefix("--"): field.name for field in FLAGGED} | {
+    "extra-args": "extra_args"
+}
 """What can be cleared, by the name of its flag."""
-
 
 FLAG_OF = {field: f"--{flag}" for flag, field in FIELD_OF.items()}
 
@@ -86,30 +42,49 @@ def add_task_flags(parser: Parser) -> None:
     when.add_argument("--every", metavar="SPAN", help="90s, 30m, 1h30m, 2d")
     when.add_argument("--at", metavar="TIME", help="once: 'tomorrow 9am', 'in 2h', ISO time")
     when.add_argument("--now", action="store_true", help="once, at once")
-    when.add_argument("--tz", metavar="ZONE", help="IANA zone (default: this machine's)")
     what = parser.add_argument_group("what")
     what.add_argument("--prompt", metavar="TEXT", help="instead of the word PROMPT")
     what.add_argument("--prompt-file", metavar="FILE", help="read the prompt there; - is stdin")
     what.add_argument("--dir", metavar="DIR", help="where the agent works (default: here)")
-    how = parser.add_argument_group("how")
-    for flag, field, metavar, text in _TEXTS:
-        help_ = f"{text}{_default(field)}"
-        how.add_argument(flag, dest=field, metavar=metavar, help=help_)
-    for flag, field, text in _DURATIONS:
-        convert, help_ = typed(flag, parse_duration), f"{text}{_default(field)}"
-        how.add_argument(flag, dest=field, metavar="SPAN", type=convert, help=help_)
-    for flag, field, kind, text in _NUMBERS:
-        convert, help_ = typed(flag, kind), f"{text}{_default(field)}"
-        how.add_argument(flag, dest=field, metavar="N", type=convert, help=help_)
-    for flag, field, metavar, text in _LISTS:
-        how.add_argument(flag, dest=field, metavar=metavar, action="append", help=text)
+    groups = {Group.WHEN: when, Group.WHAT: what}
+    for field in FLAGGED:
+        if field.group not in groups:
+            groups[field.group] = parser.add_argument_group(field.group)
+        _add_flag(groups[field.group], field)
 
 
-def _default(field: str) -> str:
-    value = TaskSpec._field_defaults[field]
-    if value is None:
+def _add_flag(group: _ArgumentGroup, field: Field) -> None:
+    help_ = f"{_help_of(field)}{_default(field)}"
+    if field.kind is Kind.LIST:
+        group.add_argument(
+            field.flag, dest=field.name, metavar=field.metavar, action="append", help=help_
+        )
+        return
+    convert: Callable[[str], Any] = str
+    if field.unit is Unit.SECONDS:
+        convert = parse_duration
+    elif field.kind in (Kind.WHOLE, Kind.NUMBER):
+        convert = int if field.kind is Kind.WHOLE else float
+    group.add_argument(
+        field.flag,
+        dest=field.name,
+        metavar=field.metavar,
+        type=None if convert is str else typed(field.flag, convert),  # type: ignore[arg-type]
+        help=help_,
+    )
+
+
+def _help_of(field: Field) -> str:
+    return ": ".join(part for part in (field.help, " | ".join(field.choices)) if part)
+
+
+def _default(field: Field) -> str:
+    value = field.default
+    if field.unset:
+        return f" (default: {field.unset})"
+    if value in (None, ()):
         return ""
-    shown = human_duration(value * 1000) if field.endswith("_seconds") and value else value
+    shown = human_duration(value * 1000) if field.unit is Unit.SECONDS and value else value
     return f" (default: {shown})"
 
 
@@ -117,36 +92,31 @@ def naming_flags(change: Callable[[], Task]) -> Task:
     """What ``change`` gives, its refusals in the words of the command line: flags, not fields."""
     try:
         return change()
-    except InvalidInputError as error:
-        for flag, field in FIELD_OF.items():
-            rest = error.message.removeprefix(field)
-            if rest != error.message and rest.startswith((" must", ":")):
-                unit = " seconds" if field.endswith("_seconds") else ""
-                message = f"--{flag}{rest}{unit}"
-                raise InvalidInputError(message, hint=error.hint, code=error.code) from error
-        raise
+    except FieldError as error:
+        if error.field not in FLAG_OF:
+            raise
+        raise FieldError(FLAG_OF[error.field], error.problem, hint=error.hint) from error
 
 
 def named_fields(arguments: Namespace) -> dict[str, Any]:
     """The fields whose flag was given, but for prompt and schedule."""
     fields: dict[str, Any] = {}
-    for name in _SIMPLE:
-        value = getattr(arguments, name)
+    for field in FLAGGED:
+        value = getattr(arguments, field.name)
         if value is not None:
-            _check_lines(FLAG_OF[name], value)
-            fields[name] = tuple(value) if isinstance(value, list) else value
+            _check_lines(field, value)
+            fields[field.name] = tuple(value) if field.kind is Kind.LIST else value
     if arguments.extra_args:
         fields["extra_args"] = arguments.extra_args
-    if arguments.tz is not None:
-        fields["timezone"] = arguments.tz
     return fields
 
 
-def _check_lines(flag: str, value: object) -> None:
+def _check_lines(field: Field, value: object) -> None:
     """A name that is typed and shown is one line, without what steers a terminal."""
     for word in value if isinstance(value, list) else [str(value)]:
-        if flag in _ONE_LINE and not word.isprintable():
-            raise InvalidInputError(f"{flag}: one line without control characters", code="usage")
+        if field.is_line and not word.isprintable():
+            text = f"{field.flag}: one line without control characters"
+            raise InvalidInputError(text, code="usage")
 
 
 def given_dir(context: Context, folder: str | None) -> dict[str, Any]:

@@ -6,13 +6,17 @@ from claude_tasks.cli.results import Pairs, Toned
 from claude_tasks.cli.task_words import switch_word
 from claude_tasks.cli.times import clock_time, relative, when
 from claude_tasks.domain.instant import human_duration
+from claude_tasks.domain.task_fields import FIELDS, Kind, Unit
 from claude_tasks.operations.preview import Preview, preview_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.task import Task
+    from claude_tasks.domain.task_fields import Field
 
 ECHOED_TICKS = 3
 _NO_MODE = "no permission mode"
@@ -32,7 +36,7 @@ def confirmation(done: str, task: Task, *, now: int) -> list[Block]:
     pairs = [
         ("schedule", preview.description),
         ("next", next_ticks_text(preview, switch_word(task), now=now)),
-        ("works in", task.working_dir),
+        ("works in", task.spec.working_dir),
     ]
     return [f'{done} task {task.id} "{task.name}".', Pairs(pairs)]
 
@@ -55,26 +59,18 @@ def ticks_text(preview: Preview, *, now: int) -> str:
     )
 
 
+_SHOWN_APART = frozenset({
+    "name", "prompt", "cron_expr", "timezone", "scheduled_at", "working_dir", "enabled",
+})  # fmt: skip
+
+
 def settings_of(task: Task) -> list[tuple[str, str]]:
-    """Label and value of everything that was set otherwise than by default."""
+    """Label and value of what was said of how it runs; "" where nothing was."""
+    fields = zip(FIELDS.values(), task.spec, strict=True)
     return [
-        ("model", task.model or ""),
-        ("permissions", task.permission_mode or ""),
-        ("allowed tools", ", ".join(task.allowed_tools)),
-        ("denied tools", ", ".join(task.disallowed_tools)),
-        ("max turns", _number(task.max_turns)),
-        ("max budget", "" if task.max_budget_usd is None else f"${task.max_budget_usd:g} a run"),
-        ("system prompt", task.append_system_prompt or ""),
-        ("extra flags", " ".join(task.extra_args)),
-        ("timeout", _span(task.timeout_seconds)),
-        ("overlap", task.overlap),
-        ("missed ticks", f"{task.catchup}, at most {_span(task.catchup_window_seconds)} late"),
-        ("jitter", _span(task.jitter_seconds) if task.jitter_seconds else ""),
-        ("retries", _number(task.max_retries or None)),
-        ("at once", _number(task.max_concurrency)),
-        ("usage limit", task.on_usage_limit or ""),
-        ("notify on", task.notify_on or ""),
-        ("tags", ", ".join(task.tags)),
+        (field.label, _value_text(field, value))
+        for field, value in fields
+        if not field.secret and field.name not in _SHOWN_APART
     ]
 
 
@@ -82,16 +78,20 @@ def folder_notes(task: Task) -> list[str]:
     """A warning where the agent could not start today."""
     from claude_tasks.operations.folders import folder_obstacles
 
-    obstacles = folder_obstacles([task.working_dir])
+    obstacles = folder_obstacles([task.spec.working_dir])
     return [f"Note: {folder} {obstacle}." for folder, obstacle in obstacles.items()]
 
 
 def permission_notes(task: Task) -> list[str]:
     """What an agent may do where nobody says what."""
-    told = any(argument.startswith(_PERMITTING) for argument in task.extra_args)
-    if task.allowed_tools or told or task.permission_mode not in (None, "default", "manual"):
+    told = any(argument.startswith(_PERMITTING) for argument in task.spec.extra_args)
+    if (
+        task.spec.allowed_tools
+        or told
+        or task.spec.permission_mode not in (None, "default", "manual")
+    ):
         return []
-    mode = f"permission mode {task.permission_mode}" if task.permission_mode else _NO_MODE
+    mode = f"permission mode {task.spec.permission_mode}" if task.spec.permission_mode else _NO_MODE
     helps = (
         f"claude-tasks edit {task.id} --permission-mode acceptEdits --allow-tool 'Bash(npm test)'"
     )
@@ -109,7 +109,7 @@ def scheduler_notes(context: Context, task: Task) -> list[str]:
 
 def changed_times(task: Task, *, now: int) -> str:
     """When the task was made and last changed."""
-    created = when(task.created_at, task.timezone, now=now)
+    created = when(task.created_at, task.spec.timezone, now=now)
     if task.revision <= 1:
         return created
     changed = relative(task.updated_at, now=now)
@@ -120,9 +120,13 @@ def _note(note: str | None) -> str:
     return f"  ({note})" if note else ""
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
-
-
-def _span(seconds: int) -> str:
-    return human_duration(seconds * 1000)
+def _value_text(field: Field, value: Any) -> str:
+    if value in (None, ()) or value == field.default == 0:
+        return ""
+    if field.kind is Kind.LIST:
+        return (" " if field.format == "agent-flag" else ", ").join(value)
+    if field.unit is Unit.SECONDS:
+        return human_duration(value * 1000)
+    if field.unit is Unit.USD:
+        return f"${value:g} a run"
+    return str(value)

@@ -17,15 +17,19 @@ def switch_word(task: Task, *, waits: bool = False, skipped: bool = False) -> st
     """
     if task.deleted_at is not None:
         return "deleted"
-    if task.is_one_off and task.next_run_at is None and task.cursor_at >= (task.scheduled_at or 0):
+    if (
+        task.is_one_off
+        and task.next_run_at is None
+        and task.cursor_at >= (task.spec.scheduled_at or 0)
+    ):
         return "waits" if waits else "skipped" if skipped else "done"
-    return "on" if task.enabled else "off"
+    return "on" if task.spec.enabled else "off"
 
 
 def schedule_word(task: Task, zone: str, *, now: int) -> str:
     """The schedule, short enough for a table whose times are in ``zone``."""
     if not task.is_one_off:
-        return task.cron_expr
-    if task.scheduled_at is None:
+        return task.spec.cron_expr
+    if task.spec.scheduled_at is None:
         return "once"
-    return f"once, {table_time(task.scheduled_at, zone, now=now)}"
+    return f"once, {table_time(task.spec.scheduled_at, zone, now=now)}"

@@ -232,14 +232,14 @@ class _Reading:
 
 def _task_facts(tasks: Iterable[Task]) -> tuple[TaskFact, ...]:
     """The enabled ones; each folder is looked at once."""
-    enabled = [task for task in tasks if task.enabled]
-    folders = {task.working_dir: absolute(task.working_dir or ".") for task in enabled}
+    enabled = [task for task in tasks if task.spec.enabled]
+    folders = {task.spec.working_dir: absolute(task.spec.working_dir or ".") for task in enabled}
     found = look_at(folders.values())
     dead = [folder for folder, looked in found.items() if looked is Looked.NO_ANSWER]
     mounts = {folder: mount_point_above(folder) for folder in dead}
     return tuple(
         TaskFact(task, folder, found[folder], mounts.get(folder))
-        for task, folder in ((task, folders[task.working_dir]) for task in enabled)
+        for task, folder in ((task, folders[task.spec.working_dir]) for task in enabled)
     )
 
 

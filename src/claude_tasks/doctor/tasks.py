@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import failed, passed, shell, some, warned
 from claude_tasks.domain.errors import ClaudeTasksError
-from claude_tasks.domain.task import PERMISSION_MODES
+from claude_tasks.domain.task_fields import PERMISSION_MODES
 from claude_tasks.system.path_probe import Looked
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _way_in(fact: TaskFact) -> str:
 
 def _schedule_problem(task: Task, known: _Known) -> tuple[str, str] | None:
     """Thousands of tasks share few expressions: each is parsed once."""
-    key = (task.cron_expr, task.timezone, task.scheduled_at is None)
+    key = (task.spec.cron_expr, task.spec.timezone, task.spec.scheduled_at is None)
     if key not in known:
         known[key] = _parse_problem(task)
     return known[key]
@@ -106,26 +106,27 @@ def _parse_problem(task: Task) -> tuple[str, str] | None:
     try:
         schedule_of(task)
     except ClaudeTasksError as error:
-        text = f"its schedule {task.cron_expr!r} ({task.timezone}) is not valid: {error.message}"
+        schedule = f"{task.spec.cron_expr!r} ({task.spec.timezone})"
+        text = f"its schedule {schedule} is not valid: {error.message}"
         return text, _flag_that_mends(task, error.message)
     return None
 
 
 def _flag_that_mends(task: Task, message: str) -> str:
     """A zone within the expression wins over the task's own."""
-    if message.startswith("Unknown time zone") and "TZ=" not in task.cron_expr:
+    if message.startswith("Unknown time zone") and "TZ=" not in task.spec.cron_expr:
         return "--tz <ZONE>"
     return "--at <TIME>" if task.is_one_off else "--cron <EXPRESSION>"
 
 
 def _bypasses(task: Task) -> bool:
-    asked = any(argument.endswith(_BYPASS) for argument in task.extra_args)
-    return task.permission_mode == "bypassPermissions" or asked
+    asked = any(argument.endswith(_BYPASS) for argument in task.spec.extra_args)
+    return task.spec.permission_mode == "bypassPermissions" or asked
 
 
 def _oddity(task: Task) -> Oddity | None:
     """What the agent itself would have to refuse."""
-    mode, model = task.permission_mode, task.model
+    mode, model = task.spec.permission_mode, task.spec.model
     if mode is not None and mode not in PERMISSION_MODES:
         return f"unknown permission mode {mode!r}", _edit(task, "--permission-mode default")
     if model is not None and not _looks_like_a_model(model):

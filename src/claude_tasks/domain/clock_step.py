@@ -97,7 +97,7 @@ def is_ahead(instant: int | None, *, at: int) -> bool:
 
 def is_stuck(task: Task, *, at: int) -> bool:
     """Whether a recurring task waits for a future in which a clock that was ahead left it."""
-    live = task.enabled and task.deleted_at is None and not task.is_one_off
+    live = task.spec.enabled and task.deleted_at is None and not task.is_one_off
     return live and is_ahead(task.cursor_at, at=at)
 
 

@@ -26,6 +26,19 @@ class InvalidInputError(ClaudeTasksError):
     code = "invalid"
 
 
+class FieldError(InvalidInputError):
+    """A value that a field of a task does not take.
+
+    ``problem`` follows the field's name, whatever a face calls it: " must be a number", ": 'x'".
+    """
+
+    def __init__(self, field: str, problem: str, *, hint: str | None = None) -> None:
+        """The message begins with the field's own name."""
+        super().__init__(f"{field}{problem}", hint=hint)
+        self.field = field
+        self.problem = problem
+
+
 class NotFoundError(ClaudeTasksError):
     """No such task or run."""
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import FieldError
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.task import Task
 
@@ -32,7 +32,12 @@ class Addresses(NamedTuple):
 
 def addresses_of(task: Task) -> Addresses:
     """What a task says of where its messages go."""
-    return Addresses(task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url)
+    return Addresses(
+        task.spec.discord_webhook,
+        task.spec.slack_webhook,
+        task.spec.webhook_url,
+        task.spec.apprise_url,
+    )
 
 
 _APPRISE = "apprise_url"
@@ -41,14 +46,15 @@ _NEVER_IN_A_URL = frozenset('"<>\\^`{|}')
 
 
 def check_address(field: str, address: str) -> None:
-    """Whether a message could be sent there. Errors: `InvalidInputError` that names ``field``.
+    """Whether a message could be sent there. Errors: `FieldError`.
 
     An address is a secret, so no error shows it. Apprise has addresses of its own kinds, with names
     and passwords in them: of those only what breaks a line, or looks like nothing, is refused.
     """
     if any(character.isspace() or not character.isprintable() for character in address):
-        raise InvalidInputError(
-            f"{field}: an address has no spaces, line breaks or control characters",
+        raise FieldError(
+            field,
+            ": an address has no spaces, line breaks or control characters",
             hint="write a space that belongs to it as %20",
         )
     if field == _APPRISE:
@@ -56,7 +62,7 @@ def check_address(field: str, address: str) -> None:
     else:
         good, wanted = _is_web_address(address), "https://…"
     if not good:
-        raise InvalidInputError(f"{field}: this is no address", hint=f"it looks like {wanted}")
+        raise FieldError(field, ": this is no address", hint=f"it looks like {wanted}")
 
 
 def _is_web_address(address: str) -> bool:

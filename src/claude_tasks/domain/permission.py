@@ -84,13 +84,13 @@ class Permitted(NamedTuple):
 
 def permitted(task: Task) -> Permitted:
     """What a task permits."""
-    folder = posixpath.expanduser(task.working_dir or "")
+    folder = posixpath.expanduser(task.spec.working_dir or "")
     return Permitted(
         task.id,
-        task.allowed_tools,
-        task.disallowed_tools,
+        task.spec.allowed_tools,
+        task.spec.disallowed_tools,
         folder if folder.startswith("/") else "",
-        task.extra_args,
+        task.spec.extra_args,
     )
 
 

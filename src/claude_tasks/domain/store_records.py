@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import Outcome, Reason, Run, State, Trigger
-from claude_tasks.domain.task import Task, TaskSpec
+from claude_tasks.domain.task import Task
+from claude_tasks.domain.task_fields import TaskSpec
 
 
 class ArmedSpec(NamedTuple):

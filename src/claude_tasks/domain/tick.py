@@ -8,11 +8,15 @@ afterwards. Nothing here knows about leadership or storage.
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.schedule import Schedule, missed_between, parse_schedule
-from claude_tasks.domain.task import Catchup, Overlap, Task
+from claude_tasks.domain.task_fields import Catchup, Overlap
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.task import Task
 
 ON_TIME_MS = 60_000
 """With ``catchup = none`` a tick this late still runs: a restart must not eat it."""
@@ -27,9 +31,9 @@ COUNT_CAP = 10_000
 def schedule_of(task: Task) -> Schedule:
     """The schedule a stored task was validated with."""
     return parse_schedule(
-        task.cron_expr,
-        timezone=task.timezone,
-        scheduled_at=task.scheduled_at,
+        task.spec.cron_expr,
+        timezone=task.spec.timezone,
+        scheduled_at=task.spec.scheduled_at,
         anchor_at=task.anchor_at,
     )
 
@@ -67,7 +71,7 @@ def _plan_gap(schedule: Schedule, task: Task, *, at: int) -> TickPlan:
     last_skipped = schedule.latest_at_or_before(skip_until, after=task.cursor_at)
     rows = _skip_range(schedule, task, last_skipped, Reason.MISSED, _NOBODY)
     # `catchup = all` asked for every one of them: they queue up behind each other.
-    rows += tuple(_run_row(task, tick, yields=task.catchup is not Catchup.ALL) for tick in due)
+    rows += tuple(_run_row(task, tick, yields=task.spec.catchup is not Catchup.ALL) for tick in due)
     return TickPlan(task, rows, reached, schedule.next_after(reached))
 
 
@@ -97,12 +101,14 @@ _NOBODY = "nobody was scheduling then"
 
 def _window_ms(task: Task) -> int:
     """How late a tick may still run."""
-    return ON_TIME_MS if task.catchup is Catchup.NONE else task.catchup_window_seconds * 1000
+    return (
+        ON_TIME_MS if task.spec.catchup is Catchup.NONE else task.spec.catchup_window_seconds * 1000
+    )
 
 
 def _one_off_row(task: Task, tick: int, *, at: int) -> PlannedRow:
     """A one-off fires however late, unless its owner said ``catchup = none``."""
-    if task.catchup is Catchup.NONE and at - tick > ON_TIME_MS:
+    if task.spec.catchup is Catchup.NONE and at - tick > ON_TIME_MS:
         return PlannedRow(tick, AT_ONCE, Reason.MISSED, f"the tick was skipped: {_NOBODY}")
     return _run_row(task, tick, yields=False)
 
@@ -110,7 +116,7 @@ def _one_off_row(task: Task, tick: int, *, at: int) -> PlannedRow:
 def _ticks_to_run(schedule: Schedule, task: Task, *, at: int) -> list[int]:
     """The due ticks that the catch-up rule lets run, oldest first."""
     after = max(task.cursor_at, at - _window_ms(task) - 1)
-    wanted = CATCHUP_ALL_CAP if task.catchup is Catchup.ALL else 1
+    wanted = CATCHUP_ALL_CAP if task.spec.catchup is Catchup.ALL else 1
     ticks: list[int] = []
     until = at
     while len(ticks) < wanted:
@@ -124,11 +130,11 @@ def _ticks_to_run(schedule: Schedule, task: Task, *, at: int) -> list[int]:
 
 def _run_row(task: Task, tick: int, *, yields: bool) -> PlannedRow:
     """A run to queue. Jitter moves its start, never its key."""
-    jitter = start_jitter_ms(task.id, task.jitter_seconds)
+    jitter = start_jitter_ms(task.id, task.spec.jitter_seconds)
     return PlannedRow(
         scheduled_for=tick,
         not_before=tick + jitter if jitter else AT_ONCE,
-        yields=yields and task.overlap is Overlap.SKIP,
+        yields=yields and task.spec.overlap is Overlap.SKIP,
     )
 
 

@@ -42,17 +42,22 @@ def agent_argv(
     if resume_session is None:
         argv += _valued("--session-id", session_id)
     argv += _valued("--resume", resume_session)
-    argv += _valued("--model", task.model)
-    argv += _valued("--permission-mode", task.permission_mode)
-    if task.allowed_tools:
-        argv.append(f"--allowedTools={','.join(task.allowed_tools)}")
-    refused = [*task.disallowed_tools, *(tool for tool in NOT_UNATTENDED if not _names(task, tool))]
+    argv += _valued("--model", task.spec.model)
+    argv += _valued("--permission-mode", task.spec.permission_mode)
+    if task.spec.allowed_tools:
+        argv.append(f"--allowedTools={','.join(task.spec.allowed_tools)}")
+    refused = [
+        *task.spec.disallowed_tools,
+        *(tool for tool in NOT_UNATTENDED if not _names(task, tool)),
+    ]
     if refused:
         argv.append(f"--disallowedTools={','.join(dict.fromkeys(refused))}")
-    argv += _valued("--max-turns", task.max_turns)
-    argv += _valued("--max-budget-usd", task.max_budget_usd)
-    argv += _valued("--append-system-prompt", task.append_system_prompt)
-    argv += task.extra_args if resume_session is None else without_session(task.extra_args)
+    argv += _valued("--max-turns", task.spec.max_turns)
+    argv += _valued("--max-budget-usd", task.spec.max_budget_usd)
+    argv += _valued("--append-system-prompt", task.spec.append_system_prompt)
+    argv += (
+        task.spec.extra_args if resume_session is None else without_session(task.spec.extra_args)
+    )
     return argv
 
 
@@ -70,11 +75,11 @@ def _names(task: Task, tool: str) -> bool:
     """Whether the task allows a tool, itself or with its own words for the agent."""
     own = [
         value
-        for given in flags_of(task.extra_args)
+        for given in flags_of(task.spec.extra_args)
         if given.name in _ALLOWING
         for value in given.values
     ]
-    rules = [rule for value in (*task.allowed_tools, *own) for rule in split_tools(value)]
+    rules = [rule for value in (*task.spec.allowed_tools, *own) for rule in split_tools(value)]
     return any(rule.partition("(")[0] == tool for rule in rules)
 
 

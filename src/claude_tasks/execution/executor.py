@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import DatabaseGoneError, SpawnError
-from claude_tasks.domain.task import DEFAULT_TIMEOUT_SECONDS
+from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
 from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan
 from claude_tasks.execution.process_tree import end_strays
@@ -116,12 +116,12 @@ class Executor:
             folder,
             snapshot_of(task),
             told=True,
-            deadline=self._silent_at(task.timeout_seconds),
+            deadline=self._silent_at(task.spec.timeout_seconds),
         )
         self._watched[folder.path] = watched
         try:
             spec = self._plan.spec(claimed, folder, watched.snapshot)
-            folder.create(spec, RESUME_PROMPT if run.resume_of else task.prompt)
+            folder.create(spec, RESUME_PROMPT if run.resume_of else task.spec.prompt)
             self._require_same()
             self._request(folder)
         except FolderInUseError as error:
@@ -325,7 +325,7 @@ def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
         timezone="UTC",
         model=None,
         permission_mode=None,
-        timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+        timeout_seconds=FIELDS["timeout_seconds"].default,
         max_retries=0,
         on_usage_limit=None,
         is_one_off=False,

@@ -44,7 +44,7 @@ class LaunchPlan:
             cwd=self._working_folder(task),
             marker=folder.path,  # run ids repeat from one data folder to the next
             events=events_path(self._settings.folder.logs, task.id, run.id),
-            timeout_seconds=task.timeout_seconds,
+            timeout_seconds=task.spec.timeout_seconds,
             kill_grace_seconds=self._settings.kill_grace,
             task=snapshot,
             linger_seconds=self._settings.linger,
@@ -62,7 +62,7 @@ class LaunchPlan:
 
     def _working_folder(self, task: Task) -> str:
         """The absolute path: whether it is there, the run's supervisor finds out."""
-        path = task.working_dir or "."
+        path = task.spec.working_dir or "."
         if path.startswith("~"):
             path = self._at_home(path, task)
         if os.path.isabs(path):
@@ -97,8 +97,8 @@ def _current_folder() -> str | None:
 def _refuse_bypass_as_root(task: Task) -> None:
     """The CLI refuses this itself, but only after it has started, and less clearly."""
     words = ("--dangerously-skip-permissions", "bypassPermissions")
-    asked = task.permission_mode == "bypassPermissions" or any(
-        argument.endswith(words) for argument in task.extra_args
+    asked = task.spec.permission_mode == "bypassPermissions" or any(
+        argument.endswith(words) for argument in task.spec.extra_args
     )
     if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
         raise SpawnError(

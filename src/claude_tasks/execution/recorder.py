@@ -12,7 +12,7 @@ from claude_tasks.domain.errors import IllegibleError, StorageError, StorageValu
 from claude_tasks.domain.instant import MINUTE_MS, to_rfc3339
 from claude_tasks.domain.run import AT_ONCE, Outcome, Reason, State
 from claude_tasks.domain.store_records import Finish
-from claude_tasks.domain.task import OnUsageLimit
+from claude_tasks.domain.task_fields import OnUsageLimit
 from claude_tasks.domain.usage import NETWORK_PATIENCE_MS, learnt_from_run
 from claude_tasks.execution.contract import EndedBy
 from claude_tasks.execution.outcome import outcome_of

@@ -46,7 +46,8 @@ def write_run_log(path: str, snapshot: TaskSnapshot, run: Run, outcome: Outcome)
 
 def snapshot_of(task: Task) -> TaskSnapshot:
     """The task as it stands now."""
-    return TaskSnapshot(**{name: getattr(task, name) for name in TaskSnapshot._fields})
+    names = TaskSnapshot._fields[1:]
+    return TaskSnapshot(task.id, *(getattr(task.spec, name) for name in names))
 
 
 def run_record(snapshot: TaskSnapshot, run: Run, outcome: Outcome) -> dict[str, Any]:

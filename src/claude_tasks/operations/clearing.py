@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import InvalidInputError
-from claude_tasks.domain.task import TaskSpec
+from claude_tasks.domain.task_fields import TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

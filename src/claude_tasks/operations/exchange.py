@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import FieldError, InvalidInputError
 from claude_tasks.domain.instant import from_rfc3339
-from claude_tasks.domain.task import TaskSpec
+from claude_tasks.domain.task_fields import FIELDS, Kind, TaskSpec
 from claude_tasks.operations.views import task_request
 
 if TYPE_CHECKING:
@@ -14,17 +14,11 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.task import Task
 
-_LISTS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
-_NUMBERS = frozenset(
-    name for name in TaskSpec._fields if name.endswith("_seconds") or name.startswith("max_")
-)
 _OURS = frozenset({
     "id", "is_one_off", "created_at", "updated_at", "deleted_at", "last_run_at", "next_run_at",
     "last_run_status", "last_run_reason", "revision",
 })  # fmt: skip
 """What a task shows and nobody sets: they come along when one is read and sent back."""
-
-_NULLABLE = frozenset(name for name, default in TaskSpec._field_defaults.items() if default is None)
 
 
 def export_tasks(tasks: list[Task]) -> dict[str, Any]:
@@ -76,45 +70,56 @@ def _field(name: str, value: Any) -> Any:
         raise InvalidInputError(
             f"field {name!r} cannot be set", hint=f"leave out: {', '.join(sorted(_OURS))}"
         )
-    if name not in TaskSpec._fields:
-        raise InvalidInputError(
-            f"unknown field {name!r}", hint=f"known: {', '.join(TaskSpec._fields)}"
-        )
-    if value is None and name in _NULLABLE:
+    field = FIELDS.get(name)
+    if field is None:
+        raise InvalidInputError(f"unknown field {name!r}", hint=f"known: {', '.join(FIELDS)}")
+    if value is None and field.optional:
         return None
-    if name == "scheduled_at":
-        return _instant(value)
-    if name in _LISTS:
-        return _texts(name, value)
-    if name == "enabled":
-        return _typed(name, value, bool, "true or false")
-    if name in _NUMBERS:
-        whole = name != "max_budget_usd"
-        return _number(name, value, whole=whole)
-    return _typed(name, value, str, "text")
+    return _TYPED[field.kind](name, value)
 
 
-def _instant(value: Any) -> int | None:
-    text = _typed("scheduled_at", value, str, "text")
+def _instant(name: str, value: Any) -> int | None:
+    text = _text(name, value)
     return from_rfc3339(text) if text else None
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise InvalidInputError(f"{name} must be a list of texts")
+        raise FieldError(name, " must be a list of texts")
     return tuple(value)
 
 
-def _number(name: str, value: Any, *, whole: bool) -> Any:
-    if whole and isinstance(value, float) and value.is_integer():
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
         return int(value)  # JSON knows one kind of number
-    kind = int if whole else int | float
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise InvalidInputError(f"{name} must be a {'whole ' if whole else ''}number")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldError(name, " must be a whole number")
     return value
 
 
-def _typed(name: str, value: Any, kind: type, words: str) -> Any:
-    if not isinstance(value, kind):
-        raise InvalidInputError(f"{name} must be {words}")
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FieldError(name, " must be a number")
     return value
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FieldError(name, " must be true or false")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise FieldError(name, " must be text")
+    return value
+
+
+_TYPED: dict[Kind, Callable[[str, Any], Any]] = {
+    Kind.TEXT: _text,
+    Kind.LIST: _texts,
+    Kind.SWITCH: _switch,
+    Kind.WHOLE: _whole,
+    Kind.NUMBER: _number,
+    Kind.INSTANT: _instant,
+}

@@ -33,7 +33,7 @@ def with_folder(explanation: Explanation) -> Explanation:
     """
     from claude_tasks.operations.status import Finding  # noqa: PLC0415 (loaded by now)
 
-    folder = explanation.task.working_dir
+    folder = explanation.task.spec.working_dir
     if not folder.startswith(("/", "~")):
         found = Finding("folder", f"{folder}, from the folder in which the daemon was started")
     else:

@@ -241,11 +241,11 @@ class StatusOperations:
         if task.deleted_at is not None:
             text = f"deleted; claude-tasks restore {task.id} brings it back"
             return Finding("enabled", text, stands_in_the_way=True)
-        if task.enabled:
+        if task.spec.enabled:
             return Finding("enabled", "yes")
-        if task.is_one_off and task.cursor_at >= (task.scheduled_at or 0):
+        if task.is_one_off and task.cursor_at >= (task.spec.scheduled_at or 0):
             text = "no: a one-off whose time has passed"
-            if task.scheduled_at is not None and task.scheduled_at > status.at:
+            if task.spec.scheduled_at is not None and task.spec.scheduled_at > status.at:
                 skipped = own(status.clock_troubles, task) is not None
                 text = (
                     f"no: a one-off that was {'skipped' if skipped else 'taken'} ahead of its time"
@@ -262,7 +262,7 @@ class StatusOperations:
         from claude_tasks.domain.instant import human_duration  # noqa: PLC0415
         from claude_tasks.domain.schedule.zones import in_zone  # noqa: PLC0415
 
-        when = in_zone(tick, task.timezone)
+        when = in_zone(tick, task.spec.timezone)
         if tick > status.at:
             return Finding("next tick", f"{when}, in {human_duration(tick - status.at)}")
         text = f"{when}: due for {human_duration(status.at - tick)}, waiting for a leader"
@@ -312,7 +312,7 @@ class StatusOperations:
         findings = []
         if running:
             ids = ", ".join(str(run.id) for run in running)
-            findings.append(Finding("running", f"run {ids}; overlap rule: {task.overlap}"))
+            findings.append(Finding("running", f"run {ids}; overlap rule: {task.spec.overlap}"))
             findings += self._standing_still(running, status)
         if queued:
             ids = ", ".join(str(run.id) for run in queued)
@@ -321,7 +321,7 @@ class StatusOperations:
             why = _waits_for(queued[-1], status, full=full, running=bool(running), word=word)
             findings.append(Finding("queue", f"run {ids} waits for {why}", stands_in_the_way=full))
         used = f"{len(status.running)} of {status.max_concurrent_runs} runs at once"
-        own = task.max_concurrency
+        own = task.spec.max_concurrency
         per_task = f", {own} of this task" if own else ""
         findings.append(Finding("limits", used + per_task))
         return findings

@@ -15,7 +15,7 @@ from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
 from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit
-from claude_tasks.domain.task import DEFAULT_PERMISSION_MODE, ONE_OFF, Task, TaskSpec
+from claude_tasks.domain.task_fields import DEFAULT_PERMISSION_MODE, ONE_OFF, TaskSpec
 from claude_tasks.domain.tick import plan_withdrawal
 from claude_tasks.operations.lookup import TaskLookup
 from claude_tasks.operations.validation import check_addresses, checked
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from claude_tasks.domain.ports import Clock
+    from claude_tasks.domain.task import Task
     from claude_tasks.operations.lookup import OwnedStore
 
 _ATTEMPTS = 10
@@ -100,7 +101,7 @@ class TaskOperations(TaskLookup):
             try:
                 # On this revision only: two who toggle at once must toggle twice.
                 return self.edit(
-                    task_id, {"enabled": not task.enabled}, expected_revision=task.revision
+                    task_id, {"enabled": not task.spec.enabled}, expected_revision=task.revision
                 )
             except ConflictError as error:
                 if error.code != "revision_conflict" or expected_revision is not None:
@@ -135,7 +136,7 @@ class TaskOperations(TaskLookup):
             at = self._clock.now()
             revived = task._replace(deleted_at=None)
             columns: dict[str, object] = {"deleted_at": None}
-            if task.enabled and not _is_spent(revived):
+            if task.spec.enabled and not _is_spent(revived):
                 columns.update(_armed_columns(revived, at=at))
             edit = self._with_free_tick(task, _edit(task, columns), at=at)
             if self._store.edit_task(edit, at=at):
@@ -155,7 +156,7 @@ class TaskOperations(TaskLookup):
 
     def _is_lost(self, task: Task, *, at: int) -> bool:
         """Whether a clock that was ahead skipped a one-off whose time is to come."""
-        if not (_is_spent(task) and is_ahead(task.scheduled_at, at=at)):
+        if not (_is_spent(task) and is_ahead(task.spec.scheduled_at, at=at)):
             return False
         return bool(self._store.left_by_clock(at=at, task_id=task.id))
 
@@ -168,7 +169,7 @@ class TaskOperations(TaskLookup):
         One that keeps its time and is not done had a run that never got as far as its agent: it is
         due now. Errors: `ConflictError` for one moved to such an instant.
         """
-        one_off = edit.columns.get("cron_expr", task.cron_expr) == ONE_OFF
+        one_off = edit.columns.get("cron_expr", task.spec.cron_expr) == ONE_OFF
         tick = edit.columns.get("next_run_at")
         if not (one_off and isinstance(tick, int) and self._store.tick_is_taken(task.id, tick)):
             return edit
@@ -198,7 +199,7 @@ def arm(spec: TaskSpec, *, at: int) -> ArmedSpec:
     """A validated task with its first tick."""
     spec = checked(spec)
     check_addresses(spec._asdict())
-    if spec.cron_expr == ONE_OFF:
+    if spec.is_one_off:
         scheduled_at = at if spec.scheduled_at is None else spec.scheduled_at
         spec = spec._replace(scheduled_at=scheduled_at)
         # The cursor stands before the tick: a one-off is spent once it has passed it.
@@ -216,10 +217,10 @@ def _without_echo(task: Task, fields: Mapping[str, Any]) -> dict[str, Any]:
     switch that was read before it fired. Its run, which may still wait, is not dropped either.
     """
     said = dict(fields)
-    if task.permission_mode is None and said.get("permission_mode") == DEFAULT_PERMISSION_MODE:
+    if task.spec.permission_mode is None and said.get("permission_mode") == DEFAULT_PERMISSION_MODE:
         said["permission_mode"] = None
     if _is_spent(task) and said.get("cron_expr", ONE_OFF).strip() == ONE_OFF:
-        if _is_shown_as(said.get("scheduled_at"), task.scheduled_at):
+        if _is_shown_as(said.get("scheduled_at"), task.spec.scheduled_at):
             said.pop("scheduled_at", None)
         if "scheduled_at" not in said:
             said.pop("enabled", None)
@@ -236,14 +237,14 @@ def _edit_of(task: Task, changes: Mapping[str, Any], *, lost: bool, at: int) -> 
 
     ``lost`` says of a one-off that a clock which was ahead skipped it: it may be armed again.
     """
-    before = TaskSpec._make(getattr(task, name) for name in TaskSpec._fields)
+    before = task.spec
     wanted = checked(before._replace(**changes))
-    if wanted.cron_expr == ONE_OFF and wanted.scheduled_at is None:
+    if wanted.is_one_off and wanted.scheduled_at is None:
         wanted = wanted._replace(scheduled_at=at)
-    if _is_spent(task) and "enabled" not in changes and wanted.scheduled_at != task.scheduled_at:
+    if _is_spent(task) and "enabled" not in changes and wanted.scheduled_at != before.scheduled_at:
         wanted = wanted._replace(enabled=True)  # a new time for a one-off that has fired
     columns: dict[str, object] = {
-        name: value for name, value in wanted._asdict().items() if value != getattr(task, name)
+        name: value for name, value in wanted._asdict().items() if value != getattr(before, name)
     }
     check_addresses(columns)
     if changes.get("enabled") is not False and any(name in changes for name in _WHEN):
@@ -282,14 +283,9 @@ def _drop_of_spent(task: Task) -> TaskEdit | None:
 def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at: int) -> TaskEdit:
     """Take the old schedule away, put the new one in its place."""
     reason = Reason.RESCHEDULED if wanted.enabled else Reason.DISABLED
-    revised = task._replace(
-        cron_expr=wanted.cron_expr,
-        timezone=wanted.timezone,
-        scheduled_at=wanted.scheduled_at,
-        enabled=wanted.enabled,
-    )
+    revised = task._replace(spec=wanted)
     # The instant of a one-off does not depend on its zone.
-    decides = ("cron_expr", "scheduled_at") if wanted.cron_expr == ONE_OFF else _SCHEDULE
+    decides = ("cron_expr", "scheduled_at") if wanted.is_one_off else _SCHEDULE
     moved = any(name in columns for name in decides)
     if wanted.enabled and not moved and _is_spent(task):
         raise _spent(task)
@@ -318,14 +314,14 @@ def _spent(task: Task) -> ConflictError:
 
 def _armed_columns(task: Task, *, at: int) -> dict[str, object]:
     if task.is_one_off:
-        scheduled_at = at if task.scheduled_at is None else task.scheduled_at
+        scheduled_at = at if task.spec.scheduled_at is None else task.spec.scheduled_at
         return {
             "anchor_at": scheduled_at if task.runs_at_once else at,
             "cursor_at": min(at, scheduled_at) - 1,
             "next_run_at": scheduled_at,
             "decided_until": None,
         }
-    schedule = parse_schedule(task.cron_expr, timezone=task.timezone, anchor_at=at)
+    schedule = parse_schedule(task.spec.cron_expr, timezone=task.spec.timezone, anchor_at=at)
     return {
         "anchor_at": at,
         "cursor_at": at,
@@ -343,7 +339,8 @@ def _cursor_after_withdrawal(task: Task, *, at: int) -> int:
 
 def _is_spent(task: Task) -> bool:
     """Whether a one-off's time has been accounted for."""
-    return task.is_one_off and task.scheduled_at is not None and task.cursor_at >= task.scheduled_at
+    time = task.spec.scheduled_at
+    return task.is_one_off and time is not None and task.cursor_at >= time
 
 
 def _edit(task: Task, columns: Mapping[str, object], **more: Any) -> TaskEdit:

@@ -9,36 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.run import V1_STATUS, State
-from claude_tasks.domain.task import ADDRESS_FIELDS
+from claude_tasks.domain.task_fields import FIELDS, Kind
 
 if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
-
-_OPTIONAL = (*ADDRESS_FIELDS, "model", "permission_mode")
-"""Absent when unset, as in API v1; the addresses that it does not know too."""
-
-_ADDED = (
-    "timezone",
-    "overlap",
-    "catchup",
-    "catchup_window_seconds",
-    "jitter_seconds",
-    "timeout_seconds",
-    "max_retries",
-    "max_concurrency",
-    "allowed_tools",
-    "disallowed_tools",
-    "max_turns",
-    "max_budget_usd",
-    "append_system_prompt",
-    "extra_args",
-    "on_usage_limit",
-    "notify_on",
-    "tags",
-    "revision",
-)
+    from claude_tasks.domain.task_fields import Field, TaskSpec
 
 
 def task_view(summary: TaskSummary) -> dict[str, Any]:
@@ -46,27 +23,39 @@ def task_view(summary: TaskSummary) -> dict[str, Any]:
     task = summary.task
     view = {
         "id": task.id,
-        "name": task.name,
-        "prompt": task.prompt,
-        "cron_expr": task.cron_expr,
         "is_one_off": task.is_one_off,
-        "working_dir": task.working_dir,
-        "enabled": task.enabled,
         "created_at": to_rfc3339(task.created_at),
         "updated_at": to_rfc3339(task.updated_at),
+        "revision": task.revision,
     }
-    view.update({name: _plain(getattr(task, name)) for name in _ADDED})
-    optional = {name: getattr(task, name) for name in _OPTIONAL}
-    optional["scheduled_at"] = _time(task.scheduled_at)
-    optional["next_run_at"] = _time(task.next_run_at)
-    optional["deleted_at"] = _time(task.deleted_at)
-    optional["last_run_at"] = _time(summary.last_run_at)
-    optional["deferred_until"] = _time(summary.deferred_until)
+    view.update(spec_view(task.spec))
+    optional: dict[str, Any] = {
+        "next_run_at": _time(task.next_run_at),
+        "deleted_at": _time(task.deleted_at),
+        "last_run_at": _time(summary.last_run_at),
+        "deferred_until": _time(summary.deferred_until),
+    }
     if summary.last_run_state is not None:
         optional["last_run_status"] = V1_STATUS[summary.last_run_state]
         optional["last_run_reason"] = summary.last_run_reason
     view.update({name: value for name, value in optional.items() if value is not None})
     return view
+
+
+def spec_view(spec: TaskSpec) -> dict[str, Any]:
+    """What its owner says of a task."""
+    return {
+        name: shown_value(field, value)
+        for (name, field), value in zip(FIELDS.items(), spec, strict=True)
+        if not (field.absent and value is None)
+    }
+
+
+def shown_value(field: Field, value: Any) -> Any:
+    """The value of a field as JSON has it."""
+    if field.kind is Kind.INSTANT:
+        return _time(value)
+    return list(value) if field.kind is Kind.LIST else value
 
 
 def run_view(run: Run) -> dict[str, Any]:
@@ -121,29 +110,13 @@ def run_brief(run: Run) -> dict[str, Any]:
 
 def task_request(task: Task) -> dict[str, Any]:
     """A task as one would ask for it: the TaskRequest of the API, for export."""
-    view = {
-        "name": task.name,
-        "prompt": task.prompt,
-        "cron_expr": task.cron_expr,
-        "working_dir": task.working_dir,
-        "enabled": task.enabled,
-    }
-    if task.scheduled_at is not None:
-        view["scheduled_at"] = to_rfc3339(task.scheduled_at)
-    names = (*_OPTIONAL, *(name for name in _ADDED if name != "revision"))
-    more = {name: _plain(getattr(task, name)) for name in names}
-    view.update({name: value for name, value in more.items() if value not in (None, [])})
-    return view
+    return {name: value for name, value in spec_view(task.spec).items() if value not in (None, [])}
 
 
 def _error_for_v1(run: Run) -> str | None:
     """v1 clients show ``error`` next to "failed": it must never be empty then."""
     failed = run.state in (State.FAILED, State.CANCELLED, State.SKIPPED)
     return str(run.reason or run.state) if failed else None
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _time(at: int | None) -> str | None:

@@ -6,20 +6,25 @@ import contextlib
 import json
 from functools import cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import RunFacts
-from claude_tasks.domain.task import Catchup, OnUsageLimit, Overlap, Task
+from claude_tasks.domain.task import Task
+from claude_tasks.domain.task_fields import FIELDS, Kind, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from claude_tasks.domain.run import Outcome
+    from claude_tasks.domain.task_fields import Field
 
-_LIST_COLUMNS = frozenset({"allowed_tools", "disallowed_tools", "extra_args", "tags"})
+_SPEC = len(TaskSpec._fields)
+TASK_COLUMNS = ("id", *TaskSpec._fields, *Task._fields[2:])
+"""The columns of a task, in the order in which `task_from_row` takes them."""
+
 _EMPTY_LIST = "[]"
 _PLAIN_TYPES = (int, str, int | None, str | None, float | None)
 
@@ -36,11 +41,14 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
         record = read(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IllegibleError(kind, row[0], str(error)) from error
-    names, cells, kinds = _plain_fields(type(record))
-    if not all(map(isinstance, cells(record), kinds)):
-        wrong = zip(names, cells(record), kinds, strict=True)
-        name, value = next((name, it) for name, it, wanted in wrong if not isinstance(it, wanted))
-        raise IllegibleError(kind, row[0], f"{name} is {value!r}")
+    for part in (record, record.spec) if isinstance(record, Task) else (record,):
+        names, cells, kinds = _plain_fields(type(part))  # type: ignore[arg-type]
+        if not all(map(isinstance, cells(part), kinds)):
+            all_ = zip(names, cells(part), kinds, strict=True)
+            name, value = next(
+                (name, it) for name, it, wanted in all_ if not isinstance(it, wanted)
+            )
+            raise IllegibleError(kind, row[0], f"{name} is {value!r}")
     return record
 
 
@@ -61,7 +69,7 @@ def legible(
 @cache
 def _plain_fields(record: type[Any]) -> tuple[list[str], itemgetter[Any], list[Any]]:
     """Of the fields that are a number or a text: names, what takes their values, types."""
-    fields = enumerate(record.__annotations__.items())
+    fields = enumerate(get_type_hints(record).items())
     plain = [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
     # A tuple of types is looked through four times as fast as a union.
     kinds = [get_args(kind) or kind for _, _, kind in plain]
@@ -69,18 +77,10 @@ def _plain_fields(record: type[Any]) -> tuple[list[str], itemgetter[Any], list[A
 
 
 def task_from_row(row: Sequence[Any]) -> Task:
-    """A row of ``task_columns``."""
-    task = Task._make(row[: len(Task._fields)])
-    return task._replace(
-        enabled=bool(task.enabled),
-        allowed_tools=_list(row[10]),
-        disallowed_tools=_list(row[11]),
-        extra_args=_list(row[15]),
-        overlap=Overlap(task.overlap),
-        catchup=Catchup(task.catchup),
-        on_usage_limit=None if task.on_usage_limit is None else OnUsageLimit(task.on_usage_limit),
-        tags=_list(row[25]),
-    )
+    """A row that begins with `TASK_COLUMNS`."""
+    spec = TaskSpec._make(row[1 : 1 + _SPEC])
+    spec = spec._replace(**{name: read(getattr(spec, name)) for name, read in _READ.items()})
+    return Task(row[0], spec, *row[1 + _SPEC : len(TASK_COLUMNS)])
 
 
 def run_from_row(row: Sequence[Any]) -> Run:
@@ -111,7 +111,7 @@ def column_values(columns: Mapping[str, object]) -> dict[str, object]:
     """Values as the database keeps them."""
     return {
         name: json.dumps(list(value), ensure_ascii=False)  # type: ignore[call-overload]
-        if name in _LIST_COLUMNS
+        if name in FIELDS and FIELDS[name].kind is Kind.LIST
         else (int(value) if isinstance(value, bool) else value)
         for name, value in columns.items()
     }
@@ -137,3 +137,16 @@ def _list(text: str) -> tuple[str, ...]:
 
 def _reason(text: str | None) -> Reason | None:
     return None if text is None else Reason(text)
+
+
+def _reader_of(field: Field) -> Callable[[Any], Any] | None:
+    """What makes the value of a field of its cell; None where the cell is the value."""
+    if field.words is not None:
+        words = field.words
+        return lambda text: None if text is None else words(text)
+    if field.kind is Kind.LIST:
+        return _list
+    return bool if field.kind is Kind.SWITCH else None
+
+
+_READ = {name: read for name, field in FIELDS.items() if (read := _reader_of(field))}

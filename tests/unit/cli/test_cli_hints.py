@@ -66,7 +66,7 @@ def test_clear_takes_the_names_of_flags_and_of_fields(cli: CommandLine) -> None:
     view = cli.good("edit", "n", *words, "--clear", "jitter_seconds", "--json").json
     assert (view["timeout_seconds"], view["jitter_seconds"]) == (1800, 0)
     assert (view["tags"], view["allowed_tools"]) == ([], [])
-    assert "timeout, catchup-window" in " ".join(cli.good("edit", "--help").out.split())
+    assert "timeout, overlap" in " ".join(cli.good("edit", "--help").out.split())
 
 
 @pytest.mark.parametrize(

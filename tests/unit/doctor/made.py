@@ -40,7 +40,8 @@ def task(**fields: Any) -> Task:
         "id": 7, "revision": 1, "anchor_at": 0, "cursor_at": 0, "next_run_at": None,
         "last_run_id": None, "created_at": 0, "updated_at": 0, "deleted_at": None,
     }  # fmt: skip
-    return Task(**{**spec(cron_expr="0 9 * * *")._asdict(), **own, **fields})
+    own.update({name: fields.pop(name) for name in own if name in fields})
+    return Task(spec=spec(**{"cron_expr": "0 9 * * *", **fields}), **own)
 
 
 def task_fact(*, folder: str = "/work", looked: Looked = Looked.FOLDER, **fields: Any) -> TaskFact:

@@ -6,7 +6,7 @@ import pytest
 
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.notification import check_address
-from claude_tasks.domain.task import ADDRESS_FIELDS
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 from claude_tasks.settings import SECRET_SETTINGS
 
 UNSEEN = [

@@ -35,6 +35,10 @@ def ahead(store: Store) -> Any:
     return maker
 
 
+def said(task: Task, **fields: Any) -> Task:
+    return task._replace(spec=task.spec._replace(**fields))
+
+
 def test_the_cursor_goes_back_to_the_true_now(ahead: Any) -> None:
     back = set_back(ahead(), NOTHING, at=FIRST + 5000)
     assert (back.cursor_at, back.next_run_at) == (FIRST + 5000, FIRST + MINUTE)
@@ -59,7 +63,7 @@ def test_a_task_made_in_the_false_future_counts_from_now(ahead: Any) -> None:
 
 
 def test_a_schedule_that_makes_no_sense_stops_no_other(ahead: Any) -> None:
-    back = set_back(ahead()._replace(cron_expr="nonsense"), NOTHING, at=START)
+    back = set_back(said(ahead(), cron_expr="nonsense"), NOTHING, at=START)
     assert back.next_run_at == START + 1
 
 
@@ -83,7 +87,7 @@ def test_only_what_lies_further_ahead_than_clocks_differ_was_written_ahead() -> 
 
 def test_who_is_stuck_and_who_is_in_doubt(ahead: Any) -> None:
     assert is_stuck(ahead(), at=START)
-    assert not is_stuck(ahead()._replace(enabled=False), at=START)
+    assert not is_stuck(said(ahead(), enabled=False), at=START)
     one_off = ahead(cron_expr="", scheduled_at=START + 2 * HOUR)
     assert not is_stuck(one_off, at=START)
     assert not is_doubtful(one_off, at=START)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.domain.run import AT_ONCE, Reason
-from claude_tasks.domain.task import Catchup, Overlap
+from claude_tasks.domain.task_fields import Catchup, Overlap
 from claude_tasks.domain.tick import (
     CATCHUP_ALL_CAP,
     COUNT_CAP,

@@ -13,7 +13,7 @@ import pytest
 
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.domain.task import OnUsageLimit
+from claude_tasks.domain.task_fields import OnUsageLimit
 from claude_tasks.domain.usage import NETWORK_PATIENCE_MS
 from claude_tasks.execution import following, recorder
 from claude_tasks.execution.event_stream import EventStreamFile

@@ -156,7 +156,7 @@ def test_a_one_off_that_failed_its_preflight_is_tried_again_the_rarer_the_longer
     )
     assert run.state is State.FAILED
     task = world.store.get_task(task.id)
-    assert (task.enabled, task.next_run_at) == (True, at + wait * MINUTE)
+    assert (task.spec.enabled, task.next_run_at) == (True, at + wait * MINUTE)
 
 
 def known(world: World, *, at: int) -> Reading:

@@ -62,7 +62,7 @@ def test_nonsense_is_refused_by_field(
 
 def test_a_one_off_without_a_time_is_due_now(tasks: TaskOperations, clock: FakeClock) -> None:
     task = tasks.add(spec())
-    assert (task.scheduled_at, task.next_run_at) == (clock.now(), clock.now())
+    assert (task.spec.scheduled_at, task.next_run_at) == (clock.now(), clock.now())
 
 
 def test_a_task_is_found_by_id_or_by_a_name_of_its_own(tasks: TaskOperations) -> None:
@@ -82,7 +82,7 @@ def test_changing_the_prompt_leaves_the_schedule_alone(
     task = tasks.add(spec(cron_expr="@every 1h"))
     clock.advance(600)
     edited = tasks.edit(task.id, {"prompt": "new"})
-    assert (edited.prompt, edited.next_run_at) == ("new", task.next_run_at)
+    assert (edited.spec.prompt, edited.next_run_at) == ("new", task.next_run_at)
     assert edited.anchor_at == task.anchor_at
 
 
@@ -96,7 +96,7 @@ def test_a_new_schedule_counts_from_now(tasks: TaskOperations, clock: FakeClock)
 
 def test_an_edit_without_a_difference_is_none(tasks: TaskOperations) -> None:
     task = tasks.add(spec(cron_expr=MINUTELY))
-    assert tasks.edit(task.id, {"prompt": task.prompt}).revision == 1
+    assert tasks.edit(task.id, {"prompt": task.spec.prompt}).revision == 1
 
 
 def test_a_lost_update_is_refused(tasks: TaskOperations) -> None:
@@ -105,7 +105,7 @@ def test_a_lost_update_is_refused(tasks: TaskOperations) -> None:
     with pytest.raises(ConflictError) as caught:
         tasks.edit(task.id, {"prompt": "mine"}, expected_revision=task.revision)
     assert caught.value.code == "revision_conflict"
-    assert tasks.get(task.id).prompt == "theirs"
+    assert tasks.get(task.id).spec.prompt == "theirs"
 
 
 def test_an_edit_that_loses_a_race_is_made_again_on_what_won(
@@ -126,7 +126,7 @@ def test_an_edit_that_loses_a_race_is_made_again_on_what_won(
 
     store.edit_task = lose_once  # type: ignore[method-assign]
     edited = tasks.edit(task.id, {"prompt": "mine"})
-    assert (edited.prompt, edited.model, edited.revision) == ("mine", "theirs", 3)
+    assert (edited.spec.prompt, edited.spec.model, edited.revision) == ("mine", "theirs", 3)
 
 
 def test_disabling_accounts_for_what_was_due(
@@ -165,7 +165,7 @@ def test_a_new_time_arms_a_one_off_that_has_fired(
     fire(store, clock.now())
     later = clock.now() + 60_000
     moved = tasks.edit(task.id, {"scheduled_at": later})
-    assert (moved.enabled, moved.next_run_at) == (True, later)
+    assert (moved.spec.enabled, moved.next_run_at) == (True, later)
 
 
 def test_moving_a_one_off_takes_its_queued_run_along(

@@ -9,6 +9,7 @@ import pytest
 
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.storage.sqlite.task_table import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ ALLOWED = {
     "sqlite_autoindex_task_runs_1",
     "sqlite_autoindex_scheduler_leases_1",
 }
-COLUMNS = [("run_columns", "runs"), ("fact_columns", "runs"), ("task_columns", "tasks")]
+COLUMNS = [("run_columns", "runs"), ("fact_columns", "runs")]
 HOT = [
     ("ticks", "due_tasks"),
     ("ticks", "next_tick_at"),
@@ -64,7 +65,7 @@ def plan(tmp_path: Path) -> Iterator[Any]:
     connection = store._connection  # type: ignore[attr-defined]
 
     def explain(room: str, name: str) -> list[str]:
-        sql = load(room)[name]
+        sql = select(load(room)[name])
         for columns, source in COLUMNS:
             sql = sql.replace(f"{{{columns}}}", fragment(source, columns))
         sql = sql.replace("{ids}", ":one, :two")

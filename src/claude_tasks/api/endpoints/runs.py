@@ -196,7 +196,7 @@ class SkippedError(ConflictError):
         # It may have ended in this very moment.
         busy = f"; run {other.id} is {other.state}" if other is not None else ""
         super().__init__(
-            f"Not started: {run.error} (overlap = {task.overlap}{busy})",
+            f"Not started: {run.error} (overlap = {task.spec.overlap}{busy})",
             hint="the overlap rule of the task decides: change it, or cancel the other run",
         )
         self.run_id = run.id

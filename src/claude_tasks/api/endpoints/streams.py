@@ -147,7 +147,7 @@ def _news(operations: Operations, change: Change) -> dict[str, Any]:
                 "id": task.id,
                 "name": task.name,
                 "revision": task.revision,
-                "enabled": task.enabled,
+                "enabled": task.spec.enabled,
                 "deleted": deleted,
             }
         if change.topic == "usage":

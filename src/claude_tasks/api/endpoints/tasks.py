@@ -9,7 +9,7 @@ from claude_tasks.api.authorization import Access
 from claude_tasks.api.endpoint import ApiResponse, Call, endpoint
 from claude_tasks.api.schemas.tasks import V1_FIELDS
 from claude_tasks.api.task_list import shown
-from claude_tasks.domain.task import TaskSpec
+from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.operations.exchange import fields_of, parse_task
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Without ``enabled`` the switch stays. Without ``scheduled_at`` a one-off keeps i
 answer of one that was to run at once had none; a task that was none until then runs now.
 """
 
-_BLANKS = frozenset(name for name in V1_FIELDS if TaskSpec._field_defaults.get(name, "") is None)
+_BLANKS = frozenset(name for name in V1_FIELDS if FIELDS[name].optional)
 """What may be unset: of these "" says as much as null."""
 
 
@@ -63,8 +63,7 @@ async def get_task(call: Call) -> ApiResponse:
 )  # fmt: skip
 async def replace_task(call: Call) -> ApiResponse:
     """Replace a task. What API v1 does not know stays as it is where it is not named."""
-    unset = TaskSpec(name="", prompt="")
-    fields = {name: getattr(unset, name) for name in _REPLACED}
+    fields = {name: FIELDS[name].default for name in _REPLACED}
     fields.update(fields_of(_asked(call)))
     revision = call.expected_revision()
     return await _task_answer(

@@ -4,12 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from claude_tasks.api.schemas.fields import (
-    ZONE_UNSAID,
-    Count,
-    Id,
-    Time,
-)
+from claude_tasks.api.schemas.fields import Count, Id, Time
+
+_ZONE = "an IANA name; absent: the zone of the server's machine"
 
 
 class Health(Struct):
@@ -157,7 +154,7 @@ class PreviewRequest(Struct, forbid_unknown_fields=True):
     """A schedule to look at."""
 
     cron_expr: Annotated[str, Meta(max_length=1000)]
-    timezone: Annotated[str, Meta(max_length=200, description=ZONE_UNSAID)] | UnsetType = UNSET
+    timezone: Annotated[str, Meta(max_length=200, description=_ZONE)] | UnsetType = UNSET
     count: Annotated[int, Meta(ge=1, le=100)] = 5
 
 

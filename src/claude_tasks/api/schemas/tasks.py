@@ -1,112 +1,103 @@
-"""Tasks on the wire."""
+"""Tasks on the wire, made from the table of their fields."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, defstruct
 
-from claude_tasks.api.schemas.fields import (
-    AgentFlag,
-    Count,
-    Cron,
-    Id,
-    Name,
-    NotifyOn,
-    PermissionMode,
-    Prompt,
-    Text,
-    Time,
-    V1Status,
-    WebAddress,
-    When,
-    Zone,
-    between,
-)
+from claude_tasks.api.schemas.fields import Count, Id, Time, V1Status
 from claude_tasks.domain.run import Reason
-from claude_tasks.domain.task import Catchup, OnUsageLimit, Overlap
+from claude_tasks.domain.task_fields import DEFAULT_PERMISSION_MODE, FIELDS, Field, Kind
 
-
-class _Changes(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The fields that clients of API v1 may not know: whoever leaves one out leaves it as it is."""
-
-    timezone: Zone | UnsetType = UNSET
-    overlap: Overlap | UnsetType = UNSET
-    catchup: Catchup | UnsetType = UNSET
-    catchup_window_seconds: Annotated[int, between("catchup_window_seconds")] | UnsetType = UNSET
-    jitter_seconds: Annotated[int, between("jitter_seconds")] | UnsetType = UNSET
-    timeout_seconds: Annotated[int, between("timeout_seconds")] | UnsetType = UNSET
-    max_retries: Annotated[int, between("max_retries")] | UnsetType = UNSET
-    max_concurrency: Annotated[int, between("max_concurrency")] | UnsetType | None = UNSET
-    allowed_tools: list[Text] | UnsetType = UNSET
-    disallowed_tools: list[Text] | UnsetType = UNSET
-    max_turns: Annotated[int, between("max_turns")] | UnsetType | None = UNSET
-    max_budget_usd: Annotated[float, between("max_budget_usd")] | UnsetType | None = UNSET
-    append_system_prompt: Text | UnsetType | None = UNSET
-    extra_args: list[AgentFlag] | UnsetType = UNSET
-    on_usage_limit: OnUsageLimit | UnsetType | None = UNSET
-    notify_on: NotifyOn | UnsetType | None = UNSET
-    tags: list[Text] | UnsetType = UNSET
-    webhook_url: WebAddress | UnsetType | None = UNSET
-    apprise_url: WebAddress | UnsetType | None = UNSET
-
-
-class TaskRequest(_Changes, kw_only=True, forbid_unknown_fields=True):
-    """A task as asked for. null says as much as leaving out, where it is allowed.
-
-    A new task without ``timezone`` fires by the clocks of the server's machine.
-    """
-
-    name: Name
-    prompt: Prompt
-    cron_expr: Cron | None = ""
-    scheduled_at: When | Literal[""] | UnsetType | None = UNSET
-    working_dir: Text | None = "."
-    discord_webhook: WebAddress | None = None
-    slack_webhook: WebAddress | None = None
-    model: Text | None = None
-    permission_mode: PermissionMode | Literal[""] | None = None
-    enabled: bool | UnsetType | None = UNSET
-
-
-V1_FIELDS = tuple(
-    name for name in TaskRequest.__struct_fields__ if name not in _Changes.__struct_fields__
-)
+V1_FIELDS = tuple(name for name, field in FIELDS.items() if field.in_v1)
 """What a client of API v1 knows of a task that it asks for."""
 
-
-class TaskPatch(_Changes, kw_only=True, forbid_unknown_fields=True):
-    """The fields to change; null clears one that may be unset."""
-
-    name: Name | UnsetType = UNSET
-    prompt: Prompt | UnsetType = UNSET
-    cron_expr: Cron | UnsetType = UNSET
-    scheduled_at: When | Literal[""] | UnsetType | None = UNSET
-    working_dir: Text | UnsetType = UNSET
-    discord_webhook: WebAddress | UnsetType | None = UNSET
-    slack_webhook: WebAddress | UnsetType | None = UNSET
-    model: Text | UnsetType | None = UNSET
-    permission_mode: PermissionMode | Literal[""] | UnsetType | None = UNSET
-    enabled: bool | UnsetType = UNSET
+_JSON_KINDS: dict[Kind, Any] = {
+    Kind.TEXT: str,
+    Kind.LIST: list[str],
+    Kind.SWITCH: bool,
+    Kind.WHOLE: int,
+    Kind.NUMBER: float,
+    Kind.INSTANT: Time,
+}
 
 
-class Task(Struct, kw_only=True):
-    """A task as kept, with what its last run did."""
+def _asked(field: Field) -> Any:
+    """The type of a field's value in a request."""
+    kind = field.words or _JSON_KINDS[field.kind]
+    if field.choices and not field.words:
+        kind = Literal[field.choices]
+    if field.kind in (Kind.WHOLE, Kind.NUMBER):
+        kind = Annotated[kind, Meta(ge=field.lowest, le=field.highest)]
+    if field.format:
+        about = Meta(description=field.help, extra_json_schema={"format": field.format})
+        lengths = Meta(min_length=1 if field.required else None, max_length=field.longest)
+        text = Annotated[str, about, lengths]
+        kind = list[text] if field.kind is Kind.LIST else text
+    if field.absent:
+        kind = kind | Literal[""]  # as clients of API v1 write an option that is not set
+    return kind
+
+
+def _told(field: Field) -> Any:
+    """The type of a field's value in an answer."""
+    kind = field.words or _JSON_KINDS[field.kind]
+    if field.name == "permission_mode":  # a client of v1 takes a missing one for bypass
+        return Annotated[kind, Meta(description=f"{DEFAULT_PERMISSION_MODE} where none was chosen")]
+    if field.absent:
+        return kind | UnsetType
+    if field.optional:
+        return Annotated[kind | None, Meta(description=f"null: {field.unset or 'not set'}")]
+    return kind
+
+
+def _in_request(field: Field) -> tuple[str, Any, Any]:
+    if field.required:
+        return field.name, _asked(field), NODEFAULT
+    kind = _asked(field) | UnsetType
+    return field.name, kind | None if field.in_v1 or field.optional else kind, UNSET
+
+
+def _in_patch(field: Field) -> tuple[str, Any, Any]:
+    kind = _asked(field) | UnsetType
+    return field.name, kind | None if field.optional else kind, UNSET
+
+
+def _in_answer(field: Field) -> tuple[str, Any, Any]:
+    kind = _told(field)
+    may_be_absent = field.absent and field.name != "permission_mode"
+    return field.name, kind, UNSET if may_be_absent else NODEFAULT
+
+
+TaskRequest = defstruct(
+    "TaskRequest",
+    [_in_request(field) for field in FIELDS.values()],
+    namespace={
+        "__doc__": "A task as asked for. null says as much as leaving out, where it is allowed.\n\n"
+        "A new task without ``timezone`` fires by the clocks of the server's machine."
+    },
+    kw_only=True,
+    forbid_unknown_fields=True,
+)
+
+TaskPatch = defstruct(
+    "TaskPatch",
+    [_in_patch(field) for field in FIELDS.values()],
+    namespace={"__doc__": "The fields to change; null clears one that may be unset."},
+    kw_only=True,
+    forbid_unknown_fields=True,
+)
+
+_Spec: Any = defstruct("_Spec", [_in_answer(field) for field in FIELDS.values()], kw_only=True)
+
+
+class Task(_Spec, kw_only=True):  # type: ignore[misc, call-arg]
+    """A task as kept, with what its last run did.
+
+    A one-off without ``scheduled_at`` was to run at once.
+    """
 
     id: Id
-    name: str
-    prompt: str
-    cron_expr: str
-    scheduled_at: Annotated[
-        Time | UnsetType, Meta(description="absent where it was to run at once")
-    ] = UNSET
     is_one_off: bool
-    working_dir: str
-    discord_webhook: str | UnsetType = UNSET
-    slack_webhook: str | UnsetType = UNSET
-    webhook_url: str | UnsetType = UNSET
-    apprise_url: str | UnsetType = UNSET
-    model: str | UnsetType = UNSET
-    permission_mode: Annotated[str, Meta(description="default where none was chosen")]
-    enabled: bool
     created_at: Time
     updated_at: Time
     deleted_at: Time | UnsetType = UNSET
@@ -117,23 +108,6 @@ class Task(Struct, kw_only=True):
     deferred_until: Annotated[
         Time | UnsetType, Meta(description="a queued run waits for this usage reset")
     ] = UNSET
-    timezone: str
-    overlap: Overlap
-    catchup: Catchup
-    catchup_window_seconds: int
-    jitter_seconds: int
-    timeout_seconds: int
-    max_retries: int
-    max_concurrency: int | None
-    allowed_tools: list[str]
-    disallowed_tools: list[str]
-    max_turns: int | None
-    max_budget_usd: float | None
-    append_system_prompt: str | None
-    extra_args: list[str]
-    on_usage_limit: Annotated[OnUsageLimit | None, Meta(description="null: as the settings say")]
-    notify_on: str | None
-    tags: list[str]
     revision: Annotated[int, Meta(ge=1, description="what If-Match names")]
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.domain.task import Task, TaskSpec
+    from claude_tasks.domain.task import Task
+    from claude_tasks.domain.task_fields import TaskSpec
 
 DESCRIPTION = "Words after -- go to the agent as they are."
 EXAMPLES = """
@@ -66,7 +67,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _spec(context: Context, arguments: Namespace) -> TaskSpec:
-    from claude_tasks.domain.task import TaskSpec
+    from claude_tasks.domain.task_fields import TaskSpec
 
     fields = named_fields(arguments)
     timezone = fields.get("timezone")

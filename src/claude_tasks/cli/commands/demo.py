@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
-    from claude_tasks.domain.task import Task, TaskSpec
+    from claude_tasks.domain.task import Task
+    from claude_tasks.domain.task_fields import TaskSpec
 
 DESCRIPTION = (
     "A task every 2 s, a real scheduler, three runs. The agent is simulated unless --agent claude"
@@ -46,7 +47,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     root = _prepare(context, agent)
     _introduce(context, agent)
     task = context.operations.tasks.add(_spec(root))
-    context.printer.note(f'Added task {task.id} "{task.name}": {task.cron_expr} (every 2 s).')
+    context.printer.note(f'Added task {task.id} "{task.name}": {task.spec.cron_expr} (every 2 s).')
     runs = _watch(context, task, context.now() + _PATIENCE_MS[agent])
     good = sum(run.state.value == "completed" for run in runs) >= _RUNS
     return Result(
@@ -102,7 +103,7 @@ def _prepare(context: Context, agent: str) -> str:
 
 
 def _spec(root: str) -> TaskSpec:
-    from claude_tasks.domain.task import TaskSpec
+    from claude_tasks.domain.task_fields import TaskSpec
 
     return TaskSpec(
         name="hello",

@@ -84,7 +84,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 def _changes(context: Context, arguments: Namespace, before: Task) -> dict[str, Any]:
     cleared = _cleared(arguments.clear)
     changes = named_fields(arguments)
-    timezone = changes.get("timezone") or cleared.get("timezone") or before.timezone
+    timezone = changes.get("timezone") or cleared.get("timezone") or before.spec.timezone
     changes.update(given_schedule(context, arguments, timezone))
     changes.update(given_dir(context, arguments.dir))
     given = {

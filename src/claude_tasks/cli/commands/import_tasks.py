@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.domain.task import Task, TaskSpec
+    from claude_tasks.domain.task import Task
+    from claude_tasks.domain.task_fields import TaskSpec
 
 DESCRIPTION = (
     'The document is {"tasks": [{"name": …, "prompt": …, "cron_expr": …}]}, with the fields of the'
@@ -70,7 +71,7 @@ def _skipped(amount: int) -> list[str]:
 
 def _duplicates(specs: list[TaskSpec], existing: list[Task]) -> list[str]:
     """A second import of the same file doubles every run, and looks like a success."""
-    known = {(task.name, task.cron_expr, task.scheduled_at) for task in existing}
+    known = {(task.name, task.spec.cron_expr, task.spec.scheduled_at) for task in existing}
     amount = sum(
         (spec.name.strip(), spec.cron_expr.strip(), spec.scheduled_at) in known for spec in specs
     )

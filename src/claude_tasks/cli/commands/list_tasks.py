@@ -36,7 +36,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
     found = context.tasks.list(include_deleted=arguments.all)
     if arguments.tag is not None:
-        found = [summary for summary in found if arguments.tag in summary.task.tags]
+        found = [summary for summary in found if arguments.tag in summary.task.spec.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
     left = context.tasks.left_by_clock(found, at=context.now())
     return Result(

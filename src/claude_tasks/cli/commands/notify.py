@@ -61,7 +61,11 @@ def _show(context: Context, task: Task | None) -> Result:
     channels = channels_of(context.settings, task)
     messages = context.operations.notifications
     records = messages.latest(limit=_SHOWN, task_id=None if task is None else task.id)
-    on = context.settings.notify_on if task is None or task.notify_on is None else task.notify_on
+    on = (
+        context.settings.notify_on
+        if task is None or task.spec.notify_on is None
+        else task.spec.notify_on
+    )
 
     def text() -> list[Block]:
         pairs = [("tells of", _WORDS[on]), *((each.channel, each.address) for each in channels)]

@@ -67,22 +67,22 @@ def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) 
 
     task, deferred_until = summary.task, summary.deferred_until
     preview = preview_task(task, count=ECHOED_TICKS)
-    expression = f"{task.cron_expr}   " if task.cron_expr else ""
+    expression = f"{task.spec.cron_expr}   " if task.spec.cron_expr else ""
     skipped = context.tasks.is_skipped_ahead(summary, at=now)
     switch = switch_word(task, waits=deferred_until is not None, skipped=skipped)
     channels = channels_of(context.settings, task)
     facts = [
         ("state", switch),
-        ("deferred", _deferred(deferred_until, task.timezone, now)),
+        ("deferred", _deferred(deferred_until, task.spec.timezone, now)),
         ("schedule", f"{expression}{preview.description}"),
         ("next", next_ticks_text(preview, switch, now=now)),
-        ("works in", task.working_dir),
+        ("works in", task.spec.working_dir),
         *settings_of(task),
         ("tells", ", ".join(f"{each.channel} {each.address}" for each in channels)),
         ("added", changed_times(task, now=now)),
-        ("prompt", task.prompt.strip()),
+        ("prompt", task.spec.prompt.strip()),
     ]
-    table = run_table(runs, task.timezone, now=now, empty="  no runs yet")
+    table = run_table(runs, task.spec.timezone, now=now, empty="  no runs yet")
     return [Toned(f'Task {task.id} "{task.name}"', "bold"), Pairs(facts), "", "Last runs", table]
 
 

@@ -47,6 +47,6 @@ def _text(context: Context, found: Explanation) -> list[Block]:
         for finding in found.findings
     ]  # fmt: skip
     now = context.now()
-    table = run_table(found.last_runs, task.timezone, now=now, empty="  none yet")
+    table = run_table(found.last_runs, task.spec.timezone, now=now, empty="  none yet")
     head = Toned(f'Task {task.id} "{task.name}"', "bold")
     return [head, Pairs(pairs), "", "Last ticks and runs", table]

@@ -1,29 +1,12 @@
 -- name: insert_task
 -- A new task with its first tick.
 INSERT INTO tasks (
-    name, prompt, cron_expr, timezone, scheduled_at, working_dir, enabled, model, permission_mode,
-    allowed_tools, disallowed_tools, max_turns, max_budget_usd, append_system_prompt, extra_args,
-    timeout_seconds, overlap, catchup, catchup_window_seconds, jitter_seconds, max_retries,
-    max_concurrency, on_usage_limit, notify_on, tags, discord_webhook, slack_webhook,
-    webhook_url, apprise_url,
+    {names},
     revision, anchor_at, cursor_at, next_run_at, created_at, updated_at
 ) VALUES (
-    :name, :prompt, :cron_expr, :timezone, :scheduled_at, :working_dir, :enabled, :model,
-    :permission_mode, :allowed_tools, :disallowed_tools, :max_turns, :max_budget_usd,
-    :append_system_prompt, :extra_args, :timeout_seconds, :overlap, :catchup,
-    :catchup_window_seconds, :jitter_seconds, :max_retries, :max_concurrency, :on_usage_limit,
-    :notify_on, :tags, :discord_webhook, :slack_webhook, :webhook_url, :apprise_url,
+    {values},
     1, :anchor_at, :cursor_at, :next_run_at, :at, :at
 )
-
--- name: task_columns
--- The columns of a task in the order of its record.
-t.id, t.name, t.prompt, t.cron_expr, t.timezone, t.scheduled_at, t.working_dir, t.enabled, t.model,
-t.permission_mode, t.allowed_tools, t.disallowed_tools, t.max_turns, t.max_budget_usd,
-t.append_system_prompt, t.extra_args, t.timeout_seconds, t.overlap, t.catchup,
-t.catchup_window_seconds, t.jitter_seconds, t.max_retries, t.max_concurrency, t.on_usage_limit,
-t.notify_on, t.tags, t.discord_webhook, t.slack_webhook, t.webhook_url, t.apprise_url, t.revision, t.anchor_at, t.cursor_at,
-t.next_run_at, t.last_run_id, t.created_at, t.updated_at, t.deleted_at, t.decided_until
 
 -- name: get_task
 -- One task, deleted or not.

@@ -15,9 +15,8 @@ from claude_tasks.domain.clock_step import (
     LeftTask,
 )
 from claude_tasks.domain.errors import IllegibleError
-from claude_tasks.domain.task import Task
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import sound, task_from_row
+from claude_tasks.storage.records import TASK_COLUMNS, sound, task_from_row
 from claude_tasks.storage.sqlite.queue_rules import require_term
 from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.task_table import select
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.clock_step import SetBack
     from claude_tasks.domain.lease import Term
-
-_FIELDS = len(Task._fields)
 
 
 class ClockTable(Tables):
@@ -46,7 +43,7 @@ class ClockTable(Tables):
         for row in rows:
             with contextlib.suppress(IllegibleError):  # such a task fires no more: see the ticker
                 task = sound("task", row, task_from_row)
-                ahead.append(AheadTask(task, Counted(*row[_FIELDS:])))
+                ahead.append(AheadTask(task, Counted(*row[len(TASK_COLUMNS) :])))
         return ahead
 
     def set_clock_back(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import LeadershipLostError
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.task import Overlap
+from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.sqlite.given_again import standing_of
 
@@ -32,10 +32,10 @@ def settle_overlap(connection: Connection, task: Task, row: PlannedRow) -> Plann
     if row.reason is not None:
         return row
     active = connection.value(load("ticks")["count_active"], {"task_id": task.id})
-    room = task.max_concurrency or 1
+    room = task.spec.max_concurrency or 1
     if row.yields and active >= room:
         why = "an earlier run of this task had not ended"
-    elif active >= room + LONGEST_QUEUE and task.overlap is not Overlap.CANCEL_OTHER:
+    elif active >= room + LONGEST_QUEUE and task.spec.overlap is not Overlap.CANCEL_OTHER:
         why = f"{active} runs of this task wait or run already"
     else:
         return row

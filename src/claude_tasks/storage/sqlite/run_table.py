@@ -11,7 +11,7 @@ from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.session import fresh_session, names_a_session
 from claude_tasks.domain.store_records import Claimed, Finish, RunFacts, RunFilter, TurnedAway
-from claude_tasks.domain.task import Overlap, Task
+from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
     facts_from_row,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Run, Trigger
     from claude_tasks.domain.store_records import UsageBlock
+    from claude_tasks.domain.task import Task
 
 
 _IDS_AT_ONCE = 500
@@ -51,7 +52,7 @@ class RunTable(Tables):
         """Queue a run by hand, or record that the overlap rule skipped it."""
         with self._connection.write():
             task = self._task(task_id)
-            row = PlannedRow(at, AT_ONCE, yields=task.overlap is Overlap.SKIP)
+            row = PlannedRow(at, AT_ONCE, yields=task.spec.overlap is Overlap.SKIP)
             row = settle_overlap(self._connection, task, row)
             run_id = insert_planned(
                 self._connection,
@@ -63,7 +64,7 @@ class RunTable(Tables):
                 assigned_to=assigned_to,
             )
             assert run_id is not None  # without a tick there is nothing to conflict with
-            if task.overlap is Overlap.CANCEL_OTHER:
+            if task.spec.overlap is Overlap.CANCEL_OTHER:
                 make_way(self._connection, task_id, keep=run_id, at=at)
             self._note("run", run_id, at)
             return self.get_run(run_id)

@@ -8,9 +8,9 @@ from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
-from claude_tasks.domain.task import Task
-from claude_tasks.storage.named_sql import fragment, load
-from claude_tasks.storage.records import column_values, sound, task_from_row
+from claude_tasks.domain.task_fields import TaskSpec
+from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import TASK_COLUMNS, column_values, sound, task_from_row
 from claude_tasks.storage.sqlite.given_again import horizon
 from claude_tasks.storage.sqlite.queue_rules import insert_tick
 from claude_tasks.storage.sqlite.tables import Tables
@@ -18,12 +18,16 @@ from claude_tasks.storage.sqlite.tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FIELDS = len(Task._fields)
+    from claude_tasks.domain.task import Task
+
+_SPEC_NAMES = ", ".join(TaskSpec._fields)
+_SPEC_VALUES = ", ".join(f":{name}" for name in TaskSpec._fields)
+_COLUMNS = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
 
 
 def select(sql: str) -> str:
     """A statement with the task's columns filled in."""
-    return sql.replace("{task_columns}", fragment("tasks", "task_columns"))
+    return sql.replace("{task_columns}", _COLUMNS)
 
 
 class TaskTable(Tables):
@@ -32,6 +36,7 @@ class TaskTable(Tables):
     def add_tasks(self, armed: Sequence[ArmedSpec], *, at: int) -> list[int]:
         """Insert all or none."""
         sql = load("tasks")["insert_task"]
+        sql = sql.replace("{names}", _SPEC_NAMES).replace("{values}", _SPEC_VALUES)
         ids: list[int] = []
         with self._connection.write():
             for entry in armed:
@@ -152,7 +157,7 @@ def _no_task(task_id: int) -> NotFoundError:
 
 
 def _summary(row: Sequence[Any]) -> TaskSummary:
-    started_at, state, reason, deferred_until = row[_FIELDS:]
+    started_at, state, reason, deferred_until = row[len(TASK_COLUMNS) :]
     return TaskSummary(
         task_from_row(row),
         started_at,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.store_records import NextTick, TickOutcome
-from claude_tasks.domain.task import Overlap, Task
+from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import legible, sound, task_from_row
+from claude_tasks.storage.records import TASK_COLUMNS, legible, sound, task_from_row
 from claude_tasks.storage.sqlite.given_again import Horizon, horizon
 from claude_tasks.storage.sqlite.queue_rules import (
     insert_tick,
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.planned import PlannedRow, TickPlan
+    from claude_tasks.domain.task import Task
 
 
-_NEXT_RUN_AT = Task._fields.index("next_run_at")
+_NEXT_RUN_AT = TASK_COLUMNS.index("next_run_at")
 
 
 class TickTable(Tables):
@@ -121,7 +122,7 @@ class TickTable(Tables):
         run_id = insert_tick(self._connection, task, row, furthest, epoch=term.epoch, at=at)
         if run_id is None:
             return False  # this tick had its row already
-        if row.reason is None and task.overlap is Overlap.CANCEL_OTHER:
+        if row.reason is None and task.spec.overlap is Overlap.CANCEL_OTHER:
             make_way(self._connection, task.id, keep=run_id, at=at)
         self._note("run", run_id, at)
         return row.reason is None

@@ -1,0 +1,1 @@
+"""What is made from the sources, such as the page of reference."""
