@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
 
 from claude_tasks import __version__
-from claude_tasks.notify import discord, slack, webhook
-from claude_tasks.notify.apprise_channel import send_apprise
+from claude_tasks.notify.channels import discord, slack, webhook
+from claude_tasks.notify.channels.apprise import send_apprise
 from claude_tasks.notify.delivery import Delivery, masked
 from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.text import clean, cut

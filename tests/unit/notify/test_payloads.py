@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_tasks.notify import apprise_channel, discord, mrkdwn, slack, webhook
+from claude_tasks.notify.channels import apprise, discord, mrkdwn, slack, webhook
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.text import clean, cut, fit, units
 from unit.notify.notices import FAILED, TEST
@@ -152,12 +152,12 @@ def test_without_a_secret_nothing_pretends_to_be_signed(secret: str | None) -> N
 
 
 def test_an_apprise_body_whole() -> None:
-    assert apprise_channel.body(FAILED) == (
+    assert apprise.body(FAILED) == (
         "Reason: timeout\nFailures in a row: 3\nDue: 2025-11-24T16:00:00Z\n"
         "Started: 2025-11-24T16:00:01.500Z\nDuration: 30m\nCost: $0.2500\nAttempt: 2\nRun: 42\n"
         "Session: 0a1b2c3d\n\nthe agent was stopped after 30 min\n\n## Done so far\n- **3** of 5"
     )
-    assert apprise_channel.body(TEST) == "Test message from claude-tasks"
+    assert apprise.body(TEST) == "Test message from claude-tasks"
 
 
 MARKDOWN = [
@@ -365,8 +365,8 @@ def test_slacks_limits_and_escapes_hold_for_every_notice(notice: Notice) -> None
 @given(NOTICES)
 def test_webhook_and_apprise_texts_are_valid_for_every_notice(notice: Notice) -> None:
     _is_valid(webhook.payload(notice, delivery_id="d"))
-    body = apprise_channel.body(notice)
-    assert 0 < units(body) <= apprise_channel.BODY
+    body = apprise.body(notice)
+    assert 0 < units(body) <= apprise.BODY
     body.encode()
 
 

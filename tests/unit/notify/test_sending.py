@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from claude_tasks import __version__
-from claude_tasks.notify import apprise_channel, discord, slack, webhook
-from claude_tasks.notify.apprise_process import attempt
+from claude_tasks.notify.channels import apprise, discord, slack, webhook
+from claude_tasks.notify.channels.apprise_process import attempt
 from claude_tasks.notify.delivery import Delivery, masked, next_attempt_at
 from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.sending import ping, send
@@ -370,7 +370,7 @@ def test_apprise_says_one_word_and_never_the_address(library: Library) -> None:
 def a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     """What runs in the place of Apprise's process."""
     (tmp_path / "program.py").write_text(text)
-    monkeypatch.setattr(apprise_channel, "_PROGRAM", (str(tmp_path / "program.py"),))
+    monkeypatch.setattr(apprise, "_PROGRAM", (str(tmp_path / "program.py"),))
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_what_apprises_process_says_is_judged(
 def test_an_apprise_that_hangs_is_ended_with_all_it_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(apprise_channel, "_LOADING_SECONDS", 0.5)
+    monkeypatch.setattr(apprise, "_LOADING_SECONDS", 0.5)
     pids = tmp_path / "pids"
     a_program(
         monkeypatch, tmp_path,
@@ -416,7 +416,7 @@ def test_an_apprise_that_hangs_is_ended_with_all_it_started(
 def test_without_apprise_the_message_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(apprise_channel, "find_spec", lambda _: None)
+    monkeypatch.setattr(apprise, "find_spec", lambda _: None)
     delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE)
     assert delivery.permanent
     assert delivery.detail == "Apprise is not installed: pip install claude-tasks[apprise]"

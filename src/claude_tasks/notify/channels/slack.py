@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from claude_tasks.notify import mrkdwn
+from claude_tasks.notify.channels import mrkdwn
 from claude_tasks.notify.notice import Notice, sender, summary, title
 from claude_tasks.notify.text import clean, fit
 

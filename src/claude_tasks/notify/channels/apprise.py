@@ -34,7 +34,7 @@ BODY = 1800  # Discord's plain messages, the shortest of the common ones, end at
 _LOADING_SECONDS = 10.0
 """Until it is ready, on a machine that has much to do; beside the time of the attempt."""
 
-_PROGRAM = ("-P", "-m", "claude_tasks.notify.apprise_process")
+_PROGRAM = ("-P", "-m", "claude_tasks.notify.channels.apprise_process")
 _TYPES = {
     Event.FAILED: "failure",
     Event.STARTED_FAILING: "failure",

@@ -1,0 +1,1 @@
+"""The channels that messages can go through, a module each."""
