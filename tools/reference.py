@@ -58,7 +58,7 @@ def _field_row(field: Field) -> str:
 
 
 def _setting_row(name: str, setting: Setting) -> str:
-    default = setting.unset or _shown(Settings._field_defaults[name])
+    default = setting.unset or _shown(Settings._field_defaults.get(name))
     takes = _takes(setting.words, setting.lowest, setting.highest)
     about = setting.help + ("; a secret" if setting.secret else "")
     return _row(f"`CLAUDE_TASKS_{name.upper()}`", default, takes, about)

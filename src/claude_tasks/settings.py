@@ -4,11 +4,12 @@ No ``annotations`` import from the future: its records would compile them from t
 """
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 from claude_tasks.domain.control_characters import escape_controls
 from claude_tasks.domain.errors import ConfigurationError, FieldError
-from claude_tasks.domain.task_fields import FIELDS
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS, FIELDS
 from claude_tasks.system.data_folder import DataFolder
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ class Setting(NamedTuple):
     address: bool = False
     may_be_empty: bool = False
     convert: "Callable[[Any], Any]" = str
-
-
-def _told(channel: str) -> Setting:
-    return Setting(f"{channel} that is told where a task names none", secret=True, address=True)
 
 
 class Settings(NamedTuple):
@@ -150,9 +147,6 @@ class Settings(NamedTuple):
         Setting("which ends of runs are told: `change` is a task that starts failing, or recovers",
                 words=FIELDS["notify_on"].choices),
     ] = "failure"  # fmt: skip
-    discord_webhook: Annotated[str | None, _told("a Discord webhook")] = None
-    slack_webhook: Annotated[str | None, _told("a Slack webhook")] = None
-    webhook_url: Annotated[str | None, _told("an address for signed JSON")] = None
     webhook_secret: Annotated[
         str | None,
         Setting(
@@ -161,7 +155,6 @@ class Settings(NamedTuple):
             needed=True,
         ),
     ] = None
-    apprise_url: Annotated[str | None, _told("any service of Apprise")] = None
     heartbeat_url: Annotated[
         str | None,
         Setting("asked for while the leader is healthy, so that its silence is noticed",
@@ -170,6 +163,8 @@ class Settings(NamedTuple):
     heartbeat_interval: Annotated[
         float, Setting("seconds between those", lowest=1, highest=_DAY)
     ] = 60.0
+    addresses: "Addresses" = MappingProxyType({})
+    """Where messages about tasks go that say nothing of it, by channel: see `ADDRESS_FIELDS`."""
     overdue_after: Annotated[
         float,
         Setting("seconds after which a tick that did not begin is told", lowest=10,
@@ -179,22 +174,13 @@ class Settings(NamedTuple):
     def __repr__(self) -> str:
         """Without what is secret: this may end up in a log."""
         told = (f"{name}={value!r}" for name, value in self._asdict().items()
-                if name not in SECRET_SETTINGS)  # fmt: skip
+                if name not in SECRET_SETTINGS and name != "addresses")  # fmt: skip
         return f"Settings({', '.join(told)})"
 
     @property
     def folder(self) -> DataFolder:
         """The paths below ``data``."""
         return DataFolder(self.data)
-
-    @property
-    def addresses(self) -> "Addresses":
-        """Where messages about tasks go that say nothing of it."""
-        from claude_tasks.domain.notification import Addresses  # noqa: PLC0415 (rarely needed)
-
-        return Addresses(
-            self.discord_webhook, self.slack_webhook, self.webhook_url, self.apprise_url
-        )
 
 
 def _switch(value: object) -> bool:
@@ -246,8 +232,14 @@ _CONVERT: "dict[Any, Callable[[Any], Any]]" = {
     bool: _switch,
 }
 SETTINGS = {
-    name: _declared(kind) for name, kind in Settings.__annotations__.items() if name != "data"
-}
+    name: _declared(kind)
+    for name, kind in Settings.__annotations__.items()
+    if name not in ("data", "addresses")
+} | {
+    name: Setting(f"{FIELDS[name].help}, where a task names none", secret=True, address=True,
+                  convert=_text)
+    for name in ADDRESS_FIELDS
+}  # fmt: skip
 """Every setting but the folder in which config.toml lies."""
 
 SECRET_SETTINGS = tuple(name for name, setting in SETTINGS.items() if setting.secret)
@@ -277,7 +269,10 @@ def load_settings(
             values[name] = _checked(name, text, _PREFIX + name.upper())
     for name, value in given.items():
         values[name] = _checked(name, value, f"--{name.replace('_', '-')}")
-    return _consistent(Settings(data=data, **values), values)
+    addresses = {
+        channel: values.pop(name) for name, channel in ADDRESS_FIELDS.items() if name in values
+    }
+    return _consistent(Settings(data=data, addresses=addresses, **values), values)
 
 
 def _checked_folder(data: str, source: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import gzip
 import os
 import re
@@ -58,6 +59,25 @@ def test_a_patch_changes_what_it_names_and_nothing_else(server: Server) -> None:
     assert edits(after) == {**edits(task), "prompt": "new", "max_turns": 3}
     assert after["revision"] == task["revision"] + 1
     assert server.get(f"/tasks/{task['id']}") == after
+
+
+def test_who_changed_a_task_is_kept(server: Server, shared_installation: Installation) -> None:
+    task = server.add(slack_webhook="https://s3cret.example/x")
+    url = f"/tasks/{task['id']}"
+    server.client.patch(url, json={"tags": ["a"], "slack_webhook": None})
+    command(shared_installation, "edit", str(task["id"]), "--at", "tomorrow 9am")
+    newest, patched, added = server.get(f"{url}/revisions")["revisions"]
+    assert (added["revision"], added["actor"], added["changes"]) == (1, "api:full", [])
+    assert patched["actor"] == "api:full"
+    assert patched["changes"] == [
+        {"field": "tags", "old": [], "new": ["a"]},
+        {"field": "slack_webhook", "old": "•••", "new": None},
+    ]
+    assert newest["actor"] == f"cli:{getpass.getuser()}"
+    assert newest["changes"][-1]["field"] == "scheduled_at"
+    assert newest["changes"][-1]["new"].endswith("Z")
+    assert len(server.get(f"{url}/revisions?limit=1")["revisions"]) == 1
+    assert server.client.get("/tasks/9999/revisions").status_code == 404
 
 
 def test_a_patch_that_changes_nothing_is_no_edit(server: Server) -> None:

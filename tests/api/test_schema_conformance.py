@@ -56,6 +56,7 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "prompt": _words.map("do {}".format),
     "task-name": st.text(string.ascii_letters + string.digits, min_size=1, max_size=200),
     "text": _words,
+    "apprise-address": st.sampled_from(["json://hook.example", "https://x.example/y", ""]),
     "web-address": st.sampled_from(["https://hook.example/x", "http://127.0.0.1:9/", ""]),
     "time-zone": st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]),
 }

@@ -32,7 +32,7 @@ from claude_tasks.operations.status_views import explanation_view, scheduler_vie
 from claude_tasks.operations.tasks import arm
 from claude_tasks.operations.usage import UsageOperations, usage_view
 from claude_tasks.operations.views import run_view, task_request
-from support.builders import add_task, lead, node
+from support.builders import ME, add_task, lead, node
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Store
@@ -130,7 +130,7 @@ BARE_RUN = RUN._replace(**_UNSET, state=State.QUEUED, permission_denials=())
 
 @pytest.fixture
 def full_task(store: Store) -> Task:
-    [task_id] = store.add_tasks([arm(FULL, at=AT)], at=AT)
+    [task_id] = store.add_tasks([arm(FULL, at=AT)], actor=ME, at=AT)
     return store.get_task(task_id)
 
 

@@ -14,7 +14,7 @@ from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.task_fields import Catchup, Overlap
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.tasks import TaskOperations
-from support.builders import MINUTELY, add_task, completed, lead, spec
+from support.builders import ME, MINUTELY, add_task, completed, lead, spec
 from support.clock import START, FakeClock
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_a_task_edited_since_it_was_looked_at_is_left_alone(
         set_back(found, counted, at=START)
         for found, counted in store.tasks_ahead(at=START, limit=9)
     ]
-    TaskOperations(store, FakeClock(START)).edit(task.id, {"prompt": "another"})
+    TaskOperations(store, FakeClock(START), actor=ME).edit(task.id, {"prompt": "another"})
     assert store.set_clock_back(term, tasks, back_ms=HOUR, at=START) == 0
 
 
@@ -116,7 +116,7 @@ def test_an_edit_cannot_lose_ticks_to_a_key_that_a_collapsed_row_has(
 ) -> None:
     settle(store, term, at=START)
     clock = FakeClock(FIRST + 10_000)
-    TaskOperations(store, clock).edit(task.id, {"enabled": False})
+    TaskOperations(store, clock, actor=ME).edit(task.id, {"enabled": False})
     [row] = store.list_runs(RunFilter(limit=1))
     assert (row.reason, row.trigger, row.covers) == (Reason.DISABLED, Trigger.CLOCK_SET, FIRST)
 
@@ -170,8 +170,8 @@ def test_a_retry_of_a_wrong_future_starts_where_nobody_leads(store: Store) -> No
 
 
 def test_a_one_off_to_run_at_once_does(store: Store, term: Term) -> None:
-    at_once = TaskOperations(store, FakeClock(AHEAD)).add_all([_one_off(None)])[0]
-    meant = TaskOperations(store, FakeClock(AHEAD)).add_all([_one_off(AHEAD + HOUR)])[0]
+    at_once = TaskOperations(store, FakeClock(AHEAD), actor=ME).add_all([_one_off(None)])[0]
+    meant = TaskOperations(store, FakeClock(AHEAD), actor=ME).add_all([_one_off(AHEAD + HOUR)])[0]
     settle(store, term, at=START, back_ms=None)
     assert store.get_task(at_once).next_run_at == START
     assert store.get_task(at_once).runs_at_once, "nobody named a time for it"
@@ -179,14 +179,16 @@ def test_a_one_off_to_run_at_once_does(store: Store, term: Term) -> None:
     assert [(left.task_id, left.left) for left in store.left_by_clock(at=START)] == [
         (meant, Left.DOUBTFUL)
     ]
-    edited = TaskOperations(store, FakeClock(START)).edit(meant, {"scheduled_at": AHEAD + HOUR})
+    edited = TaskOperations(store, FakeClock(START), actor=ME).edit(
+        meant, {"scheduled_at": AHEAD + HOUR}
+    )
     assert edited.revision == 2
     assert store.left_by_clock(at=START) == []
 
 
 def test_a_one_off_to_run_at_once_does_whatever_else_was_edited(store: Store, term: Term) -> None:
     clock = FakeClock(AHEAD)
-    operations = TaskOperations(store, clock)
+    operations = TaskOperations(store, clock, actor=ME)
     [at_once] = operations.add_all([_one_off(None)])
     clock.set_wall(AHEAD + 1000)
     operations.edit(at_once, {"prompt": "another"})
@@ -203,7 +205,7 @@ def test_a_one_off_that_was_only_skipped_can_be_armed_again(
     task = add_task(store, at=START, scheduled_at=START + 60_000, catchup=Catchup.NONE)
     take(store, term, task, at=AHEAD)
     assert [left.left for left in store.left_by_clock(at=START)] == [Left.MISSED]
-    TaskOperations(store, FakeClock(START)).edit(task.id, change)
+    TaskOperations(store, FakeClock(START), actor=ME).edit(task.id, change)
     assert store.left_by_clock(at=START) == []
     take(store, term, task, at=START + 60_001)
     assert store.list_runs(RunFilter(limit=1))[0].state is State.QUEUED
@@ -214,14 +216,14 @@ def test_a_one_off_whose_run_started_is_spent(store: Store, term: Term) -> None:
     take(store, term, task, at=AHEAD)
     assert store.left_by_clock(at=START) == []
     with pytest.raises(ConflictError):
-        TaskOperations(store, FakeClock(START)).enable(task.id)
+        TaskOperations(store, FakeClock(START), actor=ME).enable(task.id)
 
 
 @pytest.mark.parametrize("change", [{"cron_expr": MINUTELY}, {"enabled": True}])
 def test_an_edit_that_asks_for_the_same_schedule_sets_a_stuck_task_right(
     store: Store, task: Task, change: dict[str, Any]
 ) -> None:
-    edited = TaskOperations(store, FakeClock(START)).edit(task.id, change)
+    edited = TaskOperations(store, FakeClock(START), actor=ME).edit(task.id, change)
     assert edited.revision == task.revision + 1
     assert (edited.cursor_at, edited.next_run_at) == (START, FIRST)
     step = store.last_clock_step()
@@ -233,7 +235,7 @@ def test_a_time_is_doubtful_by_when_it_was_given_not_by_other_edits(
     store: Store,
 ) -> None:
     clock = FakeClock(START)
-    operations = TaskOperations(store, clock)
+    operations = TaskOperations(store, clock, actor=ME)
     [meant] = operations.add_all([_one_off(AHEAD + 2 * HOUR)])
     clock.set_wall(AHEAD)
     [doubtful] = operations.add_all([_one_off(AHEAD + 2 * HOUR)])
@@ -249,8 +251,8 @@ def test_a_time_is_doubtful_by_when_it_was_given_not_by_other_edits(
 def test_a_one_off_to_run_at_once_whose_false_time_is_confirmed_keeps_it(
     store: Store, term: Term
 ) -> None:
-    [at_once] = TaskOperations(store, FakeClock(AHEAD)).add_all([_one_off(None)])
-    TaskOperations(store, FakeClock(START)).edit(at_once, {"scheduled_at": AHEAD})
+    [at_once] = TaskOperations(store, FakeClock(AHEAD), actor=ME).add_all([_one_off(None)])
+    TaskOperations(store, FakeClock(START), actor=ME).edit(at_once, {"scheduled_at": AHEAD})
     assert store.left_by_clock(at=START) == []
     settle(store, term, at=START, back_ms=None)
     assert store.get_task(at_once).next_run_at == AHEAD

@@ -9,7 +9,7 @@ import pytest
 
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.lease import Term
-from support.builders import add_task, lead, node
+from support.builders import ME, add_task, lead, node
 from support.clock import START
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def test_the_feed_tells_what_changed_in_order(open_another: Callable[[], Store])
 
 def test_the_feed_keeps_only_its_last_entries(store: Store) -> None:
     for _ in range(12):
-        store.add_tasks([], at=START)
+        store.add_tasks([], actor=ME, at=START)
         connection = store._connection  # type: ignore[attr-defined]
         with connection.write():
             for _ in range(1000):

@@ -16,7 +16,7 @@ from claude_tasks.domain.errors import (
 from claude_tasks.domain.run import NOT_STORED, Outcome, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TaskEdit
 from claude_tasks.domain.task_fields import Overlap
-from support.builders import add_task, completed, lead
+from support.builders import ME, add_task, completed, lead
 from support.clock import START
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def delete(store: Store, task: Task, *, drop: bool = True) -> None:
         {"deleted_at": START, "next_run_at": None},
         drop_queued=(State.SKIPPED, Reason.DELETED) if drop else None,
     )
-    assert store.edit_task(edit, at=START)
+    assert store.edit_task(edit, actor=ME, at=START)
 
 
 def claim(store: Store, *, term: Term | None = None, limit: int = 8, **more: Any) -> list[Claimed]:

@@ -13,7 +13,7 @@ from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import NextTick, RunFilter, TaskEdit
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.domain.tick import plan_ticks
-from support.builders import MINUTELY, add_task, lead
+from support.builders import ME, MINUTELY, add_task, lead
 from support.clock import START
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_a_task_edited_since_it_was_planned_is_left_for_the_next_look(store: Sto
     term = lead(store, at=START)
     plan = plan_ticks(task, at=DUE)
     edit = TaskEdit(task.id, task.revision, task.cursor_at, task.next_run_at, {"prompt": "new"})
-    assert store.edit_task(edit, at=DUE)
+    assert store.edit_task(edit, actor=ME, at=DUE)
     assert store.record_ticks(term, [plan], at=DUE).edited_meanwhile == 1
     assert store.due_tasks(at=DUE, limit=10)[0].spec.prompt == "new"
 

@@ -12,7 +12,7 @@ from claude_tasks.domain.store_records import Finish, RunFilter, TurnedAway, Usa
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.operations.tasks import TaskOperations
-from support.builders import MINUTELY, add_task, completed, lead
+from support.builders import ME, MINUTELY, add_task, completed, lead
 from support.clock import START, FakeClock
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def test_a_one_off_moved_meanwhile_keeps_its_new_time(store: Store) -> None:
     term = fire(store, at=START)
     [claimed] = store.claim_runs("node-a", term=term, limit=8, per_node=False, at=START)
     later = START + 9 * MINUTE
-    TaskOperations(store, FakeClock()).edit(task.id, {"scheduled_at": later})
+    TaskOperations(store, FakeClock(), actor=ME).edit(task.id, {"scheduled_at": later})
     refused = completed(at=START, state=State.FAILED, reason=Reason.PREFLIGHT, error="why")
     finish = Finish(claimed.run.id, 1, refused, "/log", rearm_at=START + MINUTE)
     store.finish_runs([finish], at=START)
@@ -239,7 +239,7 @@ def test_a_changed_rule_has_the_deferred_run_looked_at_again(
     term = lead(store, at=START)
     store.turn_away("node-a", term=term, block=block(), at=START)
     clock.advance(5)
-    TaskOperations(store, clock).edit(task.id, {"on_usage_limit": "skip"})
+    TaskOperations(store, clock, actor=ME).edit(task.id, {"on_usage_limit": "skip"})
     assert store.get_run(run.id).not_before == clock.now()
     store.turn_away("node-a", term=term, block=block(), at=clock.now())
     assert store.get_run(run.id).state is State.SKIPPED
@@ -249,7 +249,7 @@ def test_a_deferred_one_off_can_be_disabled(store: Store, clock: FakeClock) -> N
     task = add_task(store, at=START, scheduled_at=START)
     term = fire(store, at=START)
     store.turn_away("node-a", term=term, block=block(), at=START)
-    operations = TaskOperations(store, clock)
+    operations = TaskOperations(store, clock, actor=ME)
     disabled = operations.disable(task.id)
     [run] = store.list_runs(_of(task.id))
     assert (run.state, run.reason) == (State.SKIPPED, Reason.DISABLED)
@@ -349,7 +349,7 @@ def test_a_one_off_that_never_got_to_its_agent_survives_being_switched_off(
     [claimed] = store.claim_runs("node-a", term=term, limit=8, per_node=False, at=at)
     failed = completed(at=at, state=State.FAILED, reason=Reason.PREFLIGHT, error="no word")
     store.finish_runs([Finish(claimed.run.id, 1, failed, None, rearm_at=at + MINUTE)], at=at)
-    operations = TaskOperations(store, clock)
+    operations = TaskOperations(store, clock, actor=ME)
     clock.advance(5)
     if how == "restore":
         operations.remove(task.id)

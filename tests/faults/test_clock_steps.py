@@ -25,7 +25,7 @@ from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine
 from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.storage.sqlite.store import open_store
-from support.builders import completed, lead, spec
+from support.builders import ME, completed, lead, spec
 from support.clock import START, FakeClock
 from support.invariants import check_invariants
 
@@ -96,7 +96,7 @@ class World:
         self.births = 0
         self.store: Store
         self.restart()
-        self.tasks = TaskOperations(self.store, clock)
+        self.tasks = TaskOperations(self.store, clock, actor=ME)
 
     def restart(self) -> None:
         """Another node takes over, with nothing but what is stored."""
@@ -124,7 +124,7 @@ class World:
             changes=self.store,
             require_same=self.store.require_same,
         )
-        self.tasks = TaskOperations(self.store, self.clock)
+        self.tasks = TaskOperations(self.store, self.clock, actor=ME)
 
     def add(self, **fields: Any) -> Task:
         return self.tasks.add(spec(**{"overlap": Overlap.ALLOW, **fields}))

@@ -37,7 +37,7 @@ from claude_tasks.operations.runs import RunOperations
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite.store import open_store
-from support.builders import spec
+from support.builders import ME, spec
 from support.clock import FakeClock
 from support.invariants import check_invariants
 from support.model import LIMIT, POISON, ModelNode, World
@@ -71,7 +71,7 @@ class Scheduler(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.world = World(self.settings)
         self.owner = open_store(self.settings.folder.database, at=0)
-        self.task_operations = TaskOperations(self.owner, self.clock)
+        self.task_operations = TaskOperations(self.owner, self.clock, actor=ME)
         self.run_operations = RunOperations(self.owner, self.clock, ask_to_end=lambda _: False)
         self.births = 0
         self.nodes = [self.new_node() for _ in range(NODES)]

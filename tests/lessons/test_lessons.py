@@ -16,7 +16,7 @@ from claude_tasks.domain.tick import plan_ticks, schedule_of
 from claude_tasks.execution.command import agent_argv
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.storage.sqlite.store import open_store
-from support.builders import MINUTELY, add_task, completed, lead, node, spec
+from support.builders import ME, MINUTELY, add_task, completed, lead, node, spec
 from support.clock import START
 from support.installation import EVERY_SECOND
 from support.waiting import wait_until
@@ -144,7 +144,7 @@ def test_rows_left_running_are_reconciled(installation: Installation) -> None:
 
 def test_an_edit_made_during_a_run_survives_its_end(store: Store, clock: FakeClock) -> None:
     """Was: the whole row was written back: a new prompt lost, a disabled task enabled again."""
-    tasks = TaskOperations(store, clock)
+    tasks = TaskOperations(store, clock, actor=ME)
     task = tasks.add(spec(cron_expr=MINUTELY))
     term = lead(store, at=clock.now())
     clock.advance(60)
@@ -219,7 +219,7 @@ def test_times_sort_right_across_the_end_of_daylight_saving(store: Store) -> Non
 
 def test_a_one_off_is_not_used_up_by_a_skip(store: Store, clock: FakeClock) -> None:
     """Was: skipped or not, it was disabled: lost."""
-    task = TaskOperations(store, clock).add(spec(scheduled_at=clock.now() + 1000))
+    task = TaskOperations(store, clock, actor=ME).add(spec(scheduled_at=clock.now() + 1000))
     store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=clock.now())
     clock.advance(1)
     term = lead(store, at=clock.now())

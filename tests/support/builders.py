@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.node import Node, Role
+from claude_tasks.domain.revision import Actor, Face
 from claude_tasks.domain.run import Outcome, State
 from claude_tasks.domain.task_fields import TaskSpec
 from claude_tasks.operations.tasks import arm
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 MINUTELY = "* * * * *"
+ME = Actor(Face.CLI, "me")
 
 
 def spec(**fields: Any) -> TaskSpec:
@@ -22,7 +24,7 @@ def spec(**fields: Any) -> TaskSpec:
 
 
 def add_task(store: Store, *, at: int, **fields: Any) -> Task:
-    [task_id] = store.add_tasks([arm(spec(**fields), at=at)], at=at)
+    [task_id] = store.add_tasks([arm(spec(**fields), at=at)], actor=ME, at=at)
     return store.get_task(task_id)
 
 

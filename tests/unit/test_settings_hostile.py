@@ -10,6 +10,7 @@ import pytest
 
 from claude_tasks import settings as module
 from claude_tasks.domain.errors import ConfigurationError
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 from claude_tasks.settings import (
     SECRET_SETTINGS,
     SETTINGS,
@@ -41,8 +42,9 @@ def _variable(name: str) -> str:
 
 
 def test_every_setting_has_its_rule_and_every_number_its_bounds() -> None:
-    assert set(SETTINGS) == set(Settings._fields) - {"data"}
-    for name, rule in SETTINGS.items():
+    fields = set(Settings._fields) - {"data", "addresses"}
+    assert set(SETTINGS) == fields | set(ADDRESS_FIELDS)
+    for name, rule in ((name, SETTINGS[name]) for name in fields):
         if isinstance(Settings._field_defaults[name], int | float) and name in _NUMBERS:
             assert rule.highest is not None
             assert math.isfinite(rule.highest)
@@ -128,6 +130,8 @@ def test_no_refusal_and_no_print_shows_a_secret(tmp_path: Path, name: str) -> No
     (tmp_path / "config.toml").write_text(f"{name} = ['s3cret']\n")
     assert "s3cret" not in _refused(tmp_path, {}, f"{tmp_path}/config.toml")
     held: dict[str, Any] = {name: "s3cret"}
+    if name in ADDRESS_FIELDS:
+        held = {"addresses": {ADDRESS_FIELDS[name]: "s3cret"}}
     assert "s3cret" not in repr(Settings("/x", **held))
 
 

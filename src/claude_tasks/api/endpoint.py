@@ -9,6 +9,7 @@ import msgspec
 
 from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 from claude_tasks.domain.instant import from_rfc3339
+from claude_tasks.domain.revision import Actor, Face
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -58,6 +59,11 @@ class Call(NamedTuple):
     def run_id(self) -> int:
         """The run in the path."""
         return self.ids["run_id"]
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, by the scope of the token."""
+        return Actor(Face.API, self.access.value)
 
     def fields(self) -> dict[str, Any]:
         """The body, an object. Errors: `InvalidInputError`."""

@@ -59,9 +59,10 @@ class Context:
     def operations(self) -> Operations:
         """All use cases. Errors: `StorageError`."""
         if self._operations is None:
-            from claude_tasks.wiring.operations import open_operations
+            from claude_tasks.wiring.operations import local_actor, open_operations
 
-            self._operations = open_operations(self.settings)
+            actor = local_actor(self.environment)
+            self._operations = open_operations(self.settings, actor=actor)
         return self._operations
 
     @property

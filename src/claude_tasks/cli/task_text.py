@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Pairs, Toned
+from claude_tasks.cli.results import Column, Pairs, Table, Toned
 from claude_tasks.cli.task_words import switch_word
-from claude_tasks.cli.times import clock_time, relative, when
+from claude_tasks.cli.times import clock_time, relative, table_time, when
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.task_fields import FIELDS, Kind, Unit
 from claude_tasks.operations.preview import Preview, preview_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
+    from claude_tasks.domain.revision import TaskRevision
     from claude_tasks.domain.task import Task
     from claude_tasks.domain.task_fields import Field
 
 ECHOED_TICKS = 3
+_LONGEST_VALUE = 48
+"""Characters of an old or a new value."""
 _NO_MODE = "no permission mode"
 _PERMITTING = (
     "--permission-mode",
@@ -121,8 +125,10 @@ def _note(note: str | None) -> str:
 
 
 def _value_text(field: Field, value: Any) -> str:
-    if value in (None, ()) or value == field.default == 0:
+    if value in (None, (), []) or value == field.default == 0:
         return ""
+    if field.kind is Kind.SWITCH:
+        return "on" if value else "off"
     if field.kind is Kind.LIST:
         return (" " if field.format == "agent-flag" else ", ").join(value)
     if field.unit is Unit.SECONDS:
@@ -130,3 +136,33 @@ def _value_text(field: Field, value: Any) -> str:
     if field.unit is Unit.USD:
         return f"${value:g} a run"
     return str(value)
+
+
+def revision_table(revisions: Sequence[TaskRevision], zone: str, *, now: int) -> Table:
+    """Who changed a task: a line for each field, newest first."""
+    columns = [Column("WHEN"), Column("BY"), Column("WHAT")]
+    rows = []
+    for each in revisions:
+        told = [_change_text(name, *values, zone, now) for name, values in each.changes.items()]
+        if not told:
+            told = ["added" if each.revision == 1 else "set right after a step of the clock"]
+        firsts = table_time(each.at, zone, now=now), each.actor
+        rows += [(*(firsts if place == 0 else ("", "")), text) for place, text in enumerate(told)]
+    return Table(columns, rows, empty="  not known: it was last changed by an earlier version")
+
+
+def _change_text(name: str, old: Any, new: Any, zone: str, now: int) -> str:
+    if name == "deleted":
+        return "deleted" if new else "restored"
+    field = FIELDS.get(name)
+    if field is None:  # of another version
+        return f"{name}: {old} → {new}"
+    if field.kind is Kind.INSTANT:
+        old, new = (at and table_time(at, zone, now=now) for at in (old, new))
+    before, after = (_short(_value_text(field, value)) or "-" for value in (old, new))
+    return f"{field.label}: {before} → {after}"
+
+
+def _short(text: str) -> str:
+    line = text.partition("\n")[0]
+    return text if line == text and len(text) <= _LONGEST_VALUE else f"{line[:_LONGEST_VALUE]}…"

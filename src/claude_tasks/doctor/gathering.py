@@ -237,11 +237,11 @@ class _Gathering:
 
     def channels(self, tasks: Sequence[TaskFact]) -> ChannelFacts:
         general = self._settings.addresses
-        own = [addresses_of(fact.task) for fact in tasks]
-        wanted = bool(general.apprise) or any(addresses.apprise for addresses in own)
+        own = [addresses_of(fact.task.spec) for fact in tasks]
+        wanted = any("apprise" in addresses for addresses in (general, *own))
         return ChannelFacts(
-            tuple(name for name, address in general._asdict().items() if address),
-            sum(any(addresses) for addresses in own),
+            tuple(general),
+            sum(map(bool, own)),
             apprise=_is_installed("apprise") if wanted else None,
         )
 

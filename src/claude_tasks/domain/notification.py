@@ -1,11 +1,12 @@
 """Messages about runs and tasks, on their way to their channels."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from claude_tasks.domain.errors import FieldError
 from claude_tasks.domain.run import Reason, State
-from claude_tasks.domain.task import Task
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS, APPRISE_ADDRESS, FIELDS, TaskSpec
 
 
 class DeliveryState(StrEnum):
@@ -16,31 +17,16 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class Addresses(NamedTuple):
-    """Where messages go, a channel each; None for none. Each is a secret."""
-
-    discord: str | None
-    slack: str | None
-    webhook: str | None
-    apprise: str | None
-
-    def __repr__(self) -> str:
-        """Without what is secret."""
-        told = [name for name, address in zip(self._fields, self, strict=True) if address]
-        return f"Addresses({', '.join(told)})"
+Addresses: TypeAlias = Mapping[str, str]
+"""Where messages go, by channel. Each is a secret."""
 
 
-def addresses_of(task: Task) -> Addresses:
+def addresses_of(spec: TaskSpec) -> Addresses:
     """What a task says of where its messages go."""
-    return Addresses(
-        task.spec.discord_webhook,
-        task.spec.slack_webhook,
-        task.spec.webhook_url,
-        task.spec.apprise_url,
-    )
+    named = ((channel, getattr(spec, name)) for name, channel in ADDRESS_FIELDS.items())
+    return {channel: address for channel, address in named if address}
 
 
-_APPRISE = "apprise_url"
 _NEVER_IN_A_URL = frozenset('"<>\\^`{|}')
 """Besides what is not ASCII and what nobody can see (RFC 3986, section 2)."""
 
@@ -57,7 +43,7 @@ def check_address(field: str, address: str) -> None:
             ": an address has no spaces, line breaks or control characters",
             hint="write a space that belongs to it as %20",
         )
-    if field == _APPRISE:
+    if field in FIELDS and FIELDS[field].format == APPRISE_ADDRESS:
         good, wanted = "://" in address, "SERVICE://…, as Apprise has it"
     else:
         good, wanted = _is_web_address(address), "https://…"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.planned import TickPlan
+    from claude_tasks.domain.revision import Actor, TaskRevision
     from claude_tasks.domain.run import Outcome, Run, Trigger
     from claude_tasks.domain.store_records import (
         ArmedSpec,
@@ -56,7 +57,7 @@ class Clock(Protocol):
 class TaskStore(Protocol):
     """Tasks, as people own them."""
 
-    def add_tasks(self, armed: Sequence[ArmedSpec], *, at: int) -> list[int]:
+    def add_tasks(self, armed: Sequence[ArmedSpec], *, actor: Actor, at: int) -> list[int]:
         """Insert all or none; returns the new ids in order."""
         ...
 
@@ -80,8 +81,12 @@ class TaskStore(Protocol):
         """Whether a tick of the task has its row already: it can never have another."""
         ...
 
-    def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
+    def edit_task(self, edit: TaskEdit, *, actor: Actor, at: int) -> bool:
         """Write the edit and bump the revision; False when the task moved since it was read."""
+        ...
+
+    def task_revisions(self, task_id: int, *, limit: int) -> list[TaskRevision]:
+        """Who made the revisions of a task, and what they changed, newest first."""
         ...
 
 

@@ -38,6 +38,10 @@ PERMISSION_MODES = (
 NOTIFY_ON = ("failure", "always", "change")
 """When the owner of a task wants to hear of its runs."""
 
+WEB_ADDRESS = "web-address"
+APPRISE_ADDRESS = "apprise-address"
+"""The formats of addresses, see `domain.notification.check_address`."""
+
 _DAY = 24 * 60 * 60
 
 
@@ -100,6 +104,7 @@ class Field(NamedTuple):
     ``flag`` is its flag where it has one of its own, with ``metavar`` as the value's name in the
     help. ``unset`` says what holds where nothing is said. ``lowest`` and ``highest`` are included.
     ``format`` tells programs what a text is. A ``secret`` is shown only to who may change it.
+    ``channel`` is the one that messages to this address go through, a module of `notify.channels`.
     ``in_v1``: API v1 has it, so a PUT says something of it also by leaving it out; ``absent``: an
     answer leaves it out when it is unset, as API v1 does. ``is_line``: one line, without controls.
 
@@ -119,7 +124,7 @@ class Field(NamedTuple):
     unit: Unit | None = None
     format: str = ""
     is_line: bool = False
-    is_address: bool = False
+    channel: str = ""
     secret: bool = False
     in_v1: bool = False
     absent: bool = False
@@ -132,10 +137,10 @@ class Field(NamedTuple):
     default: Any = None
 
 
-def _address(label: str, help_: str, flag: str, *, in_v1: bool = False) -> Field:
+def _address(channel: str, help_: str, *, kind: str = WEB_ADDRESS, in_v1: bool = False) -> Field:
     return Field(
-        label, help_, Group.MESSAGES, flag, "URL",
-        format="web-address", is_address=True, secret=True, in_v1=in_v1, absent=True,
+        channel, help_, Group.MESSAGES, f"--{channel}", "URL",
+        format=kind, channel=channel, secret=True, in_v1=in_v1, absent=True,
     )  # fmt: skip
 
 
@@ -236,18 +241,19 @@ class TaskSpec(NamedTuple):
         tuple[str, ...], Field("tags", "a word to find it by; repeatable", Group.WHAT, "--tag",
                                "TAG", format="text", is_line=True),
     ] = ()  # fmt: skip
+    # The addresses of messages come last: they have a table of their own, a row for each channel.
     discord_webhook: Annotated[
-        str | None, _address("Discord", "a Discord webhook to tell", "--discord", in_v1=True)
+        str | None, _address("discord", "a Discord webhook to tell", in_v1=True)
     ] = None
     slack_webhook: Annotated[
-        str | None, _address("Slack", "a Slack webhook to tell", "--slack", in_v1=True)
+        str | None, _address("slack", "a Slack webhook to tell", in_v1=True)
     ] = None
-    webhook_url: Annotated[
-        str | None, _address("webhook", "an address that gets signed JSON", "--webhook")
-    ] = None
+    webhook_url: Annotated[str | None, _address("webhook", "an address that gets signed JSON")] = (
+        None
+    )
     apprise_url: Annotated[
-        str | None, _address("Apprise", "any service of Apprise (needs claude-tasks[apprise])",
-                             "--apprise"),
+        str | None, _address("apprise", "any service of Apprise (needs claude-tasks[apprise])",
+                             kind=APPRISE_ADDRESS),
     ] = None  # fmt: skip
 
     @property
@@ -286,7 +292,7 @@ def _declared(name: str, annotation: Any) -> Field:
 FIELDS = {name: _declared(name, kind) for name, kind in TaskSpec.__annotations__.items()}
 """Every field of a task by its name, in the order of forms and columns."""
 
-ADDRESS_FIELDS = tuple(name for name, field in FIELDS.items() if field.is_address)
-"""The fields that say where messages go; the settings have them too."""
+ADDRESS_FIELDS = {name: field.channel for name, field in FIELDS.items() if field.channel}
+"""The fields that say where messages go, with their channels; the settings have them too."""
 
 SECRET_FIELDS = tuple(name for name, field in FIELDS.items() if field.secret)

@@ -16,11 +16,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.run_marker import MARKER
+
 if TYPE_CHECKING:
     import psutil
-
-MARKER = "CLAUDE_TASKS_RUN"
-"""Environment variable that names the claim, by its folder, in every process below the agent."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.02

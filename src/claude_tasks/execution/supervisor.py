@@ -19,13 +19,13 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.run_marker import MARKER
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
 from claude_tasks.execution.contract import EndedBy, ExitFacts
 from claude_tasks.execution.event_stream import EventStreamFile, identity_of
 from claude_tasks.execution.following import Following
 from claude_tasks.execution.process_tree import (
-    MARKER,
     become_subreaper,
     end_leftovers,
     reap_and_ask,

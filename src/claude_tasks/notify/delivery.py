@@ -1,4 +1,4 @@
-"""What became of one attempt to deliver a message, and when to make the next."""
+"""One attempt to deliver a message: what it may use, what became of it, when to make the next."""
 
 from __future__ import annotations
 
@@ -13,8 +13,25 @@ FIRST_WAIT_MS = 10 * SECOND_MS
 LONGEST_WAIT_MS = 3600 * SECOND_MS
 
 
+class Attempt(NamedTuple):
+    """What a channel is given besides address and notice.
+
+    ``delivery_id`` stays the same over all attempts. ``secret`` signs. ``seconds`` bound the whole
+    attempt; ``at`` is now.
+    """
+
+    delivery_id: str
+    secret: str | None
+    seconds: float
+    at: int
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"Attempt(delivery_id={self.delivery_id!r}, seconds={self.seconds}, at={self.at})"
+
+
 class Delivery(NamedTuple):
-    """One attempt.
+    """What became of an attempt.
 
     ``delivered``: the channel took the message. ``permanent``: another attempt would end the same.
     ``retry_after``: seconds the channel asked to wait, None where it did not say. ``detail`` is for

@@ -25,13 +25,13 @@ from claude_tasks.domain.notification import (
     addresses_of,
 )
 from claude_tasks.domain.permission import denied_text, permitted
-from claude_tasks.notify.delivery import FIRST_WAIT_MS, next_attempt_at
+from claude_tasks.notify.channels import send
+from claude_tasks.notify.delivery import FIRST_WAIT_MS, Attempt, next_attempt_at
 from claude_tasks.notify.flights import Flights
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.overdue import OverdueWatch
 from claude_tasks.notify.policy import NotifyOn, event_of, is_failure
-from claude_tasks.notify.routing import Channel, targets
-from claude_tasks.notify.sending import send
+from claude_tasks.notify.routing import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +65,8 @@ class Defaults(NamedTuple):
     overdue_after_ms: int
 
     def __repr__(self) -> str:
-        """Without the secret."""
-        return f"Defaults(notify_on={self.notify_on!r}, addresses={self.addresses!r})"
+        """Without what is secret."""
+        return f"Defaults(notify_on={self.notify_on!r}, channels={sorted(self.addresses)})"
 
 
 class Notifier:
@@ -163,13 +163,13 @@ class Notifier:
             for channel, target in targets(ended.addresses, self._defaults.addresses)
         ]
 
-    def _targets_of(self, task_id: int) -> list[tuple[Channel, str]]:
-        own = addresses_of(self._store.get_task(task_id, include_deleted=True))
+    def _targets_of(self, task_id: int) -> list[tuple[str, str]]:
+        own = addresses_of(self._store.get_task(task_id, include_deleted=True).spec)
         return targets(own, self._defaults.addresses)
 
     def _as_addressed_now(self, due: DueDelivery) -> DueDelivery:
         """A message that waits goes where its task's messages go by now."""
-        now = {str(channel): target for channel, target in self._targets_of(due.task_id)}
+        now = dict(self._targets_of(due.task_id))
         return due._replace(target=now.get(due.channel, due.target))
 
     def _may_go(self, due: DueDelivery) -> bool:
@@ -181,22 +181,13 @@ class Notifier:
         if not self._store.begin_delivery(due, until=self._clock.now() + _ATTEMPT_MS):
             return
         try:
-            channel, notice = Channel(due.channel), self._notice(due)
+            notice = self._notice(due)
         except (IllegibleError, NotFoundError, ValueError) as error:  # gone, or of another version
             self._end(due, DeliveryState.FAILED, None, f"it cannot be made: {error}")
             return
-        self._flights.begin(
-            due,
-            lambda: send(
-                channel,
-                due.target,
-                notice,
-                delivery_id=str(due.id),
-                secret=self._defaults.webhook_secret,
-                seconds=_SEND_SECONDS,
-                at=self._clock.now(),
-            ),
-        )
+        secret, at = self._defaults.webhook_secret, self._clock.now()
+        attempt = Attempt(str(due.id), secret, _SEND_SECONDS, at)
+        self._flights.begin(due, lambda: send(due.channel, due.target, notice, attempt))
 
     def _record(self, due: DueDelivery, came: Delivery) -> None:
         address = (due.channel, due.target)

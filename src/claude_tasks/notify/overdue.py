@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.notification import OverdueTask
     from claude_tasks.domain.notification_ports import NotificationStore
-    from claude_tasks.notify.routing import Channel
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ class OverdueWatch:
         store: NotificationStore,
         *,
         after_ms: int,
-        targets: Callable[[int], list[tuple[Channel, str]]],
+        targets: Callable[[int], list[tuple[str, str]]],
     ) -> None:
         """``targets`` knows where messages about a task go, by its id."""
         self._store = store

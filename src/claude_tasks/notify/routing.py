@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 
 if TYPE_CHECKING:
     from claude_tasks.domain.notification import Addresses
 
 
-class Channel(StrEnum):
-    """What messages can go through. The values are the fields of `Addresses`."""
-
-    DISCORD = "discord"
-    SLACK = "slack"
-    WEBHOOK = "webhook"
-    APPRISE = "apprise"
-
-
-def targets(own: Addresses | None, general: Addresses) -> list[tuple[Channel, str]]:
+def targets(own: Addresses, general: Addresses) -> list[tuple[str, str]]:
     """Channel and address, a channel once: what a task says of it wins."""
-    named = [
-        (channel, (own and getattr(own, channel)) or getattr(general, channel))
-        for channel in Channel
-    ]
-    return [(channel, target) for channel, target in named if target]
+    named = {**general, **own}
+    return [(channel, named[channel]) for channel in ADDRESS_FIELDS.values() if channel in named]

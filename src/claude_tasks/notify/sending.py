@@ -1,17 +1,15 @@
-"""One attempt to deliver a notice to a channel, and what came of it. Never an exception."""
+"""One HTTP request that delivers a message, and what came of it. Never an exception."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from claude_tasks import __version__
-from claude_tasks.notify.channels import discord, slack, webhook
-from claude_tasks.notify.channels.apprise import send_apprise
 from claude_tasks.notify.delivery import Delivery, masked
-from claude_tasks.notify.routing import Channel
 from claude_tasks.notify.text import clean, cut
 from claude_tasks.system.transport import (
     HttpResponse,
@@ -24,7 +22,7 @@ from claude_tasks.system.transport import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from claude_tasks.notify.notice import Notice
+    from claude_tasks.notify.delivery import Attempt
 
 LONGEST_RETRY_AFTER = 24 * 3600.0
 """Seconds: no channel makes a message wait longer, and no broken one for ever."""
@@ -38,36 +36,18 @@ _LONGEST_DETAIL = 200
 _SECRET_LENGTH = 6  # shorter parts of an address are words such as "api"
 
 
-def send(
-    channel: Channel,
+def post(
     target: str,
-    notice: Notice,
-    *,
-    delivery_id: str,
-    secret: str | None,
-    seconds: float,
-    at: int,
+    body: bytes,
+    attempt: Attempt,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Delivery:
-    """Try once to deliver; ``at`` is now, ``seconds`` bound the whole attempt.
+    """POST a JSON body.
 
     Delivered on any 2xx. Worth another try: 408, 425, 429, 5xx and whatever goes wrong on the way.
     Final: every other status, redirects too (an address is a secret, and goes to nobody else).
-    ``delivery_id`` and ``secret`` serve the signed webhook; the id stays the same over attempts.
     """
-    if channel is Channel.APPRISE:
-        return send_apprise(target, notice, seconds=seconds)
-    headers: dict[str, str] = {}
-    try:
-        if channel is Channel.DISCORD:
-            target, body = _waiting(target), _json(discord.payload(notice))
-        elif channel is Channel.SLACK:
-            body = _json(slack.payload(notice))
-        else:
-            body = _json(webhook.payload(notice, delivery_id=delivery_id))
-            headers = webhook.headers(notice, body, delivery_id=delivery_id, secret=secret, at=at)
-    except Exception as error:  # noqa: BLE001 (whatever a notice holds, its run must not suffer)
-        return _refused(f"the message could not be made: {type(error).__name__}")
-    return _deliver(target, body, headers, seconds=seconds, at=at)
+    return _deliver(target, body, headers, seconds=attempt.seconds, at=attempt.at)
 
 
 def ping(url: str, *, seconds: float, at: int) -> Delivery:
@@ -85,7 +65,7 @@ def _deliver(
     try:
         answer = request(target, body, sent, seconds=seconds)
     except UnusableAddressError as error:
-        return _refused(f"{where}: {error}")
+        return refused(f"{where}: {error}")
     except NoAnswerError as error:
         return _missed(f"{where}: {error}")
     except Exception as error:  # noqa: BLE001 (no thread to be had, say: a run must not suffer)
@@ -101,14 +81,15 @@ def _judged(answer: HttpResponse, target: str, at: int) -> Delivery:
     if status in _WORTH_ANOTHER_TRY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = _retry_after(answer, at)
         return Delivery(delivered=False, permanent=False, retry_after=wait, detail=detail)
-    return _refused(detail)
+    return refused(detail)
 
 
 def _missed(detail: str) -> Delivery:
     return Delivery(delivered=False, permanent=False, retry_after=None, detail=detail)
 
 
-def _refused(detail: str) -> Delivery:
+def refused(detail: str) -> Delivery:
+    """Another attempt would end the same."""
     return Delivery(delivered=False, permanent=True, retry_after=None, detail=detail)
 
 
@@ -171,17 +152,6 @@ def _document(body: bytes) -> dict[str, object]:
     return document if isinstance(document, dict) else {}
 
 
-def _waiting(target: str) -> str:
-    """Discord answers before it has taken a message unless told to wait: then a 2xx means taken."""
-    try:
-        parts = urlsplit(target.strip())
-    except ValueError:  # the transport says so
-        return target
-    if "wait" in dict(parse_qsl(parts.query)):
-        return target
-    query = f"{parts.query}&wait=true" if parts.query else "wait=true"
-    return urlunsplit(parts._replace(query=query))
-
-
-def _json(document: Mapping[str, object]) -> bytes:
+def as_json(document: Mapping[str, object]) -> bytes:
+    """A body."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.clock_ports import ClockStore
     from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.ports import TaskStore
+    from claude_tasks.domain.revision import TaskRevision
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
 
@@ -59,6 +60,10 @@ class TaskLookup:
             )
         ids = ", ".join(str(task.id) for task in named)
         raise ConflictError(f"{len(named)} tasks are named {text!r}", hint=f"use an id: {ids}")
+
+    def revisions(self, task: Task, *, limit: int) -> Sequence[TaskRevision]:
+        """Who changed it, when and what, newest first."""
+        return self._store.task_revisions(task.id, limit=limit)
 
     def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
         """All tasks, newest first."""

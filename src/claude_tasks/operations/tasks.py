@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from claude_tasks.domain.ports import Clock
+    from claude_tasks.domain.revision import Actor
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.lookup import OwnedStore
 
@@ -35,10 +36,15 @@ _WHEN = (*_SCHEDULE, "enabled")
 class TaskOperations(TaskLookup):
     """What can be done with tasks, besides looking at them."""
 
-    def __init__(self, store: OwnedStore, clock: Clock) -> None:
-        """Work on this store."""
+    def __init__(self, store: OwnedStore, clock: Clock, *, actor: Actor) -> None:
+        """Work on this store. ``actor`` is who makes the changes."""
         super().__init__(store)
         self._clock = clock
+        self._actor = actor
+
+    def by(self, actor: Actor) -> TaskOperations:
+        """The same, for changes that another makes."""
+        return TaskOperations(self._store, self._clock, actor=actor)
 
     def add(self, spec: TaskSpec) -> Task:
         """Keep a new task. A one-off without a time fires now. Errors: `InvalidInputError`."""
@@ -47,7 +53,7 @@ class TaskOperations(TaskLookup):
     def add_all(self, specs: Sequence[TaskSpec]) -> list[int]:
         """Keep all of them or none; the new ids. Errors: `InvalidInputError` naming the task."""
         at = self._clock.now()
-        return self._store.add_tasks(self._armed(specs, at), at=at)
+        return self._store.add_tasks(self._armed(specs, at), actor=self._actor, at=at)
 
     def check_all(self, specs: Sequence[TaskSpec]) -> None:
         """Whether `add_all` would keep them. Errors: `InvalidInputError` naming the task."""
@@ -82,7 +88,7 @@ class TaskOperations(TaskLookup):
             if edit is None:
                 return task
             edit = self._with_free_tick(task, edit, at=at)
-            if self._store.edit_task(edit, at=at):
+            if self._store.edit_task(edit, actor=self._actor, at=at):
                 return self._store.get_task(task_id)
         raise _busy(task_id)
 
@@ -123,7 +129,7 @@ class TaskOperations(TaskLookup):
                 withdrawn=plan_withdrawal(task, at=at, reason=Reason.DELETED),
                 drop_queued=(State.SKIPPED, Reason.DELETED),
             )
-            if self._store.edit_task(edit, at=at):
+            if self._store.edit_task(edit, actor=self._actor, at=at):
                 return self._store.get_task(task_id, include_deleted=True)
         raise _busy(task_id)
 
@@ -139,7 +145,7 @@ class TaskOperations(TaskLookup):
             if task.spec.enabled and not _is_spent(revived):
                 columns.update(_armed_columns(revived, at=at))
             edit = self._with_free_tick(task, _edit(task, columns), at=at)
-            if self._store.edit_task(edit, at=at):
+            if self._store.edit_task(edit, actor=self._actor, at=at):
                 return self._store.get_task(task_id)
         raise _busy(task_id)
 

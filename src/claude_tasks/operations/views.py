@@ -12,6 +12,7 @@ from claude_tasks.domain.run import V1_STATUS, State
 from claude_tasks.domain.task_fields import FIELDS, Kind
 
 if TYPE_CHECKING:
+    from claude_tasks.domain.revision import TaskRevision
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
@@ -56,6 +57,25 @@ def shown_value(field: Field, value: Any) -> Any:
     if field.kind is Kind.INSTANT:
         return _time(value)
     return list(value) if field.kind is Kind.LIST else value
+
+
+def revision_view(revision: TaskRevision) -> dict[str, Any]:
+    """Who changed a task, when, and what: old and new value of each field."""
+    changes = [
+        {"field": name, "old": _as_shown(name, old), "new": _as_shown(name, new)}
+        for name, (old, new) in revision.changes.items()
+    ]
+    return {
+        "revision": revision.revision,
+        "at": to_rfc3339(revision.at),
+        "actor": revision.actor,
+        "changes": changes,
+    }
+
+
+def _as_shown(name: str, value: Any) -> Any:
+    field = FIELDS.get(name)
+    return value if field is None else shown_value(field, value)
 
 
 def run_view(run: Run) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import RunFacts
 from claude_tasks.domain.task import Task
-from claude_tasks.domain.task_fields import FIELDS, Kind, TaskSpec
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS, FIELDS, Kind, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Outcome
     from claude_tasks.domain.task_fields import Field
 
-_SPEC = len(TaskSpec._fields)
-TASK_COLUMNS = ("id", *TaskSpec._fields, *Task._fields[2:])
-"""The columns of a task, in the order in which `task_from_row` takes them."""
+SPEC_COLUMNS = tuple(name for name in FIELDS if name not in ADDRESS_FIELDS)
+"""What stands in a task's own row of what people say; addresses have rows of their own."""
+
+TASK_COLUMNS = ("id", *SPEC_COLUMNS, *Task._fields[2:], "addresses")
+"""The columns of a task, in the order in which `task_from_row` takes them; addresses as JSON."""
+
+_SPEC = len(SPEC_COLUMNS)
+_NO_ADDRESSES = "{}"
 
 _EMPTY_LIST = "[]"
 _PLAIN_TYPES = (int, str, int | None, str | None, float | None)
@@ -78,9 +83,16 @@ def _plain_fields(record: type[Any]) -> tuple[list[str], itemgetter[Any], list[A
 
 def task_from_row(row: Sequence[Any]) -> Task:
     """A row that begins with `TASK_COLUMNS`."""
-    spec = TaskSpec._make(row[1 : 1 + _SPEC])
+    last = len(TASK_COLUMNS) - 1
+    addresses = addresses_from(row[last])
+    spec = TaskSpec(*row[1 : 1 + _SPEC], *map(addresses.get, ADDRESS_FIELDS.values()))
     spec = spec._replace(**{name: read(getattr(spec, name)) for name, read in _READ.items()})
-    return Task(row[0], spec, *row[1 + _SPEC : len(TASK_COLUMNS)])
+    return Task(row[0], spec, *row[1 + _SPEC : last])
+
+
+def addresses_from(text: str) -> dict[str, str]:
+    """Addresses by channel, of the JSON that they are read as."""
+    return {} if text == _NO_ADDRESSES else json.loads(text)
 
 
 def run_from_row(row: Sequence[Any]) -> Run:

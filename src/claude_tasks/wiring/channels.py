@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks import __version__
 from claude_tasks.domain.notification import addresses_of
-from claude_tasks.notify.delivery import masked
+from claude_tasks.notify.channels import send
+from claude_tasks.notify.delivery import Attempt, masked
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.routing import targets
-from claude_tasks.notify.sending import send
 from claude_tasks.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Clock
     from claude_tasks.domain.task import Task
-    from claude_tasks.notify.routing import Channel
     from claude_tasks.settings import Settings
 
 _TEST_SECONDS = 10.0
@@ -46,18 +45,11 @@ def send_test_messages(
     notice = Notice(Event.TEST, number, name, host=os.uname().nodename, version=__version__)
     sent = []
     for channel, target in _targets(settings, task):
-        came = send(
-            channel,
-            target,
-            notice,
-            delivery_id=f"test-{uuid.uuid4()}",
-            secret=settings.webhook_secret,
-            seconds=_TEST_SECONDS,
-            at=at,
-        )
+        attempt = Attempt(f"test-{uuid.uuid4()}", settings.webhook_secret, _TEST_SECONDS, at)
+        came = send(channel, target, notice, attempt)
         sent.append(Addressed(channel, masked(target), came.delivered, came.detail))
     return sent
 
 
-def _targets(settings: Settings, task: Task | None) -> list[tuple[Channel, str]]:
-    return targets(None if task is None else addresses_of(task), settings.addresses)
+def _targets(settings: Settings, task: Task | None) -> list[tuple[str, str]]:
+    return targets({} if task is None else addresses_of(task.spec), settings.addresses)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.revision import Actor, Face
+from claude_tasks.domain.run_marker import MARKER, run_of
 from claude_tasks.operations.facade import Operations
 from claude_tasks.operations.notifications import NotificationOperations
 from claude_tasks.operations.runs import RunOperations
@@ -18,6 +22,8 @@ from claude_tasks.wiring.data import open_data
 from claude_tasks.wiring.signs import MachineSigns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from claude_tasks.domain.ports import Clock
     from claude_tasks.domain.run import Run
     from claude_tasks.settings import Settings
@@ -26,13 +32,15 @@ if TYPE_CHECKING:
 def open_operations(
     settings: Settings,
     *,
+    actor: Actor | None = None,
     clock: Clock | None = None,
     busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     existing: bool = False,
 ) -> Operations:
     """The use cases on the data folder's store. Light: no thread, no process.
 
-    ``existing`` is that of `open_data`.
+    ``actor`` makes the changes, by default whoever started this process. ``existing`` is that of
+    `open_data`.
     """
 
     def ask_to_end(run: Run) -> bool:
@@ -56,7 +64,7 @@ def open_operations(
         billed_by=_billed_by,
     )
     return Operations(
-        tasks=TaskOperations(store, clock),
+        tasks=TaskOperations(store, clock, actor=actor or local_actor(os.environ)),
         runs=RunOperations(store, clock, ask_to_end=ask_to_end),
         status=StatusOperations(
             store,
@@ -74,6 +82,18 @@ def open_operations(
         changes=store,
         close=store.close,
     )
+
+
+def local_actor(environment: Mapping[str, str]) -> Actor:
+    """Who started this process: the agent of a run, or a user of this machine."""
+    marker = environment.get(MARKER)
+    if marker:
+        return Actor(Face.AGENT, f"run {run_of(marker)}")
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # no name, as in a container
+        name = str(os.getuid())
+    return Actor(Face.CLI, name)
 
 
 def _billed_by() -> str | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import time
@@ -189,6 +190,24 @@ def test_edit_clears_fields_back_to_their_default(cli: CommandLine) -> None:
     assert view["tags"] == []
     assert view["timeout_seconds"] == 1800
     assert cli("edit", "n", "--clear", "prompt").code == 2
+
+
+def test_the_history_of_a_task_says_who_changed_what(cli: CommandLine) -> None:
+    _add(cli, "n", "--now", "--slack", "https://s3cret.example/x")
+    cli.good("edit", "n", "--model", "opus", "--timeout", "1h", "--clear", "slack")
+    cli.environment["CLAUDE_TASKS_RUN"] = "/data/runs/12.3"
+    cli.good("disable", "n")
+    user = getpass.getuser()
+    shown = cli.good("show", "n", "--history")
+    assert "s3cret" not in shown.out
+    lines = [" ".join(line.split()[1:]) for line in shown.out.splitlines()[2:]]
+    assert lines[0] == "agent:run 12 enabled: on → off"
+    assert f"cli:{user} added" in lines
+    assert "model: - → opus" in shown.out
+    assert "timeout: 30m → 1h" in shown.out
+    revisions = cli.good("show", "n", "--history", "--json").json["revisions"]
+    assert [each["revision"] for each in revisions] == [3, 2, 1]
+    assert revisions[0]["changes"] == [{"field": "enabled", "old": True, "new": False}]
 
 
 def test_edit_of_nothing_is_refused(cli: CommandLine) -> None:

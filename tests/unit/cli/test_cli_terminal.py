@@ -17,6 +17,7 @@ from claude_tasks.cli.render import Printer
 from claude_tasks.cli.results import Column, Pairs, Raw, Result, Table, Toned
 from claude_tasks.domain.control_characters import CONTROLS
 from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 from unit.cli.command_line import CommandLine, Terminal
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ _OURS = re.compile(r"\x1b\[(?:0|1|2|31|32|33)m")
 _STEERING = frozenset(map(chr, CONTROLS)) - set("\n\t")
 _TASK_TEXTS = (
     "name", "prompt", "model", "permission_mode", "append_system_prompt", "working_dir",
-    "discord_webhook", "slack_webhook", "webhook_url", "apprise_url",
 )  # fmt: skip
+_CHANGES = json.dumps({"prompt": [HOSTILE, HOSTILE], HOSTILE: [HOSTILE, [HOSTILE]]})
 _TASK_LISTS = ("tags", "allowed_tools", "disallowed_tools", "extra_args")
 _RUN_TEXTS = ("output", "error", "session_id", "model", "log_path")
 
@@ -59,11 +60,15 @@ def hostile(cli: CommandLine) -> CommandLine:
         for name in _TASK_LISTS:
             file.execute(f"UPDATE tasks SET {name} = ?", [json.dumps([HOSTILE])])
         file.execute("UPDATE tasks SET last_run_id = 1 WHERE id = 1")
+        for channel in (*ADDRESS_FIELDS.values(), HOSTILE):
+            file.execute("INSERT INTO task_addresses VALUES (1, ?, ?)", [channel, HOSTILE])
+        file.execute("UPDATE task_revisions SET actor = ?, changes = ?", [HOSTILE, _CHANGES])
     return cli
 
 
 _COMMANDS = (
-    ("list",), ("show", "1"), ("runs",), ("runs", "1"), ("logs", "1"), ("logs", "-f", "1"),
+    ("list",), ("show", "1"), ("show", "1", "--history"), ("runs",), ("runs", "1"), ("logs", "1"),
+    ("logs", "-f", "1"),
     ("logs", "--task", "1"), ("why", "1"), ("next", "1"), ("status",), ("doctor",), ("usage",),
     ("notify", "test", "--task", "1"), ("export",), ("disable", "1"), ("enable", "1"),
     ("edit", "1", "--tag", "x"), ("cancel", "1"), ("rm", "1"), ("completion", "--task-names"),

@@ -20,7 +20,7 @@ from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, TaskEdit
 from claude_tasks.storage.sqlite.inspection import Inspection, inspect
 from claude_tasks.storage.sqlite.store import open_store
-from support.builders import add_task, completed, node
+from support.builders import ME, add_task, completed, node
 from unit.doctor.made import NoSigns, files
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ def test_only_enabled_tasks_are_judged(path: Path, held: Store) -> None:
         first.next_run_at,
         {"enabled": False, "next_run_at": None},
     )
-    assert held.edit_task(edit, at=0)
+    assert held.edit_task(edit, actor=ME, at=0)
     contents = facts_of(path).contents
     assert contents is not None
     assert [fact.task.name for fact in contents.tasks] == ["second"]

@@ -28,7 +28,12 @@ UNSEEN = [
 
 def test_the_marked_fields_are_the_addresses_of_a_task() -> None:
     """They are hidden from who may only read: one without the mark would be shown."""
-    assert ADDRESS_FIELDS == ("discord_webhook", "slack_webhook", "webhook_url", "apprise_url")
+    assert tuple(ADDRESS_FIELDS) == (
+        "discord_webhook",
+        "slack_webhook",
+        "webhook_url",
+        "apprise_url",
+    )
     assert set(ADDRESS_FIELDS) <= set(SECRET_SETTINGS)
 
 

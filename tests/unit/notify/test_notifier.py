@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.domain.errors import StorageError
-from claude_tasks.domain.notification import Addresses, DeliveryState, NewDelivery
+from claude_tasks.domain.notification import DeliveryState, NewDelivery
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 from claude_tasks.notify.flights import MOST
 from claude_tasks.notify.heartbeat import Heartbeat
 from claude_tasks.notify.notifier import Defaults, Notifier
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.scheduling.ticker import Ticker
-from support.builders import MINUTELY, add_task, completed, lead
+from support.builders import ME, MINUTELY, add_task, completed, lead
 from support.clock import START
 from support.waiting import wait_until
 
@@ -39,7 +40,8 @@ class World:
         self.leads = self.healthy = True
 
     def notifier(self, **fields: Any) -> Notifier:
-        addresses = Addresses(*(fields.get(name) for name in Addresses._fields))
+        channels = ADDRESS_FIELDS.values()
+        addresses = {name: fields[name] for name in channels if fields.get(name)}
         beats = fields.get("heartbeat_url")
         return Notifier(
             store=self.store,
@@ -390,7 +392,7 @@ def test_a_message_that_waits_goes_to_the_address_its_task_has_by_then(world: Wo
     run = world.ended(task, State.FAILED, Reason.EXIT)
     notifier = world.notifier()
     step(notifier)
-    TaskOperations(world.store, world.clock).edit(
+    TaskOperations(world.store, world.clock, actor=ME).edit(
         task.id, {"slack_webhook": world.inbox.url("/new")}
     )
     world.clock.advance(61)

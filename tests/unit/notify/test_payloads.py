@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_tasks.notify.channels import apprise, discord, mrkdwn, slack, webhook
+from claude_tasks.notify.delivery import Attempt
 from claude_tasks.notify.notice import Event, Notice
 from claude_tasks.notify.text import clean, cut, fit, units
 from unit.notify.notices import FAILED, TEST
@@ -136,7 +137,7 @@ def test_a_webhook_document_says_when_the_output_is_not_whole() -> None:
 def test_a_signature_is_what_anybody_would_compute() -> None:
     expected = hmac.new(b"s\xc3\xa9", b"1764000000.{}", hashlib.sha256).hexdigest()
     assert webhook.signature("sé", "1764000000", b"{}") == f"sha256={expected}"
-    named = webhook.headers(FAILED, b"{}", delivery_id="d", secret="sé", at=1_764_000_000_999)
+    named = webhook.headers(FAILED, b"{}", Attempt("d", "sé", 5, 1_764_000_000_999))
     assert named == {
         "X-Claude-Tasks-Event": "started_failing",
         "X-Claude-Tasks-Delivery": "d",
@@ -147,7 +148,7 @@ def test_a_signature_is_what_anybody_would_compute() -> None:
 
 @pytest.mark.parametrize("secret", [None, ""])
 def test_without_a_secret_nothing_pretends_to_be_signed(secret: str | None) -> None:
-    named = webhook.headers(FAILED, b"{}", delivery_id="d", secret=secret, at=0)
+    named = webhook.headers(FAILED, b"{}", Attempt("d", secret, 5, 0))
     assert "X-Claude-Tasks-Signature" not in named
 
 

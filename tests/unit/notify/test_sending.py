@@ -13,11 +13,10 @@ import psutil
 import pytest
 
 from claude_tasks import __version__
-from claude_tasks.notify.channels import apprise, discord, slack, webhook
+from claude_tasks.notify.channels import apprise, discord, send, slack, webhook
 from claude_tasks.notify.channels.apprise_process import attempt
-from claude_tasks.notify.delivery import Delivery, masked, next_attempt_at
-from claude_tasks.notify.routing import Channel
-from claude_tasks.notify.sending import ping, send
+from claude_tasks.notify.delivery import Attempt, Delivery, masked, next_attempt_at
+from claude_tasks.notify.sending import ping
 from support.waiting import wait_until
 from unit.notify.notices import FAILED
 
@@ -28,19 +27,17 @@ if TYPE_CHECKING:
 
 SECRET_PATH = "/api/webhooks/123456789/tOkEn-aBcDeF"
 AT = 1_764_000_000_000
-HTTP = [Channel.DISCORD, Channel.SLACK, Channel.WEBHOOK]
+HTTP = ["discord", "slack", "webhook"]
 
 
 def deliver(
     target: str,
-    channel: Channel = Channel.SLACK,
+    channel: str = "slack",
     *,
     seconds: float = 10,
     secret: str | None = None,
 ) -> Delivery:
-    delivery = send(
-        channel, target, FAILED, delivery_id="d-1", secret=secret, seconds=seconds, at=AT
-    )
+    delivery = send(channel, target, FAILED, Attempt("d-1", secret, seconds, AT))
     assert "tOkEn" not in delivery.detail
     assert "webhooks" not in delivery.detail
     return delivery
@@ -48,7 +45,7 @@ def deliver(
 
 @pytest.mark.parametrize("channel", HTTP)
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
-def test_any_2xx_is_delivered(receiver: Receiver, channel: Channel, status: str) -> None:
+def test_any_2xx_is_delivered(receiver: Receiver, channel: str, status: str) -> None:
     receiver.answers(status)
     delivery = deliver(receiver.address + SECRET_PATH, channel)
     assert delivery == Delivery(True, False, None, f"{receiver.address}/…: {status}")
@@ -71,7 +68,7 @@ def test_each_channel_gets_its_own_payload(receiver: Receiver) -> None:
 
 def test_discord_is_asked_to_answer_only_when_it_has_the_message(receiver: Receiver) -> None:
     for query in ("", "?thread_id=5", "?wait=false"):
-        deliver(receiver.address + SECRET_PATH + query, Channel.DISCORD)
+        deliver(receiver.address + SECRET_PATH + query, "discord")
     assert [received.path.partition("?")[2] for received in receiver.received] == [
         "wait=true",
         "thread_id=5&wait=true",
@@ -80,7 +77,7 @@ def test_discord_is_asked_to_answer_only_when_it_has_the_message(receiver: Recei
 
 
 def test_a_receiver_can_check_the_signature(receiver: Receiver) -> None:
-    deliver(receiver.address, Channel.WEBHOOK, secret="shared")
+    deliver(receiver.address, "webhook", secret="shared")
     (received,) = receiver.received
     timestamp = received.headers["x-claude-tasks-timestamp"]
     signed = timestamp.encode() + b"." + received.body
@@ -141,7 +138,7 @@ def test_a_rate_limit_says_how_long_to_wait(
     receiver: Receiver, body: str, headers: dict[str, str], wait: float | None
 ) -> None:
     receiver.answers("429 Too Many Requests", body, **headers)
-    delivery = deliver(receiver.address + SECRET_PATH, Channel.DISCORD)
+    delivery = deliver(receiver.address + SECRET_PATH, "discord")
     assert delivery == Delivery(False, False, wait, f"{receiver.address}/…: 429 Too Many Requests")
 
 
@@ -237,7 +234,7 @@ def test_a_name_that_does_not_resolve_is_worth_another_try(
         "http://127.0.0.1/webhooks/é",
     ],
 )
-def test_what_is_no_web_address_is_refused_for_good(channel: Channel, target: str) -> None:
+def test_what_is_no_web_address_is_refused_for_good(channel: str, target: str) -> None:
     delivery = deliver(target, channel)
     assert (delivery.delivered, delivery.permanent) == (False, True)
 
@@ -258,9 +255,7 @@ def test_trouble_nobody_thought_of_is_still_an_answer(
 
 def test_a_notice_that_cannot_be_told_is_refused_for_good(receiver: Receiver) -> None:
     broken = FAILED._replace(cost_usd=float("nan"))
-    delivery = send(
-        Channel.WEBHOOK, receiver.address, broken, delivery_id="d", secret=None, seconds=5, at=AT
-    )
+    delivery = send("webhook", receiver.address, broken, Attempt("d", None, 5, AT))
     assert delivery == Delivery(False, True, None, "the message could not be made: ValueError")
     assert receiver.received == []
 
@@ -393,7 +388,7 @@ def test_what_apprises_process_says_is_judged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, expected: Delivery
 ) -> None:
     a_program(monkeypatch, tmp_path, f"import sys; sys.stdin.read(); print({word!r})")
-    assert deliver("tgram://tOkEn/chat", Channel.APPRISE) == expected
+    assert deliver("tgram://tOkEn/chat", "apprise") == expected
 
 
 def test_an_apprise_that_hangs_is_ended_with_all_it_started(
@@ -406,7 +401,7 @@ def test_an_apprise_that_hangs_is_ended_with_all_it_started(
         "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '60'])\n"
         f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\ntime.sleep(60)\n",
     )  # fmt: skip
-    delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE, seconds=0.5)
+    delivery = deliver("tgram://tOkEn/chat", "apprise", seconds=0.5)
     assert delivery.detail == "Apprise gave no answer within 0.5 s (tgram://…)"
     assert not delivery.permanent
     for pid in map(int, pids.read_text().split()):
@@ -417,7 +412,7 @@ def test_without_apprise_the_message_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(apprise, "find_spec", lambda _: None)
-    delivery = deliver("tgram://tOkEn/chat", Channel.APPRISE)
+    delivery = deliver("tgram://tOkEn/chat", "apprise")
     assert delivery.permanent
     assert delivery.detail == "Apprise is not installed: pip install claude-tasks[apprise]"
 

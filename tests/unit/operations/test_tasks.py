@@ -12,16 +12,17 @@ from claude_tasks.domain.store_records import ArmedSpec, RunFilter, TaskEdit
 from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.operations.exchange import export_tasks, parse_tasks
 from claude_tasks.operations.tasks import TaskOperations
-from support.builders import MINUTELY, lead, spec
+from support.builders import ME, MINUTELY, lead, spec
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Store
+    from claude_tasks.domain.revision import Actor
     from support.clock import FakeClock
 
 
 @pytest.fixture
 def tasks(store: Store, clock: FakeClock) -> TaskOperations:
-    return TaskOperations(store, clock)
+    return TaskOperations(store, clock, actor=ME)
 
 
 def fire(store: Store, at: int) -> None:
@@ -115,14 +116,14 @@ def test_an_edit_that_loses_a_race_is_made_again_on_what_won(
     write = store.edit_task
     raced: list[bool] = []
 
-    def lose_once(edit: TaskEdit, *, at: int) -> bool:
+    def lose_once(edit: TaskEdit, *, actor: Actor, at: int) -> bool:
         if not raced:
             raced.append(True)
             other = TaskEdit(
                 task.id, task.revision, task.cursor_at, task.next_run_at, {"model": "theirs"}
             )
-            assert write(other, at=at)
-        return write(edit, at=at)
+            assert write(other, actor=actor, at=at)
+        return write(edit, actor=actor, at=at)
 
     store.edit_task = lose_once  # type: ignore[method-assign]
     edited = tasks.edit(task.id, {"prompt": "mine"})
@@ -278,7 +279,7 @@ def test_a_bad_document_names_task_and_field(entry: Any, message: str) -> None:
 def test_an_address_that_is_none_is_refused_when_it_is_said(
     store: Store, clock: FakeClock, field: str, address: str
 ) -> None:
-    operations = TaskOperations(store, clock)
+    operations = TaskOperations(store, clock, actor=ME)
     with pytest.raises(InvalidInputError, match=field):
         operations.add(spec(cron_expr="@daily", **{field: address}))
     task = operations.add(spec(cron_expr="@daily"))
@@ -289,6 +290,7 @@ def test_an_address_that_is_none_is_refused_when_it_is_said(
 def test_a_task_kept_with_a_bad_address_stays_editable(store: Store, clock: FakeClock) -> None:
     [task_id] = store.add_tasks(
         [ArmedSpec(spec(cron_expr="@daily", slack_webhook="foo"), clock.now(), clock.now(), None)],
+        actor=ME,
         at=clock.now(),
     )
-    assert TaskOperations(store, clock).edit(task_id, {"name": "new"}).name == "new"
+    assert TaskOperations(store, clock, actor=ME).edit(task_id, {"name": "new"}).name == "new"

@@ -64,6 +64,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (6, "node_address"),
         (7, "verdicts"),
         (8, "liveness"),
+        (9, "addresses_and_revisions"),
     ]
     connection.close()
 
@@ -191,6 +192,27 @@ def test_a_table_made_anew_keeps_every_row_and_what_refers_to_it(path: str) -> N
         assert connection.execute("SELECT run_id FROM outbox").fetchall() == [(7,), (9,)]
         with pytest.raises(sqlite3.IntegrityError, match="never rewritten"):
             connection.execute("UPDATE task_runs SET output = 'x' WHERE id = 7")
+
+
+def test_addresses_move_to_rows_of_their_own(path: str) -> None:
+    old_database(path)
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "UPDATE tasks SET slack_webhook = 'https://s', webhook_url = '', apprise_url = 'json://a',"
+            " overlap = 'queue', tags = '[\"a\"]'"
+        )
+    before = rows_of(path, "tasks", "id, name, prompt, revision, cursor_at, last_run_id")
+    store = open_store(path, at=START)
+    assert rows_of(path, "tasks", "id, name, prompt, revision, cursor_at, last_run_id") == before
+    spec = store.get_task(1).spec
+    assert (spec.discord_webhook, spec.slack_webhook, spec.webhook_url, spec.apprise_url) == (
+        None, "https://s", None, "json://a",
+    )  # fmt: skip
+    assert (spec.overlap, spec.tags) == ("queue", ("a",))
+    assert list(store.task_revisions(1, limit=9)) == []
+    assert add_task(store, at=START).id == 2
+    store.close()
+    assert os.path.exists(f"{path}.schema-7")
 
 
 def test_a_migration_keeps_a_copy_of_what_was_there(path: str) -> None:

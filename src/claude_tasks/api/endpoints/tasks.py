@@ -11,6 +11,7 @@ from claude_tasks.api.schemas.tasks import V1_FIELDS
 from claude_tasks.api.task_list import shown
 from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.operations.exchange import fields_of, parse_task
+from claude_tasks.operations.views import revision_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,9 @@ async def list_tasks(call: Call) -> ApiResponse:
 async def add_task(call: Call) -> ApiResponse:
     """Add a task. Without a cron expression it runs once: at a time, or now."""
     spec = parse_task(_asked(call), local_zone=call.backend.local_zone)
-    return await _task_answer(call, lambda operations: operations.tasks.add(spec), status=201)
+    return await _task_answer(
+        call, lambda operations: operations.tasks.by(call.actor).add(spec), status=201
+    )
 
 
 @endpoint("GET", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, errors=(404,), also=(304,))
@@ -58,6 +61,21 @@ async def get_task(call: Call) -> ApiResponse:
 
 
 @endpoint(
+    "GET", "/tasks/{task_id}/revisions", tag="tasks", answer=schemas.TaskRevisionList,
+    query=schemas.RevisionsQuery, errors=(404,),
+)  # fmt: skip
+async def list_revisions(call: Call) -> ApiResponse:
+    """Who changed a task, when, and what; newest first."""
+    limit = call.parameters(schemas.RevisionsQuery).limit
+
+    def look(operations: Operations) -> list[dict[str, Any]]:
+        task = operations.tasks.get(call.task_id)
+        return [revision_view(each) for each in operations.tasks.revisions(task, limit=limit)]
+
+    return ApiResponse({"revisions": await call.backend.database.read(look)})
+
+
+@endpoint(
     "PUT", "/tasks/{task_id}", tag="tasks", answer=schemas.Task, body=schemas.TaskRequest,
     errors=(404, 409), if_match=True,
 )  # fmt: skip
@@ -68,7 +86,7 @@ async def replace_task(call: Call) -> ApiResponse:
     revision = call.expected_revision()
     return await _task_answer(
         call,
-        lambda operations: operations.tasks.replace(
+        lambda operations: operations.tasks.by(call.actor).replace(
             call.task_id, fields, expected_revision=revision
         ),
     )
@@ -84,7 +102,9 @@ async def change_task(call: Call) -> ApiResponse:
     revision = call.expected_revision()
     return await _task_answer(
         call,
-        lambda operations: operations.tasks.edit(call.task_id, changes, expected_revision=revision),
+        lambda operations: operations.tasks.by(call.actor).edit(
+            call.task_id, changes, expected_revision=revision
+        ),
     )
 
 
@@ -96,7 +116,9 @@ async def delete_task(call: Call) -> ApiResponse:
     """Delete a task; its runs stay."""
     revision = call.expected_revision()
     await call.backend.database.write(
-        lambda operations: operations.tasks.remove(call.task_id, expected_revision=revision)
+        lambda operations: operations.tasks.by(call.actor).remove(
+            call.task_id, expected_revision=revision
+        )
     )
     return ApiResponse({"success": True, "message": "Task deleted"})
 
@@ -110,7 +132,9 @@ async def toggle_task(call: Call) -> ApiResponse:
     revision = call.expected_revision()
     return await _task_answer(
         call,
-        lambda operations: operations.tasks.toggle(call.task_id, expected_revision=revision),
+        lambda operations: operations.tasks.by(call.actor).toggle(
+            call.task_id, expected_revision=revision
+        ),
     )
 
 
@@ -151,6 +175,7 @@ ENDPOINTS = (
     list_tasks,
     add_task,
     get_task,
+    list_revisions,
     replace_task,
     change_task,
     delete_task,

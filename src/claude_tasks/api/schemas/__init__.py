@@ -40,10 +40,14 @@ from claude_tasks.api.schemas.server import (
     UsageBucket,
 )
 from claude_tasks.api.schemas.tasks import (
+    FieldChange,
+    RevisionsQuery,
     Task,
     TaskList,
     TaskPatch,
     TaskRequest,
+    TaskRevision,
+    TaskRevisionList,
 )
 
 __all__ = [
@@ -57,6 +61,7 @@ __all__ = [
     "Diagnosis",
     "Done",
     "Explanation",
+    "FieldChange",
     "Finding",
     "Health",
     "Lease",
@@ -66,6 +71,7 @@ __all__ = [
     "PreviewRequest",
     "PreviewTick",
     "Report",
+    "RevisionsQuery",
     "Run",
     "RunFilterQuery",
     "RunList",
@@ -78,6 +84,8 @@ __all__ = [
     "TaskList",
     "TaskPatch",
     "TaskRequest",
+    "TaskRevision",
+    "TaskRevisionList",
     "TaskRunsQuery",
     "Usage",
     "UsageBucket",

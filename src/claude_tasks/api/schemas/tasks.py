@@ -111,6 +111,35 @@ class Task(_Spec, kw_only=True):  # type: ignore[misc, call-arg]
     revision: Annotated[int, Meta(ge=1, description="what If-Match names")]
 
 
+class FieldChange(Struct):
+    """A field before and after. Of an address only that it is one."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+class TaskRevision(Struct):
+    """Who changed a task, when, and what."""
+
+    revision: Annotated[int, Meta(ge=1)]
+    at: Time
+    actor: Annotated[str, Meta(description="face and name: cli:root, api:full, agent:run 12")]
+    changes: list[FieldChange]
+
+
+class TaskRevisionList(Struct):
+    """The revisions of a task, newest first."""
+
+    revisions: list[TaskRevision]
+
+
+class RevisionsQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How many."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
 class TaskList(Struct):
     """Every task, newest first."""
 

@@ -13,18 +13,22 @@ if TYPE_CHECKING:
     from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
+    from claude_tasks.domain.task import Task
 
 DESCRIPTION = ""
 EXAMPLES = """
 claude-tasks show nightly
 claude-tasks show 7 --json | jq .next_run_at
+claude-tasks show nightly --history
 """
 _RUNS = 5
+_REVISIONS = 1000
 
 
 def configure(parser: Parser) -> None:
     """Flags."""
     parser.add_argument("task", metavar="TASK", help="id or name")
+    parser.add_argument("--history", action="store_true", help="who changed it, when and what")
 
 
 def run(context: Context, arguments: Namespace) -> Result:
@@ -37,6 +41,8 @@ def run(context: Context, arguments: Namespace) -> Result:
     context.settle()
     operations = context.operations
     task = operations.tasks.get(arguments.task, include_deleted=True)
+    if arguments.history:
+        return _history(context, task)
     runs = operations.runs.list(RunFilter(task_id=task.id, limit=_RUNS))
     now = context.now()
 
@@ -50,6 +56,18 @@ def run(context: Context, arguments: Namespace) -> Result:
         data=data,
         text=lambda: _text(context, operations.runs.summary(task), runs, now=now),
         notes=allow_notes(context, runs),
+    )
+
+
+def _history(context: Context, task: Task) -> Result:
+    from claude_tasks.cli.task_text import revision_table
+    from claude_tasks.operations.views import revision_view
+
+    revisions = context.operations.tasks.revisions(task, limit=_REVISIONS)
+    table = revision_table(revisions, task.spec.timezone, now=context.now())
+    return Result(
+        data=lambda: {"revisions": [revision_view(each) for each in revisions]},
+        text=lambda: [Toned(f'Task {task.id} "{task.name}"', "bold"), table],
     )
 
 

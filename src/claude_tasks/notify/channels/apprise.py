@@ -27,6 +27,7 @@ from claude_tasks.notify.text import clean, defused, fit
 from claude_tasks.settings import without_secrets
 
 if TYPE_CHECKING:
+    from claude_tasks.notify.delivery import Attempt
     from claude_tasks.notify.notice import Notice
 
 MISSING = "Apprise is not installed: pip install claude-tasks[apprise]"
@@ -46,8 +47,9 @@ _TYPES = {
 }
 
 
-def send_apprise(target: str, notice: Notice, *, seconds: float) -> Delivery:
-    """Hand a message to Apprise, which has so many ``seconds`` once it is loaded."""
+def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
+    """Hand it to Apprise, which has the attempt's ``seconds`` once it is loaded."""
+    seconds = attempt.seconds
     if find_spec("apprise") is None:
         return Delivery(delivered=False, permanent=True, retry_after=None, detail=MISSING)
     asked = {

@@ -9,11 +9,16 @@ nobody reads a ping that never was.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.notify.notice import Event, Notice, happened_at, sender, summary, title
+from claude_tasks.notify.sending import as_json, post
 from claude_tasks.notify.text import clean, defused, fenced, fit, units
+
+if TYPE_CHECKING:
+    from claude_tasks.notify.delivery import Attempt, Delivery
 
 TITLE = 256
 DESCRIPTION = 4096
@@ -36,6 +41,11 @@ COLOURS = {
 }
 _MARKUP = re.compile(r"[\\*_~`|<>\[\]#]")
 _CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
+
+
+def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
+    """Execute a webhook."""
+    return post(_waiting(target), as_json(payload(notice)), attempt)
 
 
 def payload(notice: Notice) -> dict[str, Any]:
@@ -90,3 +100,15 @@ def _fields(notice: Notice) -> list[dict[str, Any]]:
         if text.strip():
             fields.append({"name": label, "value": text, "inline": True})
     return fields
+
+
+def _waiting(target: str) -> str:
+    """Discord answers before it has taken a message unless told to wait: then a 2xx means taken."""
+    try:
+        parts = urlsplit(target.strip())
+    except ValueError:  # the transport says so
+        return target
+    if "wait" in dict(parse_qsl(parts.query)):
+        return target
+    query = f"{parts.query}&wait=true" if parts.query else "wait=true"
+    return urlunsplit(parts._replace(query=query))

@@ -8,17 +8,26 @@ agent wrote.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_tasks.notify.channels import mrkdwn
 from claude_tasks.notify.notice import Notice, sender, summary, title
+from claude_tasks.notify.sending import as_json, post
 from claude_tasks.notify.text import clean, fit
+
+if TYPE_CHECKING:
+    from claude_tasks.notify.delivery import Attempt, Delivery
 
 HEADER = 150
 SECTION = 3000
 FALLBACK = 1000
 _VALUE = 200
 _CONTEXT = 300
+
+
+def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
+    """Hand it to an incoming webhook."""
+    return post(target, as_json(payload(notice)), attempt)
 
 
 def payload(notice: Notice) -> dict[str, Any]:

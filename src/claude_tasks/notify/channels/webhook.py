@@ -24,14 +24,22 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import SECOND_MS, to_rfc3339
 from claude_tasks.notify.notice import title
+from claude_tasks.notify.sending import as_json, post
 from claude_tasks.notify.text import clean, cut
 
 if TYPE_CHECKING:
+    from claude_tasks.notify.delivery import Attempt, Delivery
     from claude_tasks.notify.notice import Notice
 
 FORMAT = 1
 LONGEST_TEXT = 65_536
 """Code points of output or error; what is longer is in the run's log."""
+
+
+def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
+    """POST it, signed where there is a secret."""
+    body = as_json(payload(notice, delivery_id=attempt.delivery_id))
+    return post(target, body, attempt, headers(notice, body, attempt))
 
 
 def payload(notice: Notice, *, delivery_id: str) -> dict[str, Any]:
@@ -49,18 +57,16 @@ def payload(notice: Notice, *, delivery_id: str) -> dict[str, Any]:
     }
 
 
-def headers(
-    notice: Notice, body: bytes, *, delivery_id: str, secret: str | None, at: int
-) -> dict[str, str]:
+def headers(notice: Notice, body: bytes, attempt: Attempt) -> dict[str, str]:
     """What goes with the body; signed only where there is a secret."""
-    timestamp = str(at // SECOND_MS)
+    timestamp = str(attempt.at // SECOND_MS)
     named = {
         "X-Claude-Tasks-Event": str(notice.event),
-        "X-Claude-Tasks-Delivery": delivery_id,
+        "X-Claude-Tasks-Delivery": attempt.delivery_id,
         "X-Claude-Tasks-Timestamp": timestamp,
     }
-    if secret:
-        named["X-Claude-Tasks-Signature"] = signature(secret, timestamp, body)
+    if attempt.secret:
+        named["X-Claude-Tasks-Signature"] = signature(attempt.secret, timestamp, body)
     return named
 
 

@@ -3,7 +3,8 @@
 -- says whether its task works. NULLs never match: skips of the owner's own making and cancelled runs
 -- say nothing. (The long condition is that of an index, word for word.)
 SELECT run.id, run.task_id, run.state, run.reason, task.notify_on,
-       task.discord_webhook, task.slack_webhook, task.webhook_url, task.apprise_url,
+       (SELECT json_group_object(a.channel, a.address) FROM task_addresses a
+        WHERE a.task_id = run.task_id),
        previous.state, previous.reason
 FROM outbox
 JOIN task_runs AS run ON run.id = outbox.run_id

@@ -8,6 +8,25 @@ INSERT INTO tasks (
     1, :anchor_at, :cursor_at, :next_run_at, :at, :at
 )
 
+-- name: set_address
+-- Where messages about a task go through one channel.
+INSERT INTO task_addresses (task_id, channel, address) VALUES (:task_id, :channel, :address)
+ON CONFLICT (task_id, channel) DO UPDATE SET address = :address
+
+-- name: clear_address
+-- They go where the settings say.
+DELETE FROM task_addresses WHERE task_id = :task_id AND channel = :channel
+
+-- name: record_revision
+-- Who made a revision, and what it changed.
+INSERT INTO task_revisions (task_id, revision, at, actor, changes)
+VALUES (:task_id, :revision, :at, :actor, :changes)
+
+-- name: task_revisions
+-- The revisions of a task, newest first.
+SELECT revision, at, actor, changes FROM task_revisions
+WHERE task_id = :task_id ORDER BY revision DESC LIMIT :limit
+
 -- name: get_task
 -- One task, deleted or not.
 SELECT {task_columns} FROM tasks t WHERE t.id = :task_id

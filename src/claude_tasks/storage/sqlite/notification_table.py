@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import HOUR_MS
 from claude_tasks.domain.notification import (
-    Addresses,
     DeliveryCounts,
     DeliveryRecord,
     DeliveryState,
@@ -17,6 +16,7 @@ from claude_tasks.domain.notification import (
 )
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import addresses_from
 from claude_tasks.storage.sqlite.tables import Tables
 
 if TYPE_CHECKING:
@@ -153,14 +153,14 @@ class NotificationTable(Tables):
 
 
 def _unannounced(row: Sequence[Any]) -> Unannounced:
-    run_id, task_id, state, reason, notify_on, *addresses, before, before_reason = row
+    run_id, task_id, state, reason, notify_on, addresses, before, before_reason = row
     return Unannounced(
         run_id,
         task_id,
         State(state),
         _reason(reason),
         notify_on,
-        Addresses(*addresses),
+        addresses_from(addresses),
         None if before is None else State(before),
         _reason(before_reason),
     )

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.revision import TaskRevision, changes_between
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
-from claude_tasks.domain.task_fields import TaskSpec
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import TASK_COLUMNS, column_values, sound, task_from_row
+from claude_tasks.storage.records import (
+    SPEC_COLUMNS,
+    TASK_COLUMNS,
+    column_values,
+    sound,
+    task_from_row,
+)
 from claude_tasks.storage.sqlite.given_again import horizon
 from claude_tasks.storage.sqlite.queue_rules import insert_tick
 from claude_tasks.storage.sqlite.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from claude_tasks.domain.revision import Actor
     from claude_tasks.domain.task import Task
 
-_SPEC_NAMES = ", ".join(TaskSpec._fields)
-_SPEC_VALUES = ", ".join(f":{name}" for name in TaskSpec._fields)
-_COLUMNS = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
+_SPEC_NAMES = ", ".join(SPEC_COLUMNS)
+_SPEC_VALUES = ", ".join(f":{name}" for name in SPEC_COLUMNS)
+_ADDRESSES = (
+    "(SELECT json_group_object(a.channel, a.address) FROM task_addresses a WHERE a.task_id = t.id)"
+)
+_COLUMNS = ", ".join([*(f"t.{name}" for name in TASK_COLUMNS[:-1]), _ADDRESSES])
 
 
 def select(sql: str) -> str:
@@ -33,7 +45,7 @@ def select(sql: str) -> str:
 class TaskTable(Tables):
     """The room of tasks."""
 
-    def add_tasks(self, armed: Sequence[ArmedSpec], *, at: int) -> list[int]:
+    def add_tasks(self, armed: Sequence[ArmedSpec], *, actor: Actor, at: int) -> list[int]:
         """Insert all or none."""
         sql = load("tasks")["insert_task"]
         sql = sql.replace("{names}", _SPEC_NAMES).replace("{values}", _SPEC_VALUES)
@@ -45,6 +57,8 @@ class TaskTable(Tables):
                 del parameters["spec"]
                 task_id = self._connection.execute(sql, parameters).lastrowid
                 assert task_id is not None  # an insert has a row id
+                self._write_addresses(task_id, entry.spec._asdict())
+                self._record_revision(task_id, 1, {}, actor=actor, at=at)
                 ids.append(task_id)
             for task_id in ids:
                 self._note("task", task_id, at)
@@ -82,14 +96,17 @@ class TaskTable(Tables):
         parameters = {"task_id": task_id, "scheduled_for": scheduled_for}
         return self._connection.value(load("tasks")["tick_is_taken"], parameters) is not None
 
-    def edit_task(self, edit: TaskEdit, *, at: int) -> bool:
+    def edit_task(self, edit: TaskEdit, *, actor: Actor, at: int) -> bool:
         """Write an edit if the task still stands where it was read."""
         with self._connection.write():
             if not edit.columns and not self._has_queued(edit.task_id):
                 return True  # there is nothing to change
+            before = self.get_task(edit.task_id, include_deleted=True)
             if not self._assign(edit, at=at):
                 return False
             task = self.get_task(edit.task_id, include_deleted=True)
+            changes = _changes_of(before, task)
+            self._record_revision(task.id, task.revision, changes, actor=actor, at=at)
             self._withdraw(task, edit, at=at)
             if not task.is_one_off:  # the cursor of one stands before its time, wherever that goes
                 self._record_step(task, edit, at=at)
@@ -121,8 +138,9 @@ class TaskTable(Tables):
 
     def _assign(self, edit: TaskEdit, *, at: int) -> bool:
         # Column names come from this program's own records, never from input.
-        assignments = "".join(f"{name} = :{name}, " for name in edit.columns)
-        parameters = column_values(edit.columns)
+        columns = {name: it for name, it in edit.columns.items() if name not in ADDRESS_FIELDS}
+        assignments = "".join(f"{name} = :{name}, " for name in columns)
+        parameters = column_values(columns)
         parameters.update(
             task_id=edit.task_id,
             expected_revision=edit.expected_revision,
@@ -131,7 +149,40 @@ class TaskTable(Tables):
             at=at,
         )
         sql = load("tasks")["edit_task"].replace("{assignments}", assignments)
-        return self._connection.execute(sql, parameters).rowcount == 1
+        if self._connection.execute(sql, parameters).rowcount != 1:
+            return False
+        self._write_addresses(edit.task_id, edit.columns)
+        return True
+
+    def _write_addresses(self, task_id: int, fields: Mapping[str, object]) -> None:
+        """Those that ``fields`` name; one that is unset goes."""
+        for name, channel in ADDRESS_FIELDS.items():
+            if name not in fields:
+                continue
+            statement = "set_address" if fields[name] else "clear_address"
+            parameters = {"task_id": task_id, "channel": channel, "address": fields[name]}
+            self._connection.execute(load("tasks")[statement], parameters)
+
+    def task_revisions(self, task_id: int, *, limit: int) -> list[TaskRevision]:
+        """Who changed a task, newest first."""
+        parameters = {"task_id": task_id, "limit": limit}
+        rows = self._connection.rows(load("tasks")["task_revisions"], parameters)
+        return [
+            TaskRevision(revision, changed_at, actor, _pairs(json.loads(changes)))
+            for revision, changed_at, actor, changes in rows
+        ]
+
+    def _record_revision(
+        self, task_id: int, revision: int, changes: Mapping[str, Any], *, actor: Actor, at: int
+    ) -> None:
+        parameters = {
+            "task_id": task_id,
+            "revision": revision,
+            "at": at,
+            "actor": str(actor),
+            "changes": json.dumps(changes, ensure_ascii=False),
+        }
+        self._connection.execute(load("tasks")["record_revision"], parameters)
 
     def _has_queued(self, task_id: int) -> bool:
         sql = load("tasks")["has_queued"]
@@ -150,6 +201,16 @@ class TaskTable(Tables):
         )
         for (run_id,) in dropped:
             self._note("run", run_id, at)
+
+
+def _changes_of(before: Task, after: Task) -> dict[str, tuple[Any, Any]]:
+    changes = changes_between(before.spec, after.spec)
+    gone = before.deleted_at is not None, after.deleted_at is not None
+    return changes if gone[0] is gone[1] else {**changes, "deleted": gone}
+
+
+def _pairs(changes: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, Any]]:
+    return {name: (old, new) for name, (old, new) in changes.items()}
 
 
 def _no_task(task_id: int) -> NotFoundError:
