@@ -296,6 +296,13 @@ def test_head_tells_what_get_would(server: Server) -> None:
     assert server.client.head("/tasks/999999").status_code == 404
 
 
+def test_a_slash_at_the_end_of_a_path_is_nothing(server: Server) -> None:
+    task = server.add()
+    assert server.get(f"/tasks/{task['id']}/") == task
+    assert server.client.delete(f"/tasks/{task['id']}/").status_code == 200
+    assert server.client.get("/nothing/").json()["code"] == "not_found"
+
+
 def test_options_name_every_method_of_a_path(server: Server) -> None:
     expected = {
         "/tasks": {"GET", "HEAD", "POST", "OPTIONS"},

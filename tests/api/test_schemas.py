@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from starlette.routing import Route
 
 from api.as_documented import check_type
 from claude_tasks.api import schemas
-from claude_tasks.api.application import build_application
+from claude_tasks.api.application import PathEndpoint, build_application
 from claude_tasks.api.backend import Backend
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.openapi import document
@@ -291,10 +292,12 @@ def routes() -> set[tuple[str, str]]:
     nothing: Any = dict.fromkeys(Backend._fields)
     app = build_application(Backend(**{**nothing, "version": "1"}))
     return {
-        (method, re.sub(r":\w+}", "}", route.path_format))
+        (method, route.path)
         for route in app.routes
-        for method in getattr(route, "methods", ())
-        if method not in ("HEAD", "OPTIONS")
+        if isinstance(route, Route) and isinstance(route.endpoint, PathEndpoint)
+        if not route.path.endswith("/")
+        for method in route.endpoint.handlers
+        if method != "HEAD"
     }
 
 

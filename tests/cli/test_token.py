@@ -95,4 +95,4 @@ def test_anything_but_new_exits_2_and_lists_what_there_is(
 def test_the_command_loads_no_web_server(program: Program) -> None:
     done = program("token", "new", python=("-X", "importtime"))
     assert "claude_tasks.tokens" in done.stderr
-    assert not any(name in done.stderr for name in ("litestar", "msgspec", "claude_tasks.api"))
+    assert not any(name in done.stderr for name in ("starlette", "msgspec", "claude_tasks.api"))

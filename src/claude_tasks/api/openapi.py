@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar import HttpMethod, Request, Response, route
+from starlette.responses import Response
 
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.errors import ErrorBody
@@ -14,6 +14,10 @@ from claude_tasks.api.page import page
 from claude_tasks.domain.run import Reason, State
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
     from claude_tasks.api.endpoint import Endpoint
 
 _REF = "#/components/schemas/{name}"
@@ -66,27 +70,26 @@ def document(version: str) -> dict[str, Any]:
     }
 
 
-def schema_routes(version: str) -> list[Any]:
-    """``/schema`` (a page for people, JSON for programs) and ``/schema/openapi.json``."""
+SCHEMA_PATHS = ("/schema", "/schema/openapi.json")
+
+
+def schema_answers(version: str) -> list[Callable[[Request], Awaitable[Response]]]:
+    """What answers `SCHEMA_PATHS`: a page for people, JSON for programs."""
     whole = document(version)
     as_json = msgspec.json.encode(whole)
     as_page = page(whole)
 
-    looks = [HttpMethod.GET, HttpMethod.HEAD]
-
-    @route("/schema/openapi.json", http_method=looks)
-    async def openapi_json() -> Response[bytes]:
+    async def openapi_json(_: Request) -> Response:
         return Response(as_json, media_type=_JSON)
 
-    @route("/schema", http_method=looks)
-    async def schema(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def schema(request: Request) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
             return Response(as_json, media_type=_JSON)
         policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
         headers = {"content-security-policy": policy}
         return Response(as_page, media_type="text/html", headers=headers)
 
-    return [openapi_json, schema]
+    return [schema, openapi_json]
 
 
 def _operation(entry: Endpoint) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json")
 _ROOT = "claude_tasks"
-_OTHERS = ("asyncio", "litestar", "uvicorn")
+_OTHERS = ("asyncio", "uvicorn")
 """Loggers of libraries whose warnings belong into the same log, in the same format."""
 _INDENT = "    "
 _log = logging.getLogger(__name__)

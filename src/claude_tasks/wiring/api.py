@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import uuid
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from claude_tasks import __version__
 from claude_tasks.api.application import build_application
@@ -31,7 +31,6 @@ from claude_tasks.wiring.operations import open_operations
 from claude_tasks.wiring.usage import refresh_usage
 
 if TYPE_CHECKING:
-    from claude_tasks.api.asgi import Application
     from claude_tasks.domain.ports import Clock
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
@@ -66,8 +65,7 @@ def build_api(
         backend.database.close()
         feed.close()
 
-    # Litestar types ASGI by itself, with the same shapes.
-    app = ResponseCache(cast("Application", build_application(backend)), backend.counter)
+    app = ResponseCache(build_application(backend), backend.counter)
     return ApiServer(
         RequestFilter(app, policy, monotonic=clock.monotonic),
         bound,

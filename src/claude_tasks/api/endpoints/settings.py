@@ -63,8 +63,7 @@ async def metrics(call: Call) -> ApiResponse:
         return render(snapshot_of(operations.status.status(), enabled, disabled, usage), ledger)
 
     body = await database.read(look)
-    # The charset is the framework's to add.
-    return ApiResponse(body, headers={"content-type": CONTENT_TYPE.removesuffix("; charset=utf-8")})
+    return ApiResponse(body, headers={"content-type": CONTENT_TYPE})
 
 
 def _figures(operations: Operations) -> list[UsageFigure]:
