@@ -4,7 +4,8 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
-WORKERS ?= 3
+# Most tests wait for processes: more of them at once than there are cores.
+WORKERS ?= 5
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
 

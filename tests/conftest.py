@@ -10,12 +10,18 @@ from claude_tasks.storage.sqlite.store import open_store
 from support.clock import FakeClock
 from support.inbox import Inbox
 from support.installation import Installation
+from support.profile import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from claude_tasks.domain.ports import Store
+
+
+def pytest_report_header() -> str:
+    return f"generated tests: {'full' if FULL else 'quick (TEST_PROFILE=full for all examples)'}"
+
 
 STORES = ["sqlite"]
 """Every database that keeps tasks; the contract suite runs over each."""

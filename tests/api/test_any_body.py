@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from api.as_documented import check
 from claude_tasks.domain.task_fields import TaskSpec
+from support.profile import examples
 from support.server import Server
 
 if TYPE_CHECKING:
@@ -77,7 +78,11 @@ def idle(shared_installation: Installation) -> Iterator[Server]:
     started.close()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(quick=80, full=300),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(body=_bodies, request=st.sampled_from(_REQUESTS))
 def test_any_json_is_done_or_refused(idle: Server, body: Any, request: tuple[str, str]) -> None:
     kept = idle.get("/tasks")["tasks"]

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from claude_tasks import __version__
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.openapi import document
+from support.profile import examples
 from support.server import Server
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from support.installation import Installation
 
 TOKEN = "a-token-that-only-this-test-knows"
-EXAMPLES = 100
+EXAMPLES = examples(quick=20, full=100)
 KNOWN = 8
 """Tasks and runs that are there from the start."""
 

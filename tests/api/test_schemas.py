@@ -22,7 +22,7 @@ from claude_tasks.domain.node import Role
 from claude_tasks.domain.notification import DeliveryCounts, DeliveryRecord, DeliveryState
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import TaskSummary
-from claude_tasks.domain.task_fields import TaskSpec
+from claude_tasks.domain.task_fields import FIELDS, TaskSpec
 from claude_tasks.operations.clock_text import ClockTrouble
 from claude_tasks.operations.exchange import parse_task
 from claude_tasks.operations.notifications import delivery_view
@@ -263,20 +263,17 @@ def test_an_exported_task_is_a_request_as_documented(full_task: Task) -> None:
     assert parse_task(request, local_zone=str) == FULL
 
 
-@pytest.mark.parametrize("name", [*TaskSpec._fields, "colour"])
 @pytest.mark.parametrize("value", [None, "", 5, True, [], ["a"], {}], ids=repr)
-def test_a_value_of_the_wrong_type_is_refused_by_document_and_parser_alike(
-    name: str, value: Any
-) -> None:
+def test_a_value_of_the_wrong_type_is_refused_by_document_and_parser_alike(value: Any) -> None:
     """What the parser takes, the document allows; the operations check what types cannot say."""
-    body = {"name": "n", "prompt": "p", name: value}
-    try:
-        parse_task(body, local_zone=lambda: "UTC")
-    except InvalidInputError:
-        return
-    if (name, value) in LOOSER:
-        return
-    msgspec.convert(body, schemas.TaskRequest)
+    for name in (*FIELDS, "colour"):
+        body = {"name": "n", "prompt": "p", name: value}
+        try:
+            parse_task(body, local_zone=lambda: "UTC")
+        except InvalidInputError:
+            continue
+        if (name, value) not in LOOSER:
+            msgspec.convert(body, schemas.TaskRequest)
 
 
 LOOSER = [

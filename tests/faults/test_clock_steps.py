@@ -28,6 +28,7 @@ from claude_tasks.storage.sqlite.store import open_store
 from support.builders import ME, completed, lead, spec
 from support.clock import START, FakeClock
 from support.invariants import check_invariants
+from support.profile import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -360,7 +361,7 @@ CRONS = ["*/10 * * * * *", "* * * * *", "@every 25s", "*/5 * * * *"]
 
 
 @settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", examples(quick=10, full=25))),
     derandomize="MODEL_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -197,6 +197,6 @@ def test_a_run_that_ended_while_nobody_lived_does_not_overlap_the_next(
     installation.start_leader()
     runs = installation.wait_for_runs(2, State.COMPLETED)
     assert [run.scheduled_for for run in runs][:2] == [run.scheduled_for, due]
-    assert not installation.runs(State.SKIPPED)
+    assert not [run for run in installation.runs(State.SKIPPED) if (run.scheduled_for or 0) <= due]
     installation.settle()
     installation.check()

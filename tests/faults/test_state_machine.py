@@ -41,6 +41,7 @@ from support.builders import ME, spec
 from support.clock import FakeClock
 from support.invariants import check_invariants
 from support.model import LIMIT, POISON, ModelNode, World
+from support.profile import examples
 
 NODES = 3
 """Two that fail one after the other, and one that finds what both left."""
@@ -338,7 +339,7 @@ class Scheduler(RuleBasedStateMachine):
 
 Scheduler.TestCase.settings = settings(
     # `make test` walks the same paths each time; `make chaos` looks for new ones.
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "100")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", examples(quick=40, full=100))),
     derandomize="MODEL_EXAMPLES" not in os.environ,
     report_multiple_bugs=False,
     stateful_step_count=40,

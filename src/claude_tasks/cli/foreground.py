@@ -55,12 +55,13 @@ def run_here(context: Context, task: Task) -> Run:
         pipe.close()
 
 
-def wait_or_leave(context: Context, run: Run) -> Run:
-    """Wait for a run of another node's. Ctrl-C and SIGTERM leave it.
+def run_elsewhere(context: Context, task: Task) -> Run:
+    """Have a living node run it, and wait for its end. Ctrl-C and SIGTERM leave it.
 
     Raises:
         KeyboardInterrupt: it was left (`Terminated` for SIGTERM).
     """
+    # Before there is a run: a signal that comes with it must not go unheard.
     pipe = SignalPipe(_SIGNALS)
     got: list[signal.Signals] = []
 
@@ -69,6 +70,10 @@ def wait_or_leave(context: Context, run: Run) -> Run:
         return bool(got)
 
     try:
+        run = context.operations.runs.start(task.id)
+        if run.state.is_terminal:  # skipped: overlap
+            return run
+        context.printer.note(f"Run {run.id} of task {run.task_id} is queued.")
         seen = follow(context, run.id, leave=leave)
     finally:
         pipe.close()

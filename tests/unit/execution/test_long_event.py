@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from claude_tasks.execution.long_event import LongEvent
 from claude_tasks.execution.transcript import EVENT_LIMIT, LINE_LIMIT, Transcript
+from support.profile import examples
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.text() | st.floats(-1e9, 1e9),
@@ -36,7 +37,7 @@ def read(data: bytes) -> Any:
 
 
 @given(st.dictionaries(st.text(max_size=9), VALUES), st.integers(1, 40), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=examples(quick=20, full=60))
 def test_what_is_small_is_read_as_it_stands(
     value: Any,
     size: int,
@@ -53,7 +54,7 @@ def test_no_bytes_make_it_fail(data: bytes) -> None:
     assert whole is None or json.dumps(whole)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(quick=15, full=40))
 @given(
     st.lists(
         st.sampled_from(["é", "x", "\\n", "\\\\", '\\"', "\\u00e9", "\\ud83d\\ude00", "a"]),

@@ -22,6 +22,7 @@ from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.system.transport import wait_of
 from claude_tasks.usage import cli_source
 from claude_tasks.usage.windows import reading_of
+from support.profile import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,10 @@ EVENTS = st.builds(
     st.sampled_from(SUBTYPES) | PLAIN,
 )
 LINES = st.lists(EVENTS.map(lambda e: json.dumps(e).encode()) | st.binary(max_size=40), max_size=6)
-GENTLY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+GENTLY = settings(
+    max_examples=examples(quick=40, full=150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def told(lines: list[bytes], *, padding: int = 0) -> Transcript:

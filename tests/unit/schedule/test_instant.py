@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.instant import EARLIEST, LATEST, from_rfc3339, human_duration, to_rfc3339
 from claude_tasks.domain.schedule.zones import in_zone
+from support.profile import examples
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_rfc3339_shows_milliseconds_only_where_there_are_some(at: int, text: str
     assert from_rfc3339(text) == at
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(quick=80, full=300))
 @given(st.integers(EARLIEST, LATEST))
 def test_rfc3339_there_and_back_loses_nothing_and_every_zone_can_show_it(at: int) -> None:
     assert from_rfc3339(to_rfc3339(at)) == at

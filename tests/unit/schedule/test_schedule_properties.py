@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.instant import DAY_MS, SECOND_MS
 from claude_tasks.domain.schedule import Schedule, missed_between, parse_schedule, upcoming
+from support.profile import examples
 from unit.schedule.brute_force import brute_ticks, day_matches
 from unit.schedule.expressions import DATES, EXPRESSIONS, places
 
@@ -18,7 +19,7 @@ _WINDOW_MS = _WINDOW_MINUTES * 60_000
 _FEW = 150
 _NOVEMBER_2026 = 1_793_491_200_000
 
-modest = settings(deadline=None, max_examples=250)
+modest = settings(deadline=None, max_examples=examples(quick=60, full=250))
 
 
 def _parse(expression: str, timezone: str) -> Schedule:

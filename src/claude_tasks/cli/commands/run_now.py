@@ -34,14 +34,16 @@ def run(context: Context, arguments: Namespace) -> Result:
     """Run it."""
     task = context.find_task(arguments.task)
     context.settle()
-    if not context.operations.status.scheduler_lives():
-        from claude_tasks.cli.foreground import run_here
+    lives = context.operations.status.scheduler_lives()
+    if not lives or arguments.wait:
+        from claude_tasks.cli.foreground import run_elsewhere, run_here
 
-        return ended_result(context, run_here(context, task))
+        run_it = run_elsewhere if lives else run_here
+        return ended_result(context, run_it(context, task))
     started = context.operations.runs.start(task.id)
     if started.state.is_terminal:  # skipped: overlap
         return ended_result(context, started)
-    return _wait(context, started) if arguments.wait else _queued(started)
+    return _queued(started)
 
 
 def ended_result(context: Context, run: Run) -> Result:
@@ -58,13 +60,6 @@ def ended_result(context: Context, run: Run) -> Result:
     return Result(
         data=lambda: _view(run), text=lambda: _output(run), notes=notes, exit_code=0 if good else 1
     )
-
-
-def _wait(context: Context, run: Run) -> Result:
-    from claude_tasks.cli.foreground import wait_or_leave
-
-    context.printer.note(f"Run {run.id} of task {run.task_id} is queued.")
-    return ended_result(context, wait_or_leave(context, run))
 
 
 def _queued(run: Run) -> Result:
