@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks import standin
 from e2e import agents
 from e2e.messages_api import MessagesApi
+from support import agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def real_claude() -> Path:
 @pytest.fixture(scope="session")
 def simulated_claude(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stand-in's executable."""
-    return standin.install(tmp_path_factory.mktemp("standin"))
+    return agent.install(tmp_path_factory.mktemp("standin"))
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.settings import load_settings
-from claude_tasks.standin import install
 from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 from claude_tasks.wiring.operations import open_operations
+from support.agent import install
 from support.builders import spec
 from support.invariants import check_invariants
 from support.waiting import wait_until

@@ -11,9 +11,9 @@ from claude_tasks.execution.execution import SupervisedExecution
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.settings import load_settings
-from claude_tasks.standin import install
 from claude_tasks.storage.sqlite.store import open_store
 from claude_tasks.system.clock import SystemClock
+from support.agent import install
 from support.builders import add_task
 from support.waiting import wait_until
 

@@ -2,8 +2,8 @@
 
 It calls no model and says in every answer that it is simulated. What it does is chosen by a
 ``[case:NAME key=value …]`` directive in the prompt, else by ``CLAUDE_TASKS_STANDIN_CASE``, else it
-succeeds; ``cases`` and ``misbehaviour`` list the names. The end-to-end tests run one table of cases
-through it and through the real CLI, so that it cannot drift.
+succeeds. The cases that tests need stand beside the tests; the end-to-end ones run one table of
+them through it and through the real CLI, so that it cannot drift.
 
 It starts as fast as a bare interpreter: nothing here imports more than ``json``, ``os``, ``sys``
 and ``time`` before the case needs it.
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def install(folder: Path) -> Path:
+def install(folder: Path, *, program: Path | None = None) -> Path:
     """Write an executable ``claude`` that runs the stand-in into ``folder``; return its path.
+
+    ``program`` is a script that runs it with further cases.
 
     The folder is made if need be, and an older wrapper there is replaced. The wrapper names this
     very interpreter and package, so it works from any environment and with any PATH.
@@ -27,9 +29,9 @@ def install(folder: Path) -> Path:
     import sys  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
-    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    script = program or os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
     # -S -E: no site-packages, no PYTHON* variables. It needs neither, and starts in half the time.
-    command = f'exec {shlex.quote(sys.executable)} -S -E {shlex.quote(program)} "$@"'
+    command = f'exec {shlex.quote(sys.executable)} -S -E {shlex.quote(str(script))} "$@"'
     path = folder / "claude"
     fresh = folder / f".claude.{os.getpid()}"
     fresh.write_text(f"#!/bin/sh\n# The simulated agent of claude-tasks.\n{command}\n", "utf-8")

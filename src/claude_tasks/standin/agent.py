@@ -16,7 +16,12 @@ from claude_tasks.standin.processes import end_on_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from claude_tasks.standin.directive import Directive
+
+    Cases: TypeAlias = dict[str, Callable[[Conversation], int]]
 
 CASE_VARIABLE = "CLAUDE_TASKS_STANDIN_CASE"
 STARTS_VARIABLE = "CLAUDE_TASKS_STANDIN_STARTS"
@@ -151,12 +156,18 @@ def _directive_of(prompt: str) -> Directive:
     return found or directives.Directive(directives.DEFAULT_CASE, {})
 
 
-def _converse(argv: list[str], flags: Flags, prompt: str, directive: Directive) -> int:
-    from claude_tasks.standin.cases import CASES  # noqa: PLC0415 - --version needs none of them
+def known_cases() -> Cases:
+    """What it can be asked to do, by name. The tests put their own in its place."""
+    from claude_tasks.standin.cases import CASES  # noqa: PLC0415 (--version needs none of them)
 
-    case = CASES.get(directive.name)
+    return CASES
+
+
+def _converse(argv: list[str], flags: Flags, prompt: str, directive: Directive) -> int:
+    cases = known_cases()
+    case = cases.get(directive.name)
     if case is None:
-        known = ", ".join(sorted(CASES))
+        known = ", ".join(sorted(cases))
         raise RejectedError(f"Error: no simulated case '{directive.name}'; there are: {known}")
     session_id, spent, problem = _session(flags)
     talk = Conversation(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks.standin import install
 from e2e.agents import Agent, claude_environment
+from support.agent import install
 
 if TYPE_CHECKING:
     from pathlib import Path
