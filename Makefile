@@ -3,32 +3,44 @@
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
+PRODUCT := $(VENV)/.product
 STAMP   := $(VENV)/.installed
 # Most tests wait for processes: more of them at once than there are cores.
 WORKERS ?= 5
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install reference demo test check format lint types contracts chaos bench e2e-claude clean
+.PHONY: help install demo reference test check check-lowest lock format chaos bench e2e-claude \
+        release clean
 
 help:
-	@echo "make demo        see it work: a task every 2 s, three runs, the history"
-	@echo "make test        all tests, faults in their short form (under 5 minutes)"
-	@echo "make check       format, lint, types, import contracts, tests"
-	@echo "make install     leaves $(BIN)/claude-tasks"
-	@echo "make chaos       the faults at length (CHAOS_SECONDS=300)"
-	@echo "make bench       the budgets, side by side with peers"
-	@echo "make e2e-claude  against the real Claude CLI (needs npm)"
+	@echo "make demo          see it work: a task every 2 s, three runs, the history"
+	@echo "make test          all tests, faults in their short form (under 3 minutes)"
+	@echo "make check         format, lint, types, import contracts, tests"
+	@echo "make install       leaves $(BIN)/claude-tasks, and what the tests need"
+	@echo "make chaos         the faults at length (CHAOS_SECONDS=300)"
+	@echo "make bench         the budgets, side by side with peers"
+	@echo "make e2e-claude    against the real Claude CLI (needs npm)"
+	@echo "make check-lowest  tests with the lowest versions that pyproject.toml allows"
+	@echo "make lock          anew the exact versions in requirements/"
+	@echo "make reference     anew docs/reference.md"
+	@echo "make release VERSION=1.2.3"
+
+# The program alone, with the exact versions that it is tested with.
+$(PRODUCT): pyproject.toml requirements/product.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes --requirement requirements/product.txt
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(STAMP): $(PRODUCT) requirements/dev.txt
+	$(PIP) install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@
-
-demo: $(STAMP)
+demo: $(PRODUCT)
 	@$(BIN)/claude-tasks demo
 
 reference: $(STAMP)
@@ -36,6 +48,26 @@ reference: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+check-lowest: $(STAMP)
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes --requirement requirements/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) tests/contract tests/unit tests/api
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+       --generate-hashes --no-emit-index-url --no-header --upgrade
+
+lock: $(STAMP)
+	$(PIP) install --quiet uv
+	$(LOCK) --output-file requirements/product.txt
+	$(LOCK) --group dev --output-file requirements/dev.txt
+	$(LOCK) --resolution lowest-direct --output-file requirements/lowest.txt
+
+release: $(STAMP)
+	$(PIP) install --quiet build
+	$(BIN)/python -m tools.release $(VERSION)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check
@@ -54,7 +86,8 @@ chaos: $(STAMP)
 	  tests/chaos tests/faults/test_state_machine.py
 
 bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet --group bench
 	$(BIN)/python -m bench
 
 e2e-claude: $(STAMP)
