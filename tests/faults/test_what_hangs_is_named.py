@@ -17,7 +17,7 @@ from claude_tasks.domain.run import Reason, State
 from claude_tasks.execution import claim_signs
 from claude_tasks.settings import load_settings
 from claude_tasks.system.clock import SystemClock
-from claude_tasks.wiring.doctor import doctor_facts
+from claude_tasks.wiring.doctor import look_around
 from cli.program import Program
 from support.dead_mount import dead_mount
 from support.installation import EVERY_SECOND, FAULTY_NODE, TTL, Installation, pause, stopped
@@ -218,8 +218,8 @@ def stuck(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Instal
 
 def of_runs(installation: Installation) -> Finding:
     """What the doctor says of runs, from within: it waits for half a minute too."""
-    facts = doctor_facts(load_settings(installation.environment), installation.environment)
-    [finding] = run_checks(facts, ["runs"]).findings
+    look = look_around(load_settings(installation.environment), installation.environment)
+    [finding] = run_checks(look, ["runs"]).findings
     return finding
 
 

@@ -1,17 +1,16 @@
-"""The facts that checks look at, each group gathered when first asked for.
+"""Records that several checks look at.
 
 No ``annotations`` import from the future: it would have each record compile its annotations from
 text, which every start of the command pays for.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.errors import ClaudeTasksError
 from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.usage import UsageState
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.ports import Gatherers
     from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
@@ -33,36 +32,9 @@ class Trouble(NamedTuple):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
-class AgentFacts(NamedTuple):
-    """The agent's binary: where, or why not; what it says to ``--version``, or how it failed.
-
-    ``elsewhere`` is one that would be found without the setting that leads nowhere. With
-    ``needs_node`` it found no node; ``node`` is one that is not on its PATH.
-    """
-
-    path: str | None
-    missing: Trouble | None = None
-    from_setting: bool = False
-    elsewhere: str | None = None
-    says: str = ""
-    does_not_run: str | None = None
-    needs_node: bool = False
-    node: str | None = None
-
-
-class CredentialFacts(NamedTuple):
-    """What pays for the agent. ``expires_at`` is ms, None where nothing says so.
-
-    ``unreadable`` is a file of credentials that is there and may not be read.
-    """
-
-    at: int
-    check_disabled: bool = False
-    billed_by: str | None = None
-    source: str | None = None
-    expires_at: int | None = None
-    trouble: Trouble | None = None
-    unreadable: str | None = None
+def trouble_of(error: ClaudeTasksError) -> Trouble:
+    """An error, kept as a fact."""
+    return Trouble(error.message, error.hint, error.code)
 
 
 class Barred(NamedTuple):
@@ -87,41 +59,6 @@ class FolderFacts(NamedTuple):
     barred: Barred | None = None
     leads_nowhere: bool = False
     base_is_folder: bool = True
-
-
-class DiskFacts(NamedTuple):
-    """Room left for this user where something is, or would be.
-
-    ``free_entries`` counts the files that can still be made, None where there is no such limit.
-    """
-
-    path: str
-    free_bytes: int
-    free_entries: int | None = None
-
-
-class LooseEntry(NamedTuple):
-    """A file or folder of ours that others may look into. Modes are permission bits.
-
-    ``outside`` is where a link out of the data folder leads: shown, and not ours to change.
-    """
-
-    path: str
-    mode: int
-    wanted: int
-    holds_secrets: bool = False
-    outside: bool = False
-
-
-class PermissionFacts(NamedTuple):
-    """``foreign`` belongs to somebody else; ``partial`` says that not all was looked at."""
-
-    looked_at: int
-    loose: tuple[LooseEntry, ...] = ()
-    foreign: tuple[str, ...] = ()
-    as_root: bool = False
-    unreadable: tuple[str, ...] = ()
-    partial: bool = False
 
 
 class NodeFact(NamedTuple):
@@ -198,17 +135,6 @@ class Contents(NamedTuple):
         return [text for part, text in self.illegible if part in parts]
 
 
-class LivenessFacts(NamedTuple):
-    """Processes that live beside the registry, or in its way.
-
-    ``strangers`` are nodes of another database than the one in its place; ``writer`` does nothing,
-    and keeps everybody else from writing.
-    """
-
-    strangers: tuple[int, ...] = ()
-    writer: "tuple[int, Stall] | None" = None
-
-
 class DatabaseFacts(NamedTuple):
     """The database, opened without a trace.
 
@@ -234,153 +160,9 @@ class DatabaseFacts(NamedTuple):
     unread: str = "there is no database yet"
 
 
-class ZoneFacts(NamedTuple):
-    """Clock and zone data. ``recorded_at`` is the newest instant that the database shows."""
-
-    at: int
-    variable: str = ""
-    variable_known: bool = True
-    data: Trouble | None = None
-    recorded_at: int | None = None
-
-
-class ServiceFacts(NamedTuple):
-    """What would start us with the machine. ``kind`` is systemd or launchd, None without any.
-
-    ``agent`` says why its search path does not lead to the agent; ``agent_here`` is where this
-    shell finds it. ``unread`` is a file of variables that could not be read. ``lingers`` is
-    whether a user's own services start before that user logs in, None where that is not asked.
-    """
-
-    kind: str | None
-    path: str = ""
-    enabled: bool = False
-    by_system: bool = False
-    agent_path: str | None = None
-    agent: Trouble | None = None
-    agent_here: str | None = None
-    masked: bool = False
-    unread: str | None = None
-    lingers: bool | None = None
-
-
-class ChannelFacts(NamedTuple):
-    """Whether anybody is told: channels of the settings, and of how many enabled tasks.
-
-    ``apprise`` says whether its package is there, None where no address asks for it.
-    """
-
-    general: tuple[str, ...] = ()
-    tasks: int = 0
-    apprise: bool | None = None
-
-
-class ExposureFacts(NamedTuple):
-    """Where the API would listen, and what it would ask for. The tokens stay where they are.
-
-    ``fix`` is the command that mends a token that cannot be used, None where none does. ``open_to``
-    are living nodes that listen beyond this machine and ask for no token.
-    """
-
-    host: str
-    loopback: bool
-    has_token: bool
-    trouble: Trouble | None = None
-    fix: str | None = None
-    open_to: "tuple[Node, ...]" = ()
-
-
 class MachineFacts(NamedTuple):
     """This process: its version, and whether the agent refuses to bypass permissions for it."""
 
     version: str
     host: str
     refuses_bypass: bool
-
-
-class Facts:
-    """Facts of one look at ``at``; a group is gathered when first asked for, then kept."""
-
-    def __init__(self, gatherers: "Gatherers", *, at: int, machine: MachineFacts) -> None:
-        """Nothing is looked at yet."""
-        self._from = gatherers
-        self.at = at
-        self.machine = machine
-
-    @cached_property
-    def agent(self) -> AgentFacts:
-        """The agent's binary. Takes as long as that takes to say its version."""
-        return self._from.agent()
-
-    @cached_property
-    def credentials(self) -> CredentialFacts:
-        """What pays for the agent."""
-        return self._from.credentials()
-
-    @cached_property
-    def data(self) -> FolderFacts:
-        """The data folder."""
-        return self._from.data()
-
-    @cached_property
-    def logs(self) -> FolderFacts:
-        """The logs' folder."""
-        return self._from.logs()
-
-    @cached_property
-    def inner(self) -> tuple[FolderFacts, ...]:
-        """The folders within the data folder without which no node starts."""
-        return self._from.inner()
-
-    @cached_property
-    def disk(self) -> tuple[DiskFacts, ...]:
-        """Room left: where the data is, and where the logs are, if that is elsewhere."""
-        return self._from.disk()
-
-    @cached_property
-    def permissions(self) -> PermissionFacts:
-        """Who may look into the data folder."""
-        return self._from.permissions()
-
-    @cached_property
-    def database(self) -> DatabaseFacts:
-        """The database, with its contents."""
-        return self._from.database()
-
-    @cached_property
-    def liveness(self) -> LivenessFacts:
-        """Who lives beside the registry, or in its way."""
-        return self._from.liveness(self.database)
-
-    @cached_property
-    def zone(self) -> ZoneFacts:
-        """Clock and zone data, held against what the lease shows."""
-        contents = self.database.contents
-        if contents is None:
-            return self._from.zone(None)
-        renewed_at = None if contents.lease is None else contents.lease.renewed_at
-        recorded_at = max(contents.furthest_instant, renewed_at or 0)
-        return self._from.zone(recorded_at or None)
-
-    @cached_property
-    def service(self) -> ServiceFacts:
-        """What would start us with the machine."""
-        return self._from.service()
-
-    @property
-    def usage(self) -> UsageState:
-        """What is known of usage."""
-        contents = self.database.contents
-        return UsageState(None, None) if contents is None else contents.usage
-
-    @cached_property
-    def channels(self) -> ChannelFacts:
-        """Where messages go."""
-        contents = self.database.contents
-        return self._from.channels(() if contents is None else contents.tasks)
-
-    @cached_property
-    def exposure(self) -> ExposureFacts:
-        """Where the API would listen, and where it does."""
-        contents = self.database.contents
-        return self._from.exposure(() if contents is None else contents.nodes)

@@ -9,12 +9,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.doctor.catalog import check_module
 from claude_tasks.doctor.finding import shell
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from claude_tasks.doctor.facts import Facts
+    from claude_tasks.doctor.facts import FolderFacts
+    from claude_tasks.doctor.looking import Look
 
 FOLDER_MODE = 0o700
 
@@ -41,19 +43,22 @@ class Outcome(NamedTuple):
     problem: str | None = None
 
 
-def plan_repairs(facts: Facts, names: Collection[str]) -> list[Repair]:
+def plan_repairs(look: Look, names: Collection[str]) -> list[Repair]:
     """What would be done for these checks, outermost first; nothing is done."""
+    data: FolderFacts = look.value("data")
     folders = []
     if "data_dir" in names:
-        folders.append(facts.data)
-    if "logs_dir" in names and (facts.data.is_folder or not facts.data.exists):
-        folders += [facts.logs] if facts.data.exists or "data_dir" in names else []
+        folders.append(data)
+    if "logs_dir" in names and (data.is_folder or not data.exists):
+        folders += [look.value("logs")] if data.exists or "data_dir" in names else []
     makes = [
         Repair(folder.path, FOLDER_MODE, makes_folder=True)
         for folder in folders
         if not folder.exists and folder.barred is None and folder.base_is_folder
     ]
-    loose = facts.permissions.loose if "permissions" in names else ()
+    if "permissions" not in names:
+        return makes
+    loose = look.value("permissions", check_module("permissions")).loose
     return makes + [
         Repair(entry.path, entry.wanted, makes_folder=False) for entry in loose if not entry.outside
     ]

@@ -1,10 +1,10 @@
-"""The doctor's facts: adapters that look, and change nothing."""
+"""What the doctor may ask for: adapters that look, and change nothing."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from claude_tasks import __version__
 from claude_tasks.system.clock import SystemClock
@@ -12,30 +12,30 @@ from claude_tasks.system.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from claude_tasks.doctor.facts import Facts
     from claude_tasks.doctor.finding import Report
-    from claude_tasks.doctor.ports import Inspect
+    from claude_tasks.doctor.looking import Look
     from claude_tasks.domain.ports import Clock
     from claude_tasks.settings import Settings
     from claude_tasks.usage.credentials import Credentials
 
 
-def doctor_facts(
+def look_around(
     settings: Settings,
     environment: Mapping[str, str],
     *,
     thorough: bool = True,
     clock: Clock | None = None,
-) -> Facts:
-    """What doctor looks at, gathered as it is asked for. Changes nothing, opens nothing for good.
+) -> Look:
+    """What doctor's checks may ask for. Changes nothing, opens nothing for good.
 
-    For any thread; a check of the agent may take seconds.
+    Only a ``thorough`` look reads every page of the database. For any thread; a check of the agent
+    may take seconds.
     """
-    from claude_tasks.doctor.gathering import Sources, gather
-    from claude_tasks.execution.agent_environment import (
-        agent_environment,
-        with_binary_folder,
-    )
+    from claude_tasks.doctor.database_facts import database
+    from claude_tasks.doctor.facts import MachineFacts
+    from claude_tasks.doctor.folders import data, logs
+    from claude_tasks.doctor.looking import Look
+    from claude_tasks.execution.agent_environment import agent_environment, with_binary_folder
     from claude_tasks.scheduling.lifetime import Sign, probe
     from claude_tasks.storage.sqlite.inspection import inspect
     from claude_tasks.wiring.signs import MachineSigns, is_process
@@ -48,35 +48,34 @@ def doctor_facts(
 
     clock = clock or SystemClock()
     agents = agent_environment(environment)
-    return gather(
-        settings,
-        Sources(
-            find_agent=_find_agent,
-            agent_environment=agents,
-            environment_of=partial(with_binary_folder, agents),
-            find_node=_find_node,
-            find_credentials=_credentials,
-            other_billing=_billing,
-            inspect=cast("Inspect", inspect),
-            is_dead=is_dead,
-            is_process=is_process,
-            signs=MachineSigns(settings),
-            is_loopback=_is_loopback,
-            host=os.uname().nodename,
-            monotonic=clock.monotonic(),
-        ),
-        environment=environment,
-        at=clock.now(),
-        version=__version__,
-        thorough=thorough,
-    )
+    refuses_bypass = os.geteuid() == 0 and environment.get("IS_SANDBOX") != "1"
+    values = {
+        "settings": settings,
+        "environment": environment,
+        "thorough": thorough,
+        "at": clock.now(),
+        "monotonic": clock.monotonic(),
+        "machine": MachineFacts(__version__, os.uname().nodename, refuses_bypass),
+        "find_agent": _find_agent,
+        "agent_environment": agents,
+        "environment_of": partial(with_binary_folder, agents),
+        "find_node": _find_node,
+        "find_credentials": _credentials,
+        "other_billing": _billing,
+        "inspect": inspect,
+        "is_dead": is_dead,
+        "is_process": is_process,
+        "signs": MachineSigns(settings),
+        "is_loopback": _is_loopback,
+    }
+    return Look(values, {"data": data, "logs": logs, "database": database})
 
 
 def quick_report(settings: Settings, environment: Mapping[str, str]) -> Report:
     """What the quick checks find."""
     from claude_tasks.doctor.catalog import QUICK, run_checks
 
-    return run_checks(doctor_facts(settings, environment, thorough=False), QUICK)
+    return run_checks(look_around(settings, environment, thorough=False), QUICK)
 
 
 def examine(settings: Settings) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     from claude_tasks.doctor.catalog import run_checks
     from claude_tasks.doctor.views import report_view
 
-    return report_view(run_checks(doctor_facts(settings, os.environ)))
+    return report_view(run_checks(look_around(settings, os.environ)))
 
 
 # What a check needs alone is loaded by it alone: many look at a few things only.

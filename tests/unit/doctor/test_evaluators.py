@@ -6,41 +6,35 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.doctor.agent import check_claude_binary, check_usage_credentials
-from claude_tasks.doctor.database import check_database
-from claude_tasks.doctor.facts import (
-    AgentFacts,
-    Barred,
-    ChannelFacts,
-    CredentialFacts,
-    DiskFacts,
-    ExposureFacts,
-    FolderFacts,
-    LivenessFacts,
-    LooseEntry,
-    PermissionFacts,
-    RunningFact,
-    ServiceFacts,
-    Trouble,
-    ZoneFacts,
+from claude_tasks.doctor.checks import (
+    api_exposure,
+    claude_binary,
+    clock_and_zone,
+    data_dir,
+    disk_space,
+    logs_dir,
+    notifications,
+    permissions,
+    runs,
+    scheduler_lease,
+    service,
+    usage_credentials,
+    versions,
 )
+from claude_tasks.doctor.checks import database as check_of_database
+from claude_tasks.doctor.checks import nodes as check_of_nodes
+from claude_tasks.doctor.checks import tasks as check_of_tasks
+from claude_tasks.doctor.checks.api_exposure import ExposureFacts
+from claude_tasks.doctor.checks.claude_binary import AgentFacts
+from claude_tasks.doctor.checks.clock_and_zone import ZoneFacts
+from claude_tasks.doctor.checks.disk_space import MIB, DiskFacts
+from claude_tasks.doctor.checks.nodes import LivenessFacts
+from claude_tasks.doctor.checks.notifications import ChannelFacts
+from claude_tasks.doctor.checks.permissions import LooseEntry, PermissionFacts
+from claude_tasks.doctor.checks.service import ServiceFacts
+from claude_tasks.doctor.checks.usage_credentials import CredentialFacts
+from claude_tasks.doctor.facts import Barred, FolderFacts, RunningFact, Trouble
 from claude_tasks.doctor.finding import Report
-from claude_tasks.doctor.folder import (
-    MIB,
-    check_data_dir,
-    check_disk_space,
-    check_logs_dir,
-    check_permissions,
-)
-from claude_tasks.doctor.machine import (
-    check_api_exposure,
-    check_clock_and_zone,
-    check_notifications,
-    check_service,
-)
-from claude_tasks.doctor.nodes import check_nodes
-from claude_tasks.doctor.scheduling import check_runs, check_scheduler_lease, check_versions
-from claude_tasks.doctor.tasks import check_tasks
 from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.signs import ClaimSigns, Stall
@@ -112,7 +106,7 @@ def says(finding: Finding, verdict: str, *words: str, fix: str | None = None) ->
     ],
 )  # fmt: skip
 def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_claude_binary(facts), verdict, words, fix=fix)
+    says(claude_binary.judge(facts), verdict, words, fix=fix)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +128,7 @@ def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) ->
 )  # fmt: skip
 def test_usage_credentials(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     facts = CredentialFacts(NOW, **fields)
-    says(check_usage_credentials(facts, UsageState(None, None)), verdict, words, fix=fix)
+    says(usage_credentials.judge(facts, UsageState(None, None)), verdict, words, fix=fix)
 
 
 REFUSED = Failure("usage_unauthorized", "the token was refused", NOW - 90_000, NOW - 60_000)
@@ -157,7 +151,7 @@ def test_usage_credentials_that_were_refused_are_not_in_order(
     usage: UsageState, verdict: str, words: str, fix: str
 ) -> None:
     facts = CredentialFacts(NOW, source="/c.json")
-    says(check_usage_credentials(facts, usage), verdict, words, fix=fix)
+    says(usage_credentials.judge(facts, usage), verdict, words, fix=fix)
 
 
 @pytest.mark.parametrize(
@@ -181,18 +175,18 @@ def test_usage_credentials_that_were_refused_are_not_in_order(
     ],
 )  # fmt: skip
 def test_data_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_data_dir(DATA._replace(**changes)), verdict, words, fix=fix)
+    says(data_dir.judge(DATA._replace(**changes), ()), verdict, words, fix=fix)
 
 
 def test_what_a_node_needs_in_the_data_folder_counts() -> None:
     runs = DATA._replace(path="/data/runs", base="/data/runs")
     nodes = runs._replace(path="/data/nodes", base="/data/nodes")
-    says(check_data_dir(DATA, (runs, nodes)), "PASS")
-    says(check_data_dir(DATA, (runs._replace(exists=False), nodes)), "PASS")
+    says(data_dir.judge(DATA, (runs, nodes)), "PASS")
+    says(data_dir.judge(DATA, (runs._replace(exists=False), nodes)), "PASS")
     barred = OURS._replace(path="/data/nodes")
-    finding = check_data_dir(DATA, (runs, nodes._replace(barred=barred)))
+    finding = data_dir.judge(DATA, (runs, nodes._replace(barred=barred)))
     says(finding, "FAIL", "/data/nodes cannot be written", fix="chmod u+rwx /data/nodes")
-    finding = check_data_dir(DATA, (runs._replace(is_folder=False), nodes))
+    finding = data_dir.judge(DATA, (runs._replace(is_folder=False), nodes))
     says(finding, "FAIL", "/data/runs is a file", fix="mv -i /data/runs")
 
 
@@ -210,13 +204,13 @@ def test_what_a_node_needs_in_the_data_folder_counts() -> None:
     ],
 )  # fmt: skip
 def test_logs_dir(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_logs_dir(LOGS._replace(**changes), DATA), verdict, words, fix=fix)
+    says(logs_dir.judge(LOGS._replace(**changes), DATA), verdict, words, fix=fix)
 
 
 def test_logs_of_no_data_folder_are_none_yet() -> None:
-    says(check_logs_dir(LOGS, DATA._replace(is_folder=False)), "WARN", "see data_dir", fix="")
+    says(logs_dir.judge(LOGS, DATA._replace(is_folder=False)), "WARN", "see data_dir", fix="")
     missing = LOGS._replace(exists=False)
-    says(check_logs_dir(missing, DATA._replace(exists=False)), "PASS", "none yet")
+    says(logs_dir.judge(missing, DATA._replace(exists=False)), "PASS", "none yet")
 
 
 @pytest.mark.parametrize(
@@ -263,11 +257,11 @@ def test_logs_of_no_data_folder_are_none_yet() -> None:
     ],
 )  # fmt: skip
 def test_database(changes: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_database(database(**changes)), verdict, words, fix=fix)
+    says(check_of_database.judge(database(**changes)), verdict, words, fix=fix)
 
 
 def test_no_database_is_none_yet() -> None:
-    says(check_database(NO_DATABASE), "PASS", "none yet")
+    says(check_of_database.judge(NO_DATABASE), "PASS", "none yet")
 
 
 FOLLOWER = node_fact("node-b")
@@ -300,13 +294,13 @@ SLEEPER = node_fact(silent_ms=20_000)
     ],
 )  # fmt: skip
 def test_scheduler_lease(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_scheduler_lease(facts, MACHINE, at=NOW), verdict, words, fix=fix)
+    says(scheduler_lease.judge(facts, MACHINE, at=NOW), verdict, words, fix=fix)
 
 
 def test_a_node_that_does_not_schedule_does_not_stand_by() -> None:
     nodes = (node_fact("node-b", scheduler=False),)
     says(
-        check_scheduler_lease(database(lease=lease(holder=None), nodes=nodes), MACHINE, at=NOW),
+        scheduler_lease.judge(database(lease=lease(holder=None), nodes=nodes), MACHINE, at=NOW),
         "WARN",
         "nobody schedules",
     )
@@ -315,13 +309,13 @@ def test_a_node_that_does_not_schedule_does_not_stand_by() -> None:
 def test_nothing_is_killed_that_could_not_be_matched() -> None:
     """The number may be another process's by now, or mean another one in another container."""
     stranger = node_fact(is_process=False, silent_ms=20_000)
-    finding = check_scheduler_lease(database(lease=LATE, nodes=(stranger,)), MACHINE, at=NOW)
+    finding = scheduler_lease.judge(database(lease=LATE, nodes=(stranger,)), MACHINE, at=NOW)
     says(finding, "FAIL", "could not be matched", fix="ps -o pid,user,lstart,args -p 4242")
     far = node_fact(is_process=False, silent_ms=20_000, host="other")
-    finding = check_scheduler_lease(database(lease=LATE, nodes=(far,)), MACHINE, at=NOW)
+    finding = scheduler_lease.judge(database(lease=LATE, nodes=(far,)), MACHINE, at=NOW)
     says(finding, "FAIL", fix="ssh other ps -o pid,user,lstart,args -p 4242")
     old = stranger._replace(node=stranger.node._replace(version="0.9.0"))
-    says(check_versions(database(nodes=(old,)), MACHINE), "WARN", fix="ps -o pid")
+    says(versions.judge(database(nodes=(old,)), MACHINE), "WARN", fix="ps -o pid")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +328,7 @@ def test_nothing_is_killed_that_could_not_be_matched() -> None:
     ],
 )
 def test_disk_space(free: int, verdict: str) -> None:
-    finding = check_disk_space((DiskFacts("/data", free),))
+    finding = disk_space.judge((DiskFacts("/data", free),))
     says(finding, verdict, "free at /data")
     assert finding.fix in (None, "df -h /data")
 
@@ -344,11 +338,11 @@ def test_disk_space(free: int, verdict: str) -> None:
 )
 def test_disk_space_counts_entries_and_the_worst_disk(entries: int, verdict: str) -> None:
     data, logs = DiskFacts("/data", 9 * 1024 * MIB, None), DiskFacts("/logs", 9 * 1024 * MIB)
-    says(check_disk_space((data, logs)), "PASS", "/data")
-    finding = check_disk_space((data, logs._replace(free_entries=entries)))
+    says(disk_space.judge((data, logs)), "PASS", "/data")
+    finding = disk_space.judge((data, logs._replace(free_entries=entries)))
     says(finding, verdict)
     assert finding.fix in (None, "df -i /logs")
-    says(check_disk_space((data, logs._replace(free_bytes=0))), "FAIL", "/logs")
+    says(disk_space.judge((data, logs._replace(free_bytes=0))), "FAIL", "/logs")
 
 
 @pytest.mark.parametrize(
@@ -381,11 +375,11 @@ def test_disk_space_counts_entries_and_the_worst_disk(entries: int, verdict: str
     ],
 )  # fmt: skip
 def test_permissions(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_permissions(PermissionFacts(9, **fields)), verdict, words, fix=fix)
+    says(permissions.judge(PermissionFacts(9, **fields)), verdict, words, fix=fix)
 
 
 def test_permissions_of_nothing_are_none_yet() -> None:
-    says(check_permissions(PermissionFacts(0)), "PASS", "none yet")
+    says(permissions.judge(PermissionFacts(0)), "PASS", "none yet")
 
 
 @pytest.mark.parametrize(
@@ -402,7 +396,7 @@ def test_permissions_of_nothing_are_none_yet() -> None:
 )
 def test_clock_and_zone(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
     zone = ZoneFacts(**{"at": NOW, **fields})
-    says(check_clock_and_zone(zone, database()), verdict, words, fix=fix)
+    says(clock_and_zone.judge(zone, database()), verdict, words, fix=fix)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +412,7 @@ def test_what_a_clock_that_was_ahead_left_is_no_readiness(
     left: Left, nodes: Any, words: str, fix: str
 ) -> None:
     found = database(nodes=nodes, left_by_clock=(LeftTask(7, "nightly", left, NOW + 7_200_000),))
-    says(check_clock_and_zone(ZoneFacts(at=NOW), found), "FAIL", words, fix=fix)
+    says(clock_and_zone.judge(ZoneFacts(at=NOW), found), "FAIL", words, fix=fix)
 
 
 MODELS = (
@@ -455,7 +449,12 @@ MODELS = (
     ],
 )  # fmt: skip
 def test_tasks(fields: dict[str, Any], verdict: str, words: str, fix: str) -> None:
-    says(check_tasks(database(tasks=(task_fact(**fields),)), MACHINE), verdict, words, fix=fix)
+    says(
+        check_of_tasks.judge(database(tasks=(task_fact(**fields),)), MACHINE),
+        verdict,
+        words,
+        fix=fix,
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,33 +467,33 @@ def test_tasks(fields: dict[str, Any], verdict: str, words: str, fix: str) -> No
 )
 def test_bypass_fails_where_the_agent_refuses_it(fields: dict[str, Any]) -> None:
     root = MACHINE._replace(refuses_bypass=True)
-    finding = check_tasks(database(tasks=(task_fact(**fields),)), root)
+    finding = check_of_tasks.judge(database(tasks=(task_fact(**fields),)), root)
     says(finding, "FAIL", '7 "review"', "as root", fix="--permission-mode acceptEdits")
 
 
 def test_many_broken_tasks_are_counted_and_the_first_are_named() -> None:
     facts = tuple(task_fact(id=i, looked=Looked.MISSING) for i in range(1, 9))
-    finding = check_tasks(database(tasks=facts), MACHINE)
+    finding = check_of_tasks.judge(database(tasks=facts), MACHINE)
     says(finding, "FAIL", "8 of 8 enabled cannot run", "and 5 more", fix="edit 1 --dir")
 
 
 def test_tasks_without_a_database() -> None:
-    says(check_tasks(NO_DATABASE, MACHINE), "PASS", "none yet")
-    says(check_tasks(UNREAD, MACHINE), "WARN", "not looked at: the database is damaged")
+    says(check_of_tasks.judge(NO_DATABASE, MACHINE), "PASS", "none yet")
+    says(check_of_tasks.judge(UNREAD, MACHINE), "WARN", "not looked at: the database is damaged")
 
 
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
     bad = (("tasks", "task 3: extra_args is odd"),)
-    finding = check_tasks(
+    finding = check_of_tasks.judge(
         database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
     )
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
-    runs, nodes = (database(illegible=((part, "odd"),)) for part in ("runs", "nodes"))
-    says(check_runs(runs, MACHINE), "FAIL", "odd", fix="")
-    says(check_versions(nodes, MACHINE), "FAIL", "odd", fix="")
-    says(check_nodes(nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
+    of_runs, of_nodes = (database(illegible=((part, "odd"),)) for part in ("runs", "nodes"))
+    says(runs.judge(of_runs, MACHINE), "FAIL", "odd", fix="")
+    says(versions.judge(of_nodes, MACHINE), "FAIL", "odd", fix="")
+    says(check_of_nodes.judge(of_nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
     facts = database(illegible=(("messages", "odd"),))
-    says(check_notifications(facts, UNTOLD), "FAIL", "odd")
+    says(notifications.judge(facts, UNTOLD), "FAIL", "odd")
 
 
 RUNNING = RunningFact(5, "nightly", watched=True)
@@ -538,7 +537,7 @@ HOUR_MS = 3_600_000
     ],
 )  # fmt: skip
 def test_runs(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_runs(facts, MACHINE), verdict, words, fix=fix)
+    says(runs.judge(facts, MACHINE), verdict, words, fix=fix)
 
 
 UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
@@ -587,7 +586,7 @@ UNIT = ServiceFacts("systemd", "/u/claude-tasks.service", enabled=True)
     ],
 )  # fmt: skip
 def test_service_warns_at_most(facts: ServiceFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_service(facts), verdict, words, fix=fix)
+    says(service.judge(facts), verdict, words, fix=fix)
 
 
 UNTOLD = ChannelFacts()
@@ -611,7 +610,7 @@ TOLD = ChannelFacts(("slack",), tasks=2)
 def test_notifications_warn_at_most(
     facts: DatabaseFacts, channels: ChannelFacts, verdict: str, words: str, fix: str
 ) -> None:
-    says(check_notifications(facts, channels), verdict, words, fix=fix)
+    says(notifications.judge(facts, channels), verdict, words, fix=fix)
 
 
 OLD = node_fact("node-b", version="0.9.0", pid=99)
@@ -628,7 +627,7 @@ OLD = node_fact("node-b", version="0.9.0", pid=99)
     ],
 )
 def test_versions(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_versions(facts, MACHINE), verdict, words, fix=fix)
+    says(versions.judge(facts, MACHINE), verdict, words, fix=fix)
 
 
 LOCAL = ExposureFacts("127.0.0.1", loopback=True, has_token=False)
@@ -651,7 +650,7 @@ BAD = Trouble("auth_token: it is empty", "make another")
     ],
 )
 def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_api_exposure(facts), verdict, words, fix=fix)
+    says(api_exposure.judge(facts), verdict, words, fix=fix)
 
 
 STOPPED = Stall("is stopped, by SIGSTOP or Ctrl-Z", "kill -CONT 4242")
@@ -700,13 +699,13 @@ BLOCKED = LivenessFacts(writer=(4242, STOPPED))
 def test_nodes(
     facts: DatabaseFacts, liveness: LivenessFacts, verdict: str, words: str, fix: str
 ) -> None:
-    says(check_nodes(facts, liveness, MACHINE), verdict, words, fix=fix)
+    says(check_of_nodes.judge(facts, liveness, MACHINE), verdict, words, fix=fix)
 
 
 def test_a_hung_node_does_not_stand_by() -> None:
     nodes = (SLEEPER, node_fact("node-b", silent_ms=61_000))
     says(
-        check_scheduler_lease(database(lease=LATE, nodes=nodes), MACHINE, at=NOW),
+        scheduler_lease.judge(database(lease=LATE, nodes=nodes), MACHINE, at=NOW),
         "FAIL",
         "no other stands by",
     )
@@ -714,7 +713,7 @@ def test_a_hung_node_does_not_stand_by() -> None:
 
 def test_a_stopped_leader_is_said_to_be_stopped() -> None:
     says(
-        check_scheduler_lease(database(lease=LATE, nodes=(HUNG,)), MACHINE, at=NOW),
+        scheduler_lease.judge(database(lease=LATE, nodes=(HUNG,)), MACHINE, at=NOW),
         "FAIL",
         "it is stopped",
         "kill -9 4242 ends it instead",
@@ -725,7 +724,7 @@ def test_a_stopped_leader_is_said_to_be_stopped() -> None:
 def test_ticks_that_are_overdue_with_nobody_to_take_them_fail() -> None:
     def finding(next_run_at: int | None, **fields: Any) -> Finding:
         tasks = (task_fact(next_run_at=next_run_at),)
-        return check_scheduler_lease(database(tasks=tasks, **fields), MACHINE, at=NOW)
+        return scheduler_lease.judge(database(tasks=tasks, **fields), MACHINE, at=NOW)
 
     free: dict[str, Any] = {"lease": lease(holder=None), "nodes": ()}
     dead: dict[str, Any] = {"nodes": (node_fact(alive=False),)}
@@ -772,11 +771,16 @@ FROZEN = ClaimSigns(61_000, 61_000, 77, Stall("is frozen with its container", "d
     ],
 )  # fmt: skip
 def test_runs_that_stand_still(facts: DatabaseFacts, verdict: str, words: str, fix: str) -> None:
-    says(check_runs(facts, MACHINE), verdict, words, fix=fix)
+    says(runs.judge(facts, MACHINE), verdict, words, fix=fix)
 
 
 def test_a_database_that_is_gone_is_no_fresh_installation() -> None:
     gone = NO_DATABASE._replace(
         exists=True, trouble=Trouble("it is gone", "put it back", "storage_gone"), unread="gone"
     )
-    says(check_database(gone), "FAIL", "it is gone; put it back", fix="mv -i /data /data.old")
+    says(
+        check_of_database.judge(gone),
+        "FAIL",
+        "it is gone; put it back",
+        fix="mv -i /data /data.old",
+    )

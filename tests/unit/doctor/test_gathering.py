@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from claude_tasks.doctor.catalog import run_checks
-from claude_tasks.doctor.facts import AgentFacts, Facts
-from claude_tasks.doctor.gather_agent import agent_facts
-from claude_tasks.doctor.gather_folders import disk_facts, folder_facts
-from claude_tasks.doctor.gather_permissions import permission_facts
-from claude_tasks.doctor.gather_service import service_facts, unit_environment
-from claude_tasks.doctor.gathering import Sources, gather
+from claude_tasks.doctor.catalog import check_module, run_checks
+from claude_tasks.doctor.checks.claude_binary import AgentFacts, agent_facts
+from claude_tasks.doctor.checks.disk_space import disk_facts
+from claude_tasks.doctor.checks.permissions import permission_facts
+from claude_tasks.doctor.checks.service import service_facts, unit_environment
+from claude_tasks.doctor.folders import folder_facts
+from claude_tasks.doctor.looking import Look
 from claude_tasks.doctor.repairs import Repair, apply_repair
 from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.lifetime import LifetimeLock, Sign, probe
 from claude_tasks.settings import load_settings
 from claude_tasks.system.data_folder import DataFolder
-from claude_tasks.wiring.doctor import doctor_facts
+from claude_tasks.wiring.doctor import look_around
 from support.builders import node
 from unit.doctor.made import NOW, NoSigns, database, node_fact
 
@@ -41,27 +41,25 @@ def no_credentials(_environment: Mapping[str, str], _at: int) -> Any:
     raise UsageUnavailableError("no credentials", code="no_credentials")
 
 
-def gathered(data: Path, environment: Mapping[str, str] | None = None, **sources: Any) -> Facts:
-    """Facts of an installation; what would leave this process is out of order."""
+def gathered(data: Path, environment: Mapping[str, str] | None = None, **values: Any) -> Look:
+    """A look at an installation; what would leave this process is out of order."""
     given = {"CLAUDE_TASKS_DATA": str(data), "HOME": str(data), **(environment or {})}
-    from_there: dict[str, Any] = {
+    made = look_around(load_settings(given), given)
+    made._values |= {
         "find_agent": no_agent, "agent_environment": given,
         "environment_of": lambda _path: given, "find_node": lambda: None,
         "find_credentials": no_credentials,
         "other_billing": lambda _environment: None, "inspect": None,
         "is_dead": lambda _registered, _node: None, "is_process": lambda _node: False,
-        "signs": NoSigns(),
-        "is_loopback": lambda host: host.startswith("127."), "host": "host",
-        "monotonic": 0.0, **sources,
+        "signs": NoSigns(), "is_loopback": lambda host: host.startswith("127."),
+        "monotonic": 0.0, "at": NOW, **values,
     }  # fmt: skip
-    return gather(
-        load_settings(given),
-        Sources(**from_there),
-        environment=given,
-        at=NOW,
-        version="1.0.0",
-        thorough=True,
-    )
+    return made
+
+
+def fact(look: Look, check: str, name: str) -> Any:
+    """A check's own."""
+    return look.value(name, check_module(check))
 
 
 @pytest.mark.parametrize(
@@ -77,12 +75,12 @@ def test_the_agent_refuses_bypass_to_root_outside_a_sandbox(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: user)
     environment = {} if sandbox is None else {"IS_SANDBOX": sandbox}
-    assert gathered(tmp_path, environment).machine.refuses_bypass is refuses
+    assert gathered(tmp_path, environment).value("machine").refuses_bypass is refuses
 
 
 def test_a_network_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_tasks.system.data_folder.file_system_of", lambda _path: "nfs4")
-    network = gathered(tmp_path).database.network
+    network = gathered(tmp_path).value("database").network
     assert network is not None
     assert "network file system (nfs4)" in network.message
 
@@ -108,24 +106,26 @@ def test_logs_elsewhere_count_as_a_disk(tmp_path: Path) -> None:
 def test_tz_and_zone_data_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = ("Europe/Berlin", ":America/New_York", "UTC", "/usr/share/zoneinfo/Europe/Berlin", "")
     for variable in known:
-        zone = gathered(tmp_path, {"TZ": variable}).zone
+        zone = fact(gathered(tmp_path, {"TZ": variable}), "clock_and_zone", "zone")
         assert (variable, zone.variable_known, zone.data) == (variable, True, None)
     for variable in ("Mars", "/etc/passwd", "/etc/localtime", "Europe/../../passwd"):
-        assert not gathered(tmp_path, {"TZ": variable}).zone.variable_known, variable
-    monkeypatch.setattr("claude_tasks.doctor.gathering._ANY_ZONE", "No/Where")
-    assert gathered(tmp_path).zone.data is not None
+        assert not fact(
+            gathered(tmp_path, {"TZ": variable}), "clock_and_zone", "zone"
+        ).variable_known, variable
+    monkeypatch.setattr("claude_tasks.doctor.checks.clock_and_zone._ANY_ZONE", "No/Where")
+    assert fact(gathered(tmp_path), "clock_and_zone", "zone").data is not None
 
 
 def test_credentials_that_may_not_be_read_are_not_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert gathered(tmp_path).credentials.unreadable is None
+    assert fact(gathered(tmp_path), "usage_credentials", "credentials").unreadable is None
     path = tmp_path / ".claude" / ".credentials.json"
     path.parent.mkdir()
     path.touch()
     monkeypatch.setattr("os.access", lambda name, _mode: str(name) != str(path))
     facts = gathered(tmp_path)
-    assert facts.credentials.unreadable == str(path)
+    assert fact(facts, "usage_credentials", "credentials").unreadable == str(path)
     [finding] = run_checks(facts, ("usage_credentials",)).findings
     assert "is there, and cannot be read" in finding.detail
 
@@ -143,13 +143,11 @@ def test_findings_are_told_as_they_are_made(tmp_path: Path) -> None:
     assert told_before[0] == 0
     assert [finding.id for finding in heard] == ["claude_binary", "data_dir"]
 
-    class Late(Facts):
-        @property
-        def logs(self) -> Any:
-            assert [finding.id for finding in heard[2:]] == ["data_dir"]
-            return folder_facts(str(tmp_path))
+    def late_logs() -> Any:
+        assert [finding.id for finding in heard[2:]] == ["data_dir"]
+        return folder_facts(str(tmp_path))
 
-    late = Late(cast("Any", facts)._from, at=NOW, machine=facts.machine)
+    late = Look(facts._values, {**facts._readers, "logs": late_logs})
     report = run_checks(late, ("data_dir", "logs_dir"), each=heard.append)
     assert report.ready, report
 
@@ -324,7 +322,7 @@ def test_a_lock_is_looked_at_by_reading_alone(
 def test_living_nodes_that_are_open_are_told(tmp_path: Path) -> None:
     facts = gathered(tmp_path)
     far: dict[str, Any] = {"role": Role.SERVE, "listens": "http://0.0.0.0:80", "open": True}
-    facts.__dict__["database"] = database(
+    facts._values["database"] = database(
         nodes=(
             node_fact("a", **far),
             node_fact("b", **{**far, "open": False}),
@@ -333,7 +331,7 @@ def test_living_nodes_that_are_open_are_told(tmp_path: Path) -> None:
             node_fact("e"),
         )
     )
-    assert facts.exposure.open_to == (node("a", **far),)
+    assert fact(facts, "api_exposure", "exposure").open_to == (node("a", **far),)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +349,7 @@ def test_a_token_that_cannot_be_used_is_replaced_where_it_is(
     if file is not None:
         (tmp_path / file).write_text("short")
         (tmp_path / file).chmod(0o600)
-    exposure = gathered(tmp_path, environment).exposure
+    exposure = fact(gathered(tmp_path, environment), "api_exposure", "exposure")
     assert exposure.trouble is not None
     assert exposure.fix == fix
 
@@ -420,16 +418,10 @@ def test_a_units_variables_are_read_as_systemd_reads_them(tmp_path: Path) -> Non
     assert (variables, unread) == ({"P": "/h/100%"}, "/none")
 
 
-def test_a_process_is_the_node_that_began_with_it_here(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_process_is_the_node_that_began_with_it_here(tmp_path: Path) -> None:
     """A number is given to others in time."""
-    taken: dict[str, Any] = {}
-    monkeypatch.setattr("claude_tasks.doctor.gathering.gather", lambda *given, **_: taken.update(
-        zip(("settings", "sources"), given, strict=True)
-    ))  # fmt: skip
-    doctor_facts(load_settings({"CLAUDE_TASKS_DATA": str(tmp_path)}), {})
-    is_process = taken["sources"].is_process
+    look = look_around(load_settings({"CLAUDE_TASKS_DATA": str(tmp_path)}), {})
+    is_process = look.value("is_process")
     here, began = os.uname().nodename, int(psutil.Process().create_time() * 1000)
     ours: dict[str, Any] = {"pid": os.getpid(), "host": here, "started_at": began + 500}
     assert is_process(node(**ours))

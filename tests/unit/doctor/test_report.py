@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from claude_tasks.doctor.catalog import CHECKS, NAMES, QUICK, run_checks
-from claude_tasks.doctor.facts import AgentFacts, Facts
+from claude_tasks.doctor.catalog import NAMES, QUICK, check_module, run_checks
+from claude_tasks.doctor.checks.claude_binary import AgentFacts, agent_facts
+from claude_tasks.doctor.checks.permissions import permission_facts
+from claude_tasks.doctor.checks.service import service_facts, unit_environment
 from claude_tasks.doctor.finding import Finding, Report, Verdict
-from claude_tasks.doctor.gather_agent import agent_facts
-from claude_tasks.doctor.gather_folders import folder_facts
-from claude_tasks.doctor.gather_permissions import permission_facts
-from claude_tasks.doctor.gather_service import service_facts, unit_environment
+from claude_tasks.doctor.folders import data, logs
+from claude_tasks.doctor.looking import Look
 from claude_tasks.doctor.repairs import apply_repair, plan_repairs
 from claude_tasks.doctor.views import report_view
 from claude_tasks.domain.errors import SpawnError, StorageError
+from claude_tasks.settings import load_settings
 from claude_tasks.system.data_folder import DataFolder
 from support.waiting import wait_until
 from unit.doctor.made import MACHINE, NOW
@@ -27,52 +28,32 @@ from unit.doctor.made import MACHINE, NOW
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from claude_tasks.doctor.facts import FolderFacts, PermissionFacts
-
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
 
 
-class OnFolder:
-    """Gatherers of what the file system shows; everything else is out of order."""
-
-    def __init__(self, root: str) -> None:
-        self._folder = DataFolder(root)
-
-    def data(self) -> FolderFacts:
-        return folder_facts(self._folder.root)
-
-    def logs(self) -> FolderFacts:
-        return folder_facts(self._folder.logs)
-
-    def permissions(self) -> PermissionFacts:
-        return permission_facts(self._folder)
-
-    def agent(self) -> AgentFacts:
-        raise StorageError("the disk is gone", hint="look for it")
-
-    def disk(self) -> Any:
-        raise PermissionError(13, "Permission denied", "/data")
-
-    credentials = database = service = disk
-
-    def inner(self) -> tuple[FolderFacts, ...]:
-        return folder_facts(self._folder.runs), folder_facts(self._folder.nodes)
-
-    def exposure(self, _nodes: object) -> Any:
-        return self.disk()
-
-    def zone(self, _recorded_at: int | None) -> Any:
-        return self.disk()
-
-    def channels(self, _tasks: object) -> Any:
-        return self.disk()
-
-    def liveness(self, _database: object) -> Any:
-        return self.disk()
+def _gone() -> Any:
+    raise StorageError("the disk is gone", hint="look for it")
 
 
-def facts_of(root: Path) -> Facts:
-    return Facts(OnFolder(str(root)), at=NOW, machine=MACHINE)
+def _refused() -> Any:
+    raise PermissionError(13, "Permission denied", "/data")
+
+
+def look_at(root: Path) -> Look:
+    """What the file system shows; everything else is out of order."""
+    readers: dict[str, Any] = {
+        "data": data,
+        "logs": logs,
+        "agent": _gone,
+        "disks": _refused,
+        "database": _refused,
+    }
+    values = {
+        "at": NOW,
+        "machine": MACHINE,
+        "settings": load_settings({"CLAUDE_TASKS_DATA": str(root)}),
+    }
+    return Look(values, readers)
 
 
 def report(*verdicts: Verdict) -> Report:
@@ -86,7 +67,7 @@ def test_the_catalogue_is_as_promised() -> None:
         "notifications", "service", "versions", "api_exposure",
     )  # fmt: skip
     assert set(QUICK) < set(NAMES)
-    assert all(check.about for check in CHECKS)
+    assert all(check_module(name).__doc__ for name in NAMES)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +102,7 @@ def test_view_is_plain_json() -> None:
 def test_a_fact_that_cannot_be_gathered_is_a_finding(tmp_path: Path) -> None:
     heard: list[Finding] = []
     names = ("disk_space", "claude_binary", "data_dir")
-    made = run_checks(facts_of(tmp_path), names, each=heard.append)
+    made = run_checks(look_at(tmp_path), names, each=heard.append)
     assert [(finding.id, finding.verdict) for finding in made.findings] == [
         ("claude_binary", FAIL), ("data_dir", PASS), ("disk_space", FAIL),
     ]  # fmt: skip
@@ -136,7 +117,7 @@ def test_repairs_close_what_is_open_and_make_what_is_missing(tmp_path: Path) -> 
     (root / "runs").mkdir(mode=0o700)
     (root / "tasks.db").touch(mode=0o644)
     (root / "elsewhere").symlink_to(tmp_path)
-    facts = facts_of(root)
+    facts = look_at(root)
     planned = plan_repairs(facts, NAMES)
     assert sorted(repair.command for repair in planned) == [
         f"chmod 600 {root}/tasks.db",
@@ -146,15 +127,15 @@ def test_repairs_close_what_is_open_and_make_what_is_missing(tmp_path: Path) -> 
     assert not (root / "logs").exists()
     for repair in planned:
         apply_repair(repair)
-    assert plan_repairs(facts_of(root), NAMES) == []
+    assert plan_repairs(look_at(root), NAMES) == []
     assert stat.S_IMODE((root / "tasks.db").stat().st_mode) == 0o600
     assert stat.S_IMODE((root / "logs").stat().st_mode) == 0o700
 
 
 def test_repairs_are_those_of_the_checks_asked_for(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    assert [r.path for r in plan_repairs(facts_of(root), NAMES)] == [str(root), f"{root}/logs"]
-    assert plan_repairs(facts_of(root), ("permissions", "logs_dir")) == []
+    assert [r.path for r in plan_repairs(look_at(root), NAMES)] == [str(root), f"{root}/logs"]
+    assert plan_repairs(look_at(root), ("permissions", "logs_dir")) == []
 
 
 def test_a_link_is_never_followed_by_a_repair(tmp_path: Path) -> None:
@@ -164,7 +145,7 @@ def test_a_link_is_never_followed_by_a_repair(tmp_path: Path) -> None:
     (root / "logs").mkdir(mode=0o700)
     file = root / "logs" / "file"
     file.touch(mode=0o644)
-    [repair] = plan_repairs(facts_of(root), NAMES)
+    [repair] = plan_repairs(look_at(root), NAMES)
     file.unlink()
     file.symlink_to(outside)
     assert apply_repair(repair).problem == "left alone: it is a link by now"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from claude_tasks.doctor.gather_database import NodeSigns, database_facts
+from claude_tasks.doctor.database_facts import NodeSigns, database_facts
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Reason, State, Trigger
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from claude_tasks.doctor.database_facts import Inspect
     from claude_tasks.doctor.facts import DatabaseFacts
-    from claude_tasks.doctor.ports import Inspect
     from claude_tasks.domain.ports import Store
 
 

@@ -102,17 +102,17 @@ def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
 
 def _look(context: Context, names: tuple[str, ...]) -> Report:
     from claude_tasks.doctor.catalog import run_checks
-    from claude_tasks.wiring.doctor import doctor_facts
+    from claude_tasks.wiring.doctor import look_around
 
     def say(finding: Finding) -> None:
         if not context.printer.as_json:
             _print(context, finding)
 
-    facts = doctor_facts(context.settings, context.environment)
+    look = look_around(context.settings, context.environment)
     if "claude_binary" not in names:  # the one that starts a process
-        return run_checks(facts, names, each=say)
+        return run_checks(look, names, each=say)
     with _ended_in_order():
-        return run_checks(facts, names, each=say)
+        return run_checks(look, names, each=say)
 
 
 @contextmanager
@@ -146,9 +146,9 @@ def _print(context: Context, finding: Finding) -> None:
 def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Outcome]:
     """Show, ask, do; what came of each."""
     from claude_tasks.doctor.repairs import apply_repair, plan_repairs
-    from claude_tasks.wiring.doctor import doctor_facts
+    from claude_tasks.wiring.doctor import look_around
 
-    repairs = plan_repairs(doctor_facts(context.settings, context.environment), names)
+    repairs = plan_repairs(look_around(context.settings, context.environment), names)
     if not repairs:
         context.printer.note("There is nothing that can be mended safely from here.")
         return []

@@ -1,29 +1,61 @@
-"""Nodes that live and do nothing, and what they keep from others."""
+"""No node that lives hangs, or keeps others from their work."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
-from claude_tasks.domain.signs import describe_hang
+from claude_tasks.doctor.finding import (
+    cannot_be_read,
+    failed,
+    passed,
+    shell,
+    some,
+    warned,
+)
+from claude_tasks.doctor.node_help import (
+    is_container,
+    unread,
+    wake_up,
+)
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
         Contents,
         DatabaseFacts,
-        LivenessFacts,
         MachineFacts,
         NodeFact,
     )
     from claude_tasks.doctor.finding import Finding
-    from claude_tasks.domain.signs import Stall
+    from claude_tasks.domain.signs import Signs, Stall
+
+from claude_tasks.domain.signs import describe_hang
 
 _NAME = "nodes"
-_CONTAINER_NAME_LENGTH = 12
-"""A container is called by so many hexadecimal digits of its id, unless somebody named it."""
 
 
-def check_nodes(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFacts) -> Finding:
+class LivenessFacts(NamedTuple):
+    """Processes that live beside the registry, or in its way.
+
+    ``strangers`` are nodes of another database than the one in its place; ``writer`` does nothing,
+    and keeps everybody else from writing.
+    """
+
+    strangers: tuple[int, ...] = ()
+    writer: tuple[int, Stall] | None = None
+
+
+def liveness(*, database: DatabaseFacts, signs: Signs) -> LivenessFacts:
+    """Who lives beside the registry of this database, or in its way."""
+    contents, trouble = database.contents, database.trouble
+    gone = trouble is not None and trouble.code == "storage_gone"
+    if contents is None and not gone:  # nobody knows who is registered
+        return LivenessFacts()
+    nodes = () if contents is None else contents.nodes
+    strangers = signs.strangers([entry.node.id for entry in nodes])
+    return LivenessFacts(tuple(strangers), None if gone else signs.writer())
+
+
+def judge(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFacts) -> Finding:
     """FAIL where one keeps others from their work, or works on what nobody sees any more."""
     if liveness.writer is not None:
         return _writes(*liveness.writer, database.contents, machine)
@@ -33,9 +65,7 @@ def check_nodes(database: DatabaseFacts, liveness: LivenessFacts, machine: Machi
         return failed(_NAME, f"{text}: what runs goes on under its supervisors", _kill(pids))
     contents = database.contents
     if contents is None:
-        if not database.exists or (database.trouble is None and database.schema == 0):
-            return passed(_NAME, "none yet")
-        return warned(_NAME, f"not looked at: {database.unread} (see database)")
+        return unread(_NAME, database)
     illegible = contents.what_is_illegible("nodes")
     if illegible:
         return failed(_NAME, cannot_be_read(illegible))
@@ -73,31 +103,8 @@ def how_it_hangs(entry: NodeFact, machine: MachineFacts) -> str:
     text = describe_hang(node, entry.silent_ms or 0, entry.stall)
     if entry.is_process:
         return f"{text}; its runs go on also where it is ended: kill -9 {node.pid}"
-    paused = " (paused?)" if _is_container(node.host, machine) else ""
+    paused = " (paused?)" if is_container(node.host, machine) else ""
     return f"{text}; process {node.pid} could not be matched to it, so look first{paused}"
-
-
-def wake_up(entry: NodeFact, machine: MachineFacts) -> str:
-    """The command that lets it go on, or else ends it. Runs outlive their node."""
-    if entry.stall is not None and entry.stall.command is not None:
-        return entry.stall.command
-    if not entry.is_process and _is_container(entry.node.host, machine):
-        return f"docker unpause {entry.node.host}"
-    return order(entry, machine, "kill -9")
-
-
-def order(entry: NodeFact, machine: MachineFacts, word: str) -> str:
-    """An order to the node's process; where that is not known for certain, only a look at it."""
-    node = entry.node
-    if entry.is_process:
-        return f"{word} {node.pid}"
-    where = "" if node.host == machine.host else f"ssh {shell(node.host)} "
-    return f"{where}ps -o pid,user,lstart,args -p {node.pid}"
-
-
-def _is_container(host: str, machine: MachineFacts) -> bool:
-    named_by_id = len(host) == _CONTAINER_NAME_LENGTH and not set(host) - set("0123456789abcdef")
-    return named_by_id and host != machine.host
 
 
 def _processes(pids: list[str]) -> str:

@@ -1,18 +1,40 @@
-"""The enabled tasks: would each of them run, if its tick came now?"""
+"""Each enabled task would run, if its tick came now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.doctor.finding import failed, passed, shell, some, warned
-from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.doctor.finding import (
+    failed,
+    passed,
+    shell,
+    some,
+    warned,
+)
+from claude_tasks.doctor.node_help import (
+    unread,
+)
+from claude_tasks.domain.errors import (
+    ClaudeTasksError,
+)
+
+if TYPE_CHECKING:
+    from claude_tasks.doctor.facts import (
+        DatabaseFacts,
+        MachineFacts,
+        TaskFact,
+    )
+    from claude_tasks.doctor.finding import Finding
+    from claude_tasks.domain.task import Task
+
 from claude_tasks.domain.task_fields import PERMISSION_MODES
 from claude_tasks.system.path_probe import Looked
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.facts import DatabaseFacts, MachineFacts, TaskFact
-    from claude_tasks.doctor.finding import Finding
-    from claude_tasks.domain.task import Task
+    _Known = dict[tuple[str, str, bool], tuple[str, str] | None]
+    Oddity = tuple[str, str | None]
+    """What is wrong, and the command that mends it."""
+
 
 _NAME = "tasks"
 _ALIASES = ("default", "haiku", "inherit", "opus", "opusplan", "sonnet")
@@ -26,19 +48,12 @@ _WRONG = {
 }
 _BYPASS = ("--dangerously-skip-permissions", "bypassPermissions")
 
-if TYPE_CHECKING:
-    _Known = dict[tuple[str, str, bool], tuple[str, str] | None]
-    Oddity = tuple[str, str | None]
-    """What is wrong, and the command that mends it."""
 
-
-def check_tasks(database: DatabaseFacts, machine: MachineFacts) -> Finding:
+def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
     """FAIL where a task cannot run, WARN where the agent may refuse what it is told."""
     contents = database.contents
     if contents is None:
-        if not database.exists or (database.trouble is None and database.schema == 0):
-            return passed(_NAME, "none yet")
-        return warned(_NAME, f"not looked at: {database.unread} (see database)")
+        return unread(_NAME, database)
     known: _Known = {}
     illegible = contents.what_is_illegible("tasks")
     broken: list[Oddity] = [(f"{text} (its row cannot be read)", None) for text in illegible]

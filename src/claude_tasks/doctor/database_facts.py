@@ -12,8 +12,9 @@ from claude_tasks.doctor.facts import (
     RunningFact,
     TaskFact,
     Trouble,
+    trouble_of,
 )
-from claude_tasks.doctor.gather_folders import barred
+from claude_tasks.doctor.folders import barred
 from claude_tasks.domain.errors import StorageError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.notification import DeliveryState
@@ -26,12 +27,17 @@ from claude_tasks.system.path_probe import Looked, absolute, look_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from claude_tasks.doctor.facts import Barred
-    from claude_tasks.doctor.ports import Inspect, Inspected
+    from claude_tasks.doctor.facts import Barred, MachineFacts
+    from claude_tasks.settings import Settings
+    from claude_tasks.storage.sqlite.inspection import Inspection
+
+    Inspect = Callable[[str, Callable[[Inspection], DatabaseFacts]], DatabaseFacts]
+    """Opens a database without a trace, lets a look see it, closes it. Errors: `StorageError`."""
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.signs import Signs
     from claude_tasks.domain.task import Task
+    from claude_tasks.system.data_folder import DataFolder
 
 _Read = TypeVar("_Read")
 
@@ -56,6 +62,44 @@ class NodeSigns(NamedTuple):
     machine: Signs
     version: str
     monotonic: float
+
+
+def database(
+    *,
+    settings: Settings,
+    machine: MachineFacts,
+    at: int,
+    monotonic: float,
+    inspect: Inspect,
+    is_dead: Callable[[Collection[str], str], bool | None],
+    is_process: Callable[[Node], bool],
+    signs: Signs,
+    thorough: bool,
+) -> DatabaseFacts:
+    """The database, with its contents; see `database_facts` for ``thorough``."""
+    folder = settings.folder
+    try:
+        folder.refuse_network_file_system()
+    except StorageError as error:
+        trouble, exists = trouble_of(error), os.path.exists(folder.database)
+        return DatabaseFacts(
+            folder.database, exists, network=trouble, trouble=trouble, unread=error.message
+        )
+    node_signs = NodeSigns(is_dead, is_process, signs, machine.version, monotonic)
+    return database_facts(
+        folder.database, inspect, node_signs, at=at, thorough=thorough, lost=_lost(folder)
+    )
+
+
+def _lost(folder: DataFolder) -> Trouble | None:
+    """What is wrong where there are runs or logs, and no database to make sense of them."""
+    if not folder.holds_history():
+        return None
+    try:
+        folder.require_database()
+    except StorageError as error:
+        return trouble_of(error)
+    return None
 
 
 def database_facts(
@@ -85,7 +129,7 @@ def database_facts(
     try:
         facts = inspect(path, lambda seen: _look(path, seen, signs, at, thorough))
     except StorageError as error:
-        return _unreadable(path, Trouble(error.message, error.hint, error.code))
+        return _unreadable(path, trouble_of(error))
     return facts._replace(left_over=left_over)
 
 
@@ -114,7 +158,7 @@ def _unreadable(path: str, trouble: Trouble) -> DatabaseFacts:
 
 def _look(
     path: str,
-    seen: Inspected,
+    seen: Inspection,
     signs: NodeSigns,
     at: int,
     thorough: bool,  # noqa: FBT001 (one caller)
@@ -137,7 +181,7 @@ def _look(
 
 
 def _look_at_a_part(
-    facts: DatabaseFacts, seen: Inspected, signs: NodeSigns, at: int
+    facts: DatabaseFacts, seen: Inspection, signs: NodeSigns, at: int
 ) -> DatabaseFacts:
     """Without its log a file may be halfway through a checkpoint: no reason to call it damaged."""
     try:
@@ -146,7 +190,7 @@ def _look_at_a_part(
         return facts._replace(unread="without its log it cannot be read")
 
 
-def _inside(facts: DatabaseFacts, seen: Inspected, signs: NodeSigns, at: int) -> DatabaseFacts:
+def _inside(facts: DatabaseFacts, seen: Inspection, signs: NodeSigns, at: int) -> DatabaseFacts:
     schema = seen.schema()
     facts = facts._replace(schema=schema, journal_mode=seen.journal_mode())
     if schema != seen.newest_schema:
@@ -157,7 +201,7 @@ def _inside(facts: DatabaseFacts, seen: Inspected, signs: NodeSigns, at: int) ->
 class _Reading:
     """One reading of all contents: what cannot be read of one part leaves the others alone."""
 
-    def __init__(self, seen: Inspected, signs: NodeSigns, at: int) -> None:
+    def __init__(self, seen: Inspection, signs: NodeSigns, at: int) -> None:
         self._seen = seen
         self._signs = signs
         self._at = at
@@ -243,7 +287,7 @@ def _task_facts(tasks: Iterable[Task]) -> tuple[TaskFact, ...]:
     )
 
 
-def _given_up(seen: Inspected, *, since: int) -> list[str]:
+def _given_up(seen: Inspection, *, since: int) -> list[str]:
     """Of channels that have taken no message since: what works again is no trouble."""
     works: set[str] = set()
     given_up = []

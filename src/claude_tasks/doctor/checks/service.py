@@ -1,23 +1,72 @@
-"""The systemd unit or launchd plist that starts us, and whether it would find the agent."""
+"""Something starts us with the machine, and finds the agent then."""
 
 from __future__ import annotations
 
 import os
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.doctor.facts import ServiceFacts, Trouble
-from claude_tasks.domain.errors import SpawnError
+from claude_tasks.doctor.facts import Trouble
+from claude_tasks.doctor.finding import (
+    passed,
+    shell,
+    warned,
+)
+from claude_tasks.domain.errors import (
+    SpawnError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_NAME = "claude-tasks"
+    from claude_tasks.doctor.finding import Finding
+    from claude_tasks.settings import Settings
+
+import sys
+from typing import Any
+
+from claude_tasks.doctor.checks.claude_binary import agent_here
+
+_UNIT_NAME = "claude-tasks"
 _SYSTEM_FOLDER = "/etc/systemd/system"
 _LINGER_FOLDER = "/var/lib/systemd/linger"
 _SYSTEMD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LAUNCHD_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 _AGENT_VARIABLE = "CLAUDE_TASKS_CLAUDE_BIN"
+
+
+class ServiceFacts(NamedTuple):
+    """What would start us with the machine. ``kind`` is systemd or launchd, None without any.
+
+    ``agent`` says why its search path does not lead to the agent; ``agent_here`` is where this
+    shell finds it. ``unread`` is a file of variables that could not be read. ``lingers`` is
+    whether a user's own services start before that user logs in, None where that is not asked.
+    """
+
+    kind: str | None
+    path: str = ""
+    enabled: bool = False
+    by_system: bool = False
+    agent_path: str | None = None
+    agent: Trouble | None = None
+    agent_here: str | None = None
+    masked: bool = False
+    unread: str | None = None
+    lingers: bool | None = None
+
+
+def service(
+    *,
+    settings: Settings,
+    environment: Mapping[str, str],
+    find_agent: Callable[[str | None, str | None], str],
+) -> ServiceFacts:
+    """What would start us with the machine."""
+    # Only the file's setting reaches a service: the environment is this shell's.
+    setting = None if environment.get(_AGENT_VARIABLE) else settings.claude_bin
+    facts = service_facts(find_agent, setting, environment=environment)
+    if facts.agent is None:
+        return facts
+    return facts._replace(agent_here=agent_here(find_agent, settings.claude_bin))
 
 
 def service_facts(
@@ -82,13 +131,13 @@ def _unit_facts(folder: str, path: str, *, by_system: bool) -> ServiceFacts:
 
 def _is_named_ours(path: str) -> bool:
     """``claude-tasks.service``, and not that of a backup of it."""
-    return os.path.basename(path) == f"{_NAME}.service"
+    return os.path.basename(path) == f"{_UNIT_NAME}.service"
 
 
 def _runs_us(text: str) -> bool:
     """Whether it starts what schedules, whatever it is called."""
     words = [word for line in _values(text, "ExecStart") for word in line.split()]
-    program = any(word.endswith((_NAME, "claude_tasks")) for word in words)
+    program = any(word.endswith((_UNIT_NAME, "claude_tasks")) for word in words)
     return program and any(command in words for command in ("daemon", "serve", "tui"))
 
 
@@ -182,7 +231,7 @@ def _text_of(path: str) -> str:
     return "\n".join(texts)
 
 
-def _files(folder: str, ending: str, *, named: str = _NAME) -> list[str]:
+def _files(folder: str, ending: str, *, named: str = _UNIT_NAME) -> list[str]:
     """The entries of a folder, sorted; none where there is no such folder."""
     try:
         names = os.listdir(folder)
@@ -193,3 +242,73 @@ def _files(folder: str, ending: str, *, named: str = _NAME) -> list[str]:
         for name in sorted(names)
         if name.endswith(ending) and named in name
     ]
+
+
+def judge(service: ServiceFacts) -> Finding:
+    """Something starts us with the machine, and finds the agent then. WARN at most."""
+    name = "service"
+    if service.kind is None:
+        text = (
+            "none is installed: after a restart of the machine nobody schedules until somebody"
+            " starts a daemon; have systemd, launchd or the like run one"
+        )
+        return warned(name, text)
+    wrong = _wrong_with(service)
+    if wrong is not None:
+        return warned(name, *wrong)
+    unread = "" if service.unread is None else f" (without a look at {service.unread})"
+    return passed(name, f"{service.path} is enabled{unread}")
+
+
+def _wrong_with(service: ServiceFacts) -> tuple[str, str | None] | None:
+    """What keeps it from starting, or from working; and what helps."""
+    path = service.path
+    if service.masked:
+        unmask = f"{_systemctl(service)} unmask {shell(_unit(service))}"
+        return f"{path} is masked: nothing starts it", unmask
+    if not service.enabled:
+        return f"{path} is not enabled: it does not start with the machine", _enable(service)
+    if service.agent is not None:
+        return f"{path} would not find the agent: {service.agent.message}", _edit(service)
+    if service.lingers is False:
+        text = f"{path} is enabled, but starts only once its user has logged in"
+        return text, "loginctl enable-linger"
+    return None
+
+
+def _enable(service: ServiceFacts) -> str:
+    if service.kind == "launchd":
+        return f'launchctl bootstrap "gui/$(id -u)" {shell(service.path)}'
+    return f"{_systemctl(service)} enable --now {shell(_unit(service))}"
+
+
+def _edit(service: ServiceFacts) -> str | None:
+    """Tell the service where this shell finds the agent; None where it does not either."""
+    if service.agent_here is None:
+        return None
+    if service.kind == "launchd":
+        path = shell(service.path)
+        add = "plutil -replace EnvironmentVariables.CLAUDE_TASKS_CLAUDE_BIN -string"
+        domain = '"gui/$(id -u)"'
+        return (
+            f"{add} {shell(service.agent_here)} {path}"
+            f" && launchctl bootout {domain} {path} && launchctl bootstrap {domain} {path}"
+        )
+    sudo = "sudo " if service.by_system else ""
+    folder = shell(f"{service.path}.d")
+    value = service.agent_here.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    lines = shell("[Service]", f'Environment="CLAUDE_TASKS_CLAUDE_BIN={value}"')
+    systemctl = _systemctl(service)
+    return (
+        f"{sudo}mkdir -p {folder}"
+        f" && printf '%s\\n' {lines} | {sudo}tee {folder}/agent.conf"
+        f" && {systemctl} daemon-reload && {systemctl} restart {shell(_unit(service))}"
+    )
+
+
+def _systemctl(service: ServiceFacts) -> str:
+    return "sudo systemctl" if service.by_system else "systemctl --user"
+
+
+def _unit(service: ServiceFacts) -> str:
+    return service.path.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Who may look into the data folder: mode and owner of what is ours in it.
+"""Folders are 0700, files 0600: prompts and output are private, and tasks are code.
 
 Ours are the folder, and in it the names that this program uses. What somebody else put there is
 left alone, and the folder keeps others out of it. Links are not followed, but for the folders that
@@ -8,20 +8,63 @@ a person may put elsewhere.
 from __future__ import annotations
 
 import os
-import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.doctor.facts import LooseEntry, PermissionFacts
-from claude_tasks.settings import SECRET_SETTINGS
+from claude_tasks.doctor.finding import (
+    Verdict,
+    passed,
+    shell,
+    some,
+    warned,
+)
+from claude_tasks.doctor.folders import MEND
 
 if TYPE_CHECKING:
+    from claude_tasks.doctor.finding import Finding
+    from claude_tasks.settings import Settings
     from claude_tasks.system.data_folder import DataFolder
+
+import stat
+
+from claude_tasks.settings import SECRET_SETTINGS
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 MOST_ENTRIES = 5000
 """Logs of years are not walked: their folder keeps others out, whatever stands in it."""
 _FOR_OTHERS = 0o077
+
+_WRITE_BITS = 0o022
+_STICKY = 0o1000
+
+
+class LooseEntry(NamedTuple):
+    """A file or folder of ours that others may look into. Modes are permission bits.
+
+    ``outside`` is where a link out of the data folder leads: shown, and not ours to change.
+    """
+
+    path: str
+    mode: int
+    wanted: int
+    holds_secrets: bool = False
+    outside: bool = False
+
+
+class PermissionFacts(NamedTuple):
+    """``foreign`` belongs to somebody else; ``partial`` says that not all was looked at."""
+
+    looked_at: int
+    loose: tuple[LooseEntry, ...] = ()
+    foreign: tuple[str, ...] = ()
+    as_root: bool = False
+    unreadable: tuple[str, ...] = ()
+    partial: bool = False
+
+
+def permissions(*, settings: Settings) -> PermissionFacts:
+    """Who may look into the data folder."""
+    return permission_facts(settings.folder)
 
 
 def permission_facts(folder: DataFolder, *, most: int = MOST_ENTRIES) -> PermissionFacts:
@@ -133,3 +176,46 @@ def _holds_secrets(path: str) -> bool:
     except OSError:  # then it is no reader's secret either
         return False
     return not set(SECRET_SETTINGS).isdisjoint(names)
+
+
+def judge(permissions: PermissionFacts) -> Finding:
+    """Folders 0700, files 0600: prompts and output are private, and tasks are code."""
+    name = "permissions"
+    if not permissions.looked_at:
+        return passed(name, "none yet: there is nothing to protect")
+    if permissions.loose:
+        ordered = sorted(permissions.loose, key=_danger, reverse=True)
+        verdict = Verdict.FAIL if any(map(_danger, ordered)) else Verdict.WARN
+        text = f"open to others: {some([_mode_text(entry) for entry in ordered])}"
+        return warned(name, text, _close(ordered))._replace(verdict=verdict)
+    if permissions.foreign:
+        text = f"owned by another user: {some(list(permissions.foreign))}"
+        if permissions.as_root:  # a service's folder: taking it would lock its owner out
+            return warned(name, f"{text}; run claude-tasks as that user")
+        return warned(name, text, f'sudo chown "$(id -u)" {shell(permissions.foreign[0])}')
+    if permissions.unreadable:
+        text = f"cannot be looked into: {some(list(permissions.unreadable))}"
+        return warned(name, text, shell("chmod", "u+rwx", permissions.unreadable[0]))
+    part = "the first " if permissions.partial else ""
+    entries = "entry" if permissions.looked_at == 1 else "entries"
+    return passed(name, f"{part}{permissions.looked_at} {entries}: private to their owner")
+
+
+def _danger(entry: LooseEntry) -> bool:
+    """Others can change it, and so run code as its owner; or it holds a token."""
+    return entry.holds_secrets or bool(entry.mode & _WRITE_BITS)
+
+
+def _close(loose: list[LooseEntry]) -> str | None:
+    """What is ours, ``--fix`` closes; of what a link leads to, one at a time; a /tmp stays open."""
+    if not all(entry.outside for entry in loose):
+        return MEND
+    own = [entry for entry in loose if not entry.mode & _STICKY]
+    return shell("chmod", f"{own[0].wanted:o}", own[0].path) if own else None
+
+
+def _mode_text(entry: LooseEntry) -> str:
+    text = f"{entry.path} is {entry.mode:04o}, not {entry.wanted:04o}"
+    if entry.outside and entry.mode & _STICKY:
+        return f"{text}, and shared with others: link to a folder of your own instead"
+    return text

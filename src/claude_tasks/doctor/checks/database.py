@@ -1,24 +1,37 @@
-"""The database: opens, writable, whole, of this program's schema, in WAL mode, on a local disk."""
+"""The database opens, can be written, is whole, of this program's schema, in WAL mode, local."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from claude_tasks.doctor.finding import allow, failed, passed, shell, some, warned, why_barred
+from claude_tasks.doctor.finding import (
+    allow,
+    failed,
+    passed,
+    shell,
+    some,
+    warned,
+    why_barred,
+)
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.facts import DatabaseFacts
+    from claude_tasks.doctor.facts import (
+        DatabaseFacts,
+    )
     from claude_tasks.doctor.finding import Finding
 
-_NAME = "database"
+
 _MOVE = "export CLAUDE_TASKS_DATA=~/.claude-tasks"
 _APPLICATION_ID = 1668052065
 """What marks a database as ours (0x636C7461); `.recover` of some versions drops it."""
 _OF_AN_INDEX = ("missing from index", "entries in index", "entry in index")
+_RECOVERED = ".recovered"
+
+_NAME = "database"
 
 
-def check_database(database: DatabaseFacts) -> Finding:
+def judge(database: DatabaseFacts) -> Finding:
     """The worst of what is wrong with it."""
     if database.network is not None:
         return failed(_NAME, database.network.text, _MOVE)
@@ -132,9 +145,6 @@ def _damaged(database: DatabaseFacts, what: str) -> tuple[str, str]:
         return f"{text}: stop every node, put it into its place", f"{swap} && {into}"
     text = f"{path} is damaged: {what}; stop every node, rescue what can be read into a new file"
     return f"{text}, look at it, put it into its place; or put a backup there", _recover(path)
-
-
-_RECOVERED = ".recovered"
 
 
 def _put_aside(path: str) -> str:

@@ -1,0 +1,128 @@
+"""The API is open beyond this machine only with a token."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.doctor.facts import Trouble, trouble_of
+from claude_tasks.doctor.finding import (
+    failed,
+    passed,
+    some,
+    warned,
+)
+from claude_tasks.domain.errors import (
+    ConfigurationError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from claude_tasks.doctor.facts import (
+        DatabaseFacts,
+    )
+    from claude_tasks.doctor.finding import Finding
+    from claude_tasks.domain.node import Node
+    from claude_tasks.settings import Settings
+
+
+class ExposureFacts(NamedTuple):
+    """Where the API would listen, and what it would ask for. The tokens stay where they are.
+
+    ``fix`` is the command that mends a token that cannot be used, None where none does. ``open_to``
+    are living nodes that listen beyond this machine and ask for no token.
+    """
+
+    host: str
+    loopback: bool
+    has_token: bool
+    trouble: Trouble | None = None
+    fix: str | None = None
+    open_to: tuple[Node, ...] = ()
+
+
+def exposure(
+    *,
+    database: DatabaseFacts,
+    settings: Settings,
+    environment: Mapping[str, str],
+    is_loopback: Callable[[str], bool],
+) -> ExposureFacts:
+    """Where the API would listen, and which living nodes are open to others."""
+    from claude_tasks.system.trust import UNTRUSTED
+    from claude_tasks.tokens import load_tokens
+
+    nodes = () if database.contents is None else database.contents.nodes
+    living = (entry.node for entry in nodes if entry.alive)
+    open_to = tuple(node for node in living if _is_open(node, is_loopback))
+    loopback = is_loopback(settings.host)
+    facts = ExposureFacts(settings.host, loopback, has_token=False, open_to=open_to)
+    try:
+        return facts._replace(has_token=any(load_tokens(settings)))
+    except ConfigurationError as error:
+        fix = error.hint
+        if error.code != UNTRUSTED:
+            fix = _token_fix(error.message, settings, environment)
+        return facts._replace(trouble=trouble_of(error), fix=fix)
+
+
+def _is_open(node: Node, is_loopback: Callable[[str], bool]) -> bool:
+    return node.listens is not None and node.open and not is_loopback(_host_of(node.listens))
+
+
+def _token_fix(message: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """What puts another in the place of the token that this message of `load_tokens` blames."""
+    folder = settings.folder
+    if not os.path.isdir(folder.root):  # the check of the data folder says what helps
+        return None
+    for setting, path, flag in (
+        ("AUTH_TOKEN", folder.auth_token, ""),
+        ("READ_TOKEN", folder.read_token, "--read-only "),
+    ):
+        if message.startswith(path):
+            if not os.access(path, os.R_OK):  # another's, and perhaps a good one
+                return None
+            return f"claude-tasks token new {flag}--replace"
+        if message.startswith(f"CLAUDE_TASKS_{setting}"):
+            is_variable = environment.get(f"CLAUDE_TASKS_{setting}")
+            return f"unset CLAUDE_TASKS_{setting}" if is_variable else None
+    if environment.get("CLAUDE_TASKS_READ_TOKEN"):  # both are the same
+        return "unset CLAUDE_TASKS_READ_TOKEN"
+    return "claude-tasks token new --read-only --replace"
+
+
+def _host_of(address: str) -> str:
+    """``http://[::]:8080`` → ``::``."""
+    return address.partition("://")[2].rpartition(":")[0].strip("[]")
+
+
+def judge(exposure: ExposureFacts) -> Finding:
+    """Beyond this machine only with a token: whoever can add a task can run code.
+
+    FAIL for a node that is open now. Settings alone warn: ``serve`` refuses to start with them.
+    """
+    name = "api_exposure"
+    host = exposure.host or "every address"
+    if exposure.open_to:
+        return _open_now(exposure)
+    if exposure.trouble is not None:
+        make = failed if not exposure.loopback else warned
+        text = f"serve would not start: {exposure.trouble.text}"
+        return make(name, text, exposure.fix)
+    if exposure.loopback:
+        return passed(name, f"{host}: this machine only")
+    if exposure.has_token:
+        return passed(name, f"{host}, with a token")
+    text = f"{host} without a token: serve refuses to be open to all who can reach this machine"
+    return warned(name, text, "claude-tasks token new")
+
+
+def _open_now(exposure: ExposureFacts) -> Finding:
+    where = [f"{it.role} {it.pid} on {it.host} at {it.listens}" for it in exposure.open_to]
+    text = f"open without a token to all who can reach this machine: {some(where)}"
+    if exposure.has_token:
+        text = f"{text}; a token is there by now: stop it, and start it without --insecure-no-auth"
+        return failed("api_exposure", text)
+    text = f"{text}; make one, then stop it, and start it without --insecure-no-auth"
+    return failed("api_exposure", text, "claude-tasks token new")

@@ -1,0 +1,62 @@
+"""Words and commands about nodes and the database they share, for several checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_tasks.doctor.finding import passed, shell, warned
+
+if TYPE_CHECKING:
+    from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact
+    from claude_tasks.doctor.finding import Finding
+
+
+START = "claude-tasks daemon"
+
+_CONTAINER_NAME_LENGTH = 12
+"""A container is called by so many hexadecimal digits of its id, unless somebody named it."""
+
+
+def wake_up(entry: NodeFact, machine: MachineFacts) -> str:
+    """The command that lets it go on, or else ends it. Runs outlive their node."""
+    if entry.stall is not None and entry.stall.command is not None:
+        return entry.stall.command
+    if not entry.is_process and is_container(entry.node.host, machine):
+        return f"docker unpause {entry.node.host}"
+    return order(entry, machine, "kill -9")
+
+
+def order(entry: NodeFact, machine: MachineFacts, word: str) -> str:
+    """An order to the node's process; where that is not known for certain, only a look at it."""
+    node = entry.node
+    if entry.is_process:
+        return f"{word} {node.pid}"
+    where = "" if node.host == machine.host else f"ssh {shell(node.host)} "
+    return f"{where}ps -o pid,user,lstart,args -p {node.pid}"
+
+
+def is_container(host: str, machine: MachineFacts) -> bool:
+    named_by_id = len(host) == _CONTAINER_NAME_LENGTH and not set(host) - set("0123456789abcdef")
+    return named_by_id and host != machine.host
+
+
+def node_of(contents: Contents, node_id: str | None) -> NodeFact | None:
+    return next((entry for entry in contents.nodes if entry.node.id == node_id), None)
+
+
+def standing_by(contents: Contents, *, without: str = "") -> bool:
+    """Whether a node lives that may take the lease."""
+
+    def counts(entry: NodeFact) -> bool:
+        return entry.works and entry.node.scheduler and entry.node.id != without
+
+    return any(map(counts, contents.nodes))
+
+
+def unread(
+    name: str, database: DatabaseFacts, *, none_yet: str = "none yet", fix: str | None = None
+) -> Finding:
+    """Without contents: nothing there yet, or nothing that could be read."""
+    if not database.exists or (database.trouble is None and database.schema == 0):
+        return passed(name, none_yet) if fix is None else warned(name, none_yet, fix)
+    return warned(name, f"not looked at: {database.unread} (see database)")
