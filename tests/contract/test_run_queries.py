@@ -8,10 +8,8 @@ import pytest
 
 from claude_tasks.domain.errors import StorageValueError
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.store_records import Finish, RunFacts, RunFilter
-from claude_tasks.domain.task_fields import Overlap
-from claude_tasks.domain.tick import plan_ticks
-from support.builders import MINUTELY, add_task, completed, lead
+from claude_tasks.domain.store_records import Finish, RunFilter
+from support.builders import add_task, completed
 from support.clock import START
 
 if TYPE_CHECKING:
@@ -112,39 +110,6 @@ def test_all_parts_of_a_filter_must_hold(store: Store) -> None:
 def test_a_value_no_column_takes_is_refused_in_our_words(store: Store, wanted: Any) -> None:
     with pytest.raises(StorageValueError):
         store.list_runs(RunFilter(**wanted))
-
-
-def facts_of(store: Store, run_id: int) -> RunFacts:
-    """The facts of a run, out of the whole record."""
-    whole = store.get_run(run_id)
-    return RunFacts._make(getattr(whole, name) for name in RunFacts._fields)
-
-
-def test_facts_are_those_of_the_run_in_order_of_ids(store: Store) -> None:
-    task = add_task(store, at=START, cron_expr=MINUTELY, catchup_window_seconds=60)
-    at = START + 400_000
-    store.record_ticks(lead(store, at=START), [plan_ticks(task, at=at)], at=at)
-    spent: dict[str, Any] = {"cost_usd": 0.5, "input_tokens": 3, "output_tokens": 4}
-    ended = run(store, state=State.FAILED, reason=Reason.EXIT, output="long " * 1000, **spent)
-    queue(store)
-    ids = sorted(found(store))
-    facts = store.run_facts(after_id=0, limit=100)
-    assert facts == [facts_of(store, run_id) for run_id in ids]
-    assert facts[0].skipped_count == 6
-    assert [type(value) for value in facts[0][1:4]] == [Trigger, State, Reason]
-    assert facts_of(store, ended).cost_usd == 0.5
-    assert store.run_facts(after_id=ids[0], limit=2) == facts[1:3]
-    assert store.run_facts(after_id=ids[-1], limit=2) == []
-
-
-def test_facts_of_many_runs_come_at_once_and_unknown_ones_are_left_out(store: Store) -> None:
-    task = add_task(store, at=START, overlap=Overlap.ALLOW, max_concurrency=1000)
-    for _ in range(510):
-        store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to=None, at=START)
-    facts = store.run_facts(after_id=0, limit=5000)
-    assert len(facts) == 510
-    assert store.run_facts_of({entry.id for entry in facts} | {10**9}) == facts
-    assert store.run_facts_of([]) == []
 
 
 def test_the_runs_that_wait_for_a_node_are_counted(store: Store) -> None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from claude_tasks.api.change_broadcast import ChangeBroadcast
     from claude_tasks.api.change_counter import ChangeCounter
     from claude_tasks.api.database_threads import DatabaseThreads
-    from claude_tasks.api.metrics import RunLedger
     from claude_tasks.api.task_list import TaskListEncoder
 
 
@@ -30,7 +29,6 @@ class Backend(NamedTuple):
     counter: ChangeCounter
     broadcast: ChangeBroadcast
     task_list: TaskListEncoder
-    ledger: RunLedger
     node_id: str
     wake: Callable[[], None]
     run_concurrency: int

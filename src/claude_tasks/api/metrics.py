@@ -1,7 +1,7 @@
-"""The metrics page: what Prometheus reads, from one look at the program and the ledger of runs.
+"""The metrics page: what Prometheus reads, from one look at the program and its runs.
 
 Nothing here is kept between two pages: gauges come from a `MetricsFigures`, everything that only
-grows from the `RunLedger`. Names follow https://prometheus.io/docs/practices/naming/: base units,
+grows from the `RunFigures`. Names follow https://prometheus.io/docs/practices/naming/: base units,
 ``_total`` on counters. No metric of the process, the platform or the interpreter is among them.
 """
 
@@ -22,15 +22,15 @@ from prometheus_client.registry import Collector
 
 from claude_tasks import __version__
 from claude_tasks.domain.run import State
-from claude_tasks.operations.facts import Histogram, RunLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from claude_tasks.domain.notification import DeliveryCounts
+    from claude_tasks.domain.run_figures import Histogram, RunFigures
     from claude_tasks.operations.status import Status
 
-__all__ = ["CONTENT_TYPE", "MetricsFigures", "RunLedger", "UsageFigure", "render", "snapshot_of"]
+__all__ = ["CONTENT_TYPE", "MetricsFigures", "UsageFigure", "render", "snapshot_of"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The content type of what `render` returns."""
@@ -87,19 +87,19 @@ def snapshot_of(
     )
 
 
-def render(snapshot: MetricsFigures, ledger: RunLedger) -> bytes:
+def render(snapshot: MetricsFigures, runs: RunFigures) -> bytes:
     """The page, in the text format that `CONTENT_TYPE` names."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(snapshot, ledger))
+    registry.register(_Page(snapshot, runs))
     return generate_latest(registry)
 
 
 class _Page(Collector):
     """One page's metrics: the registry asks for them when it writes the text."""
 
-    def __init__(self, snapshot: MetricsFigures, ledger: RunLedger) -> None:
+    def __init__(self, snapshot: MetricsFigures, runs: RunFigures) -> None:
         self._snapshot = snapshot
-        self._ledger = ledger
+        self._runs = runs
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry is this page's own, so there are no names to quarrel about."""
@@ -107,57 +107,57 @@ class _Page(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, in the order of the page."""
-        yield from _counters(self._ledger)
-        yield from _gauges(self._snapshot, self._ledger)
+        yield from _counters(self._runs)
+        yield from _gauges(self._snapshot, self._runs)
         yield from _leadership(self._snapshot)
         yield from _usage(self._snapshot.usage)
 
 
-def _counters(ledger: RunLedger) -> Iterator[Metric]:
+def _counters(runs: RunFigures) -> Iterator[Metric]:
     yield _counter(
         "ticks",
         "Ticks accounted for, by what became of them: run, or the reason of the skip.",
-        [((outcome,), count) for outcome, count in sorted(ledger.ticks.items())],
+        [((outcome,), count) for outcome, count in sorted(runs.ticks.items())],
         labels=("outcome",),
     )
     yield _histogram(
         "tick_lateness_seconds",
         "From the tick to the moment its run was queued; ticks that were skipped are left out.",
-        ledger.lateness,
+        runs.histograms["lateness"],
     )
     yield _counter(
         "runs",
         "Runs that ended, and skips, by trigger, state and reason (empty for none).",
         sorted(
             ((trigger, state, reason or ""), count)
-            for (trigger, state, reason), count in ledger.runs.items()
+            for (trigger, state, reason), count in runs.runs.items()
         ),
         labels=("trigger", "state", "reason"),
     )
     yield _histogram(
         "run_wait_seconds",
         "From queued to started, jitter included, of runs that ended at their first attempt.",
-        ledger.wait,
+        runs.histograms["wait"],
     )
     yield _histogram(
         "run_duration_seconds",
         "From start to end of the last attempt, of runs that ended.",
-        ledger.duration,
+        runs.histograms["duration"],
     )
-    yield _counter("run_cost_usd", "Cost of the runs that ended.", [((), ledger.cost_usd)])
+    yield _counter("run_cost_usd", "Cost of the runs that ended.", [((), runs.sums["cost_usd"])])
     yield _counter(
         "run_tokens",
         "Tokens of the runs that ended, without those read from or written to the cache.",
-        [(("input",), ledger.input_tokens), (("output",), ledger.output_tokens)],
+        [(("input",), runs.sums["input_tokens"]), (("output",), runs.sums["output_tokens"])],
         labels=("direction",),
     )
 
 
-def _gauges(snapshot: MetricsFigures, ledger: RunLedger) -> Iterator[Metric]:
+def _gauges(snapshot: MetricsFigures, runs: RunFigures) -> Iterator[Metric]:
     yield _gauge(
         "runs",
         "Runs queued and running now.",
-        [((state,), ledger.open_runs(state)) for state in (State.QUEUED, State.RUNNING)],
+        [((state,), runs.open[state]) for state in (State.QUEUED, State.RUNNING)],
         labels=("state",),
     )
     yield _gauge(

@@ -18,20 +18,20 @@ from claude_tasks.domain.session import fresh_session
 from claude_tasks.domain.usage_ports import UsageStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.planned import TickPlan
     from claude_tasks.domain.revision import Actor, TaskRevision
     from claude_tasks.domain.run import Outcome, Run, Trigger
+    from claude_tasks.domain.run_figures import RunFigures
     from claude_tasks.domain.store_records import (
         ArmedSpec,
         Change,
         Claimed,
         Finish,
         NextTick,
-        RunFacts,
         RunFilter,
         TaskEdit,
         TaskSummary,
@@ -113,19 +113,16 @@ class RunStore(Protocol):
         """Runs, newest first."""
         ...
 
-    def count_runs(self, wanted: RunFilter) -> int:
+    def count_runs(self, wanted: RunFilter, *, most: int | None = None) -> int:
         """How many runs match, whatever the page."""
         ...
 
-    def run_facts(self, *, after_id: int, limit: int) -> list[RunFacts]:
-        """Facts of the runs after one, by id.
-
-        Ids become visible in order: once a run was returned, none with a smaller id appears.
-        """
+    def run_figures(self) -> RunFigures:
+        """Figures about all runs there ever were, as they stand."""
         ...
 
-    def run_facts_of(self, ids: Collection[int]) -> list[RunFacts]:
-        """Facts of these runs as they stand, by id; unknown ids are left out."""
+    def index_older_texts(self) -> bool:
+        """Make some texts from before the search's index quick to find; whether there are more."""
         ...
 
     def count_waiting(self, node_id: str) -> int:

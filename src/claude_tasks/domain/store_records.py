@@ -66,6 +66,10 @@ class RunFilter(NamedTuple):
     text: str | None = None
 
 
+MOST_COUNTED = 10_000
+"""A page of a growing list says that there are so many or more: to count on would take long."""
+
+
 class RunFacts(NamedTuple):
     """What figures about runs are made of: a run without its texts. Instants are ms."""
 

@@ -97,6 +97,8 @@ class Notifier:
         self._quiet: dict[tuple[str, str], float] = {}
         """Addresses that did not answer, or asked for patience, and until when they have it."""
         self._flights = Flights()
+        self._all_indexed = False
+        """Whether the search's index has the texts of the time before there was one."""
         self._answered: list[tuple[DueDelivery, Delivery]] = []
         """What came of attempts and is not recorded yet."""
         self._stopping = threading.Event()
@@ -146,6 +148,8 @@ class Notifier:
             self._store.announce([each.run_id for each in ended], messages, at=at)
         if len(ended) == _BATCH:
             self._flights.wake()
+        if not ended and not self._all_indexed:
+            self._all_indexed = not self._store.index_older_texts()
 
     def _messages(self, ended: Unannounced) -> list[NewDelivery]:
         event = event_of(

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import ChangeFeed
-    from claude_tasks.operations.facts import FactSource
     from claude_tasks.operations.notifications import NotificationOperations
     from claude_tasks.operations.runs import RunOperations
     from claude_tasks.operations.settings import SettingsOperations
@@ -26,6 +25,5 @@ class Operations(NamedTuple):
     settings: SettingsOperations
     usage: UsageOperations
     notifications: NotificationOperations
-    facts: FactSource
     changes: ChangeFeed
     close: Callable[[], None]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.ports import Clock, RunStore
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.run_figures import RunFigures
     from claude_tasks.domain.task import Task
 
 
@@ -41,9 +42,13 @@ class RunOperations:
         """Runs, newest first."""
         return self._store.list_runs(wanted)
 
-    def count(self, wanted: RunFilter) -> int:
-        """How many match, whatever the page."""
-        return self._store.count_runs(wanted)
+    def count(self, wanted: RunFilter, *, most: int | None = None) -> int:
+        """How many match, whatever the page; ``most`` for so many or more."""
+        return self._store.count_runs(wanted, most=most)
+
+    def figures(self) -> RunFigures:
+        """Figures about all runs there ever were."""
+        return self._store.run_figures()
 
     def running_of(self, node_id: str) -> Sequence[Run]:
         """The running runs that a node watches, or watched when it stopped."""

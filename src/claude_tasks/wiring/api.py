@@ -21,7 +21,6 @@ from claude_tasks.api.server import ApiServer
 from claude_tasks.api.shared_call import SharedCall
 from claude_tasks.api.task_list import TaskListEncoder
 from claude_tasks.execution.run_log import events_path
-from claude_tasks.operations.facts import RunLedger
 from claude_tasks.system.clock import SystemClock
 from claude_tasks.system.local_zone import local_zone
 from claude_tasks.tokens import TokenWatch
@@ -86,7 +85,6 @@ def _build_backend(
         counter=counter,
         broadcast=ChangeBroadcast(counter),
         task_list=TaskListEncoder(),
-        ledger=RunLedger(),
         node_id=node.node.id,
         wake=node.wake,
         run_concurrency=settings.api_run_concurrency,

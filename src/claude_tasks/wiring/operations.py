@@ -78,7 +78,6 @@ def open_operations(
         settings=changeable,
         usage=usage,
         notifications=NotificationOperations(store),
-        facts=store,
         changes=store,
         close=store.close,
     )

@@ -1,63 +1,27 @@
-"""The metrics page and the ledger behind it: every run counted once, every figure right."""
+"""The metrics page and the figures behind it: every run counted once, every figure right."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from claude_tasks import __version__
-from claude_tasks.api.metrics import CONTENT_TYPE, RunLedger, render, snapshot_of
+from claude_tasks.api.metrics import CONTENT_TYPE, render, snapshot_of
 from claude_tasks.domain.lease import Lease
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.notification import DeliveryCounts
 from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.store_records import Finish, RunFacts
-from claude_tasks.domain.tick import plan_ticks
-from claude_tasks.operations import facts as ledger_module
-from claude_tasks.operations.facts import Histogram
+from claude_tasks.domain.run_figures import Histogram, RunFigures
+from claude_tasks.domain.store_records import RunFacts
 from claude_tasks.operations.status import NodeStatus, Status
-from support.builders import MINUTELY, add_task, completed, lead, node
+from support.builders import node
 from support.clock import START
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from claude_tasks.domain.ports import Store
-
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-class LostContactError(Exception):
-    """The source of facts failed."""
-
-
-class Runs:
-    """Rows of runs in memory, which can lose contact in the middle of a look."""
-
-    def __init__(self) -> None:
-        self.rows: list[RunFacts] = []
-        self.reads_left: int | None = None
-        self.asked: list[Collection[int]] = []
-
-    def run_facts(self, *, after_id: int, limit: int) -> list[RunFacts]:
-        self._read()
-        return [row for row in self.rows if row.id > after_id][:limit]
-
-    def run_facts_of(self, ids: Collection[int]) -> list[RunFacts]:
-        self._read()
-        self.asked.append(ids)
-        return [row for row in self.rows if row.id in ids]
-
-    def _read(self) -> None:
-        if self.reads_left == 0:
-            raise LostContactError
-        if self.reads_left is not None:
-            self.reads_left -= 1
 
 
 def facts(run_id: int = 1, **fields: Any) -> RunFacts:
@@ -81,12 +45,11 @@ def facts(run_id: int = 1, **fields: Any) -> RunFacts:
     return RunFacts(**values)
 
 
-def ledger_of(*rows: RunFacts) -> RunLedger:
-    source = Runs()
-    source.rows = list(rows)
-    ledger = RunLedger()
-    ledger.catch_up(source)
-    return ledger
+def figures_of(*rows: RunFacts) -> RunFigures:
+    figures = RunFigures()
+    for row in rows:
+        figures.enter(row)
+    return figures
 
 
 def status_of(**fields: Any) -> Status:
@@ -115,9 +78,9 @@ def samples(page: bytes) -> Samples:
     }
 
 
-def page(ledger: RunLedger | None = None, *, usage: Any = (), **fields: Any) -> Samples:
+def page(runs: RunFigures | None = None, *, usage: Any = (), **fields: Any) -> Samples:
     snapshot = snapshot_of(status_of(**fields), 3, 2, usage=usage)
-    return samples(render(snapshot, ledger or RunLedger()))
+    return samples(render(snapshot, runs or RunFigures()))
 
 
 def value(found: Samples, name: str, **labels: str) -> float:
@@ -128,7 +91,7 @@ def names(found: Samples) -> set[str]:
     return {name for name, _ in found}
 
 
-# The ledger against a count of everything, whatever happens in between.
+# The figures against a count of everything, whatever happens in between.
 
 SKIPS = [None, Reason.MISSED, Reason.OVERLAP, Reason.DELETED]
 
@@ -179,57 +142,44 @@ def outcome_of_tick(row: RunFacts) -> tuple[str, int] | None:
     return "run", 1
 
 
-def assert_counts_everything(ledger: RunLedger, rows: list[RunFacts]) -> None:
+def assert_counts_everything(figures: RunFigures, rows: list[RunFacts]) -> None:
     ended = [row for row in rows if row.state.is_terminal]
     ticks: Counter[str] = Counter()
     for outcome in filter(None, map(outcome_of_tick, rows)):
         ticks[outcome[0]] += outcome[1]
-    assert ledger.ticks == ticks
-    assert ledger.runs == Counter((row.trigger, row.state, row.reason) for row in ended)
-    assert ledger.cost_usd == sum(row.cost_usd or 0 for row in ended)
-    assert ledger.input_tokens == sum(row.input_tokens or 0 for row in ended)
-    assert ledger.output_tokens == sum(row.output_tokens or 0 for row in ended)
+    assert figures.ticks == ticks
+    assert figures.runs == Counter((row.trigger, row.state, row.reason) for row in ended)
+    for name in ("cost_usd", "input_tokens", "output_tokens"):
+        assert figures.sums[name] == sum(getattr(row, name) or 0 for row in ended)
     late = [
         max(0, row.queued_at - START) for row in rows if (outcome_of_tick(row) or " ")[0] == "run"
     ]
-    assert (ledger.lateness.cumulative()[-1], ledger.lateness.sum_ms) == (len(late), sum(late))
     begun = [row for row in ended if row.started_at is not None]
-    took = sum((row.ended_at or 0) - (row.started_at or 0) for row in begun)
-    assert (ledger.duration.cumulative()[-1], ledger.duration.sum_ms) == (len(begun), took)
+    took = [(row.ended_at or 0) - (row.started_at or 0) for row in begun]
     firsts = [max(0, (row.started_at or 0) - row.queued_at) for row in begun if row.attempt == 1]
-    assert (ledger.wait.cumulative()[-1], ledger.wait.sum_ms) == (len(firsts), sum(firsts))
+    for name, expected in (("lateness", late), ("duration", took), ("wait", firsts)):
+        histogram = figures.histograms[name]
+        assert (histogram.cumulative()[-1], histogram.sum_ms) == (len(expected), sum(expected))
     for state in (State.QUEUED, State.RUNNING):
-        assert ledger.open_runs(state) == sum(row.state is state for row in rows)
+        assert figures.open[state] == sum(row.state is state for row in rows)
 
 
 @given(data=st.data())
-def test_every_run_is_counted_once_whatever_order_they_end_in(data: st.DataObject) -> None:
-    source, ledger = Runs(), RunLedger()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger_module, "CHUNK", 3)
-        for _ in range(data.draw(st.integers(0, 25))):
-            step = data.draw(st.sampled_from(["new", "new", "move", "look", "lost"]))
-            movable = [row for row in source.rows if not row.state.is_terminal]
-            if step == "new":
-                # AUTOINCREMENT leaves gaps where a transaction was given up.
-                run_id = len(source.rows) * 2 + 1
-                source.rows.append(new_row(run_id, data.draw))
-            elif step == "move" and movable:
-                row = data.draw(st.sampled_from(movable))
-                source.rows[source.rows.index(row)] = next_states(row, data.draw)
-            elif step == "look":
-                ledger.catch_up(source)
-                assert_counts_everything(ledger, source.rows)
-            elif step == "lost":
-                source.reads_left = data.draw(st.integers(0, 2))
-                try:
-                    ledger.catch_up(source)
-                except LostContactError:
-                    pass
-                finally:
-                    source.reads_left = None
-        ledger.catch_up(source)
-        assert_counts_everything(ledger, source.rows)
+def test_what_is_kept_and_what_is_entered_later_are_everything(data: st.DataObject) -> None:
+    rows = [new_row(number, data.draw) for number in range(data.draw(st.integers(0, 20)))]
+    for _ in range(data.draw(st.integers(0, 20))):
+        movable = [row for row in rows if not row.state.is_terminal]
+        if movable:
+            row = data.draw(st.sampled_from(movable))
+            rows[rows.index(row)] = next_states(row, data.draw)
+    kept = [row for row in rows if row.state.is_terminal and data.draw(st.booleans())]
+    figures = RunFigures(figures_of(*kept).cells())
+    for row in rows:
+        if row not in kept:
+            figures.enter(row)
+    assert_counts_everything(figures, rows)
+    whole = figures_of(*rows)
+    assert sorted(RunFigures(whole.cells()).cells()) == sorted(whole.cells())
 
 
 @given(st.lists(st.sampled_from([0, 50, 500, 2000]) | st.integers(-10, 3000)))
@@ -241,34 +191,6 @@ def test_a_histogram_counts_what_lies_at_or_under_each_bound(durations: list[int
     assert histogram.cumulative() == [*expected, len(durations)]
 
 
-def test_only_open_runs_are_read_again() -> None:
-    source, ledger = Runs(), RunLedger()
-    source.rows = [facts(1, state=State.FAILED, ended_at=START), facts(2)]
-    for _ in range(3):
-        ledger.catch_up(source)
-    source.rows[1] = facts(2, state=State.FAILED, ended_at=START)
-    for _ in range(3):
-        ledger.catch_up(source)
-    assert source.asked == [(2,), (2,), (2,)]
-
-
-def test_a_run_that_vanished_is_not_asked_for_for_ever() -> None:
-    source, ledger = Runs(), RunLedger()
-    source.rows = [facts(1)]
-    ledger.catch_up(source)
-    source.rows = []
-    ledger.catch_up(source)
-    assert ledger.open_runs(State.QUEUED) == 0
-
-
-def test_a_long_history_can_be_read_between_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "CHUNK", 2)
-    source, ledger = Runs(), RunLedger()
-    source.rows = [facts(number) for number in (1, 2, 3)]
-    assert [ledger.read_on(source), ledger.read_on(source)] == [True, False]
-    assert ledger.open_runs(State.QUEUED) == 3
-
-
 # The page.
 
 
@@ -277,7 +199,7 @@ def test_runs_and_ticks_are_on_the_page() -> None:
     skip = {**tick, "state": State.SKIPPED, "ended_at": START}
     end = {"claim": 1, "state": State.COMPLETED, "started_at": START + 40}
     found = page(
-        ledger_of(
+        figures_of(
             facts(1, **skip, reason=Reason.MISSED, skipped_count=60),
             facts(2, **skip, reason=Reason.MISSED, skipped_count=2),
             facts(3, **skip, reason=Reason.OVERLAP, skipped_count=1),
@@ -310,9 +232,9 @@ def test_runs_and_ticks_are_on_the_page() -> None:
 
 def test_a_retried_run_tells_nothing_about_waiting() -> None:
     times = {"started_at": START + 60_000, "ended_at": START + 61_000}
-    ledger = ledger_of(facts(1, claim=2, attempt=2, state=State.FAILED, **times))
-    assert ledger.wait.cumulative()[-1] == 0
-    assert ledger.duration.sum_ms == 1000
+    figures = figures_of(facts(1, claim=2, attempt=2, state=State.FAILED, **times))
+    assert figures.histograms["wait"].cumulative()[-1] == 0
+    assert figures.histograms["duration"].sum_ms == 1000
 
 
 def test_the_leader_and_the_living_nodes_are_on_the_page() -> None:
@@ -356,27 +278,8 @@ def test_usage_is_on_the_page_once_it_is_known() -> None:
 
 
 def test_every_metric_is_ours_explained_and_not_about_the_process() -> None:
-    text = render(snapshot_of(status_of(), 0, 0), ledger_of(facts(1))).decode()
+    text = render(snapshot_of(status_of(), 0, 0), figures_of(facts(1))).decode()
     families = list(text_string_to_metric_families(text))
     assert {family.name.startswith("claude_tasks_") for family in families} == {True}
     assert all(family.documentation for family in families)
     assert CONTENT_TYPE.startswith("text/plain; version=")
-
-
-def test_the_ledger_reads_a_real_store(store: Store) -> None:
-    task = add_task(store, at=START, cron_expr=MINUTELY)
-    term = lead(store, at=START)
-    at = START + 40_250  # a quarter of a second after the tick
-    store.record_ticks(term, [plan_ticks(task, at=at)], at=at)
-    ledger = RunLedger()
-    ledger.catch_up(store)
-    assert (ledger.open_runs(State.QUEUED), ledger.ticks["run"]) == (1, 0)
-    [claimed] = store.claim_runs("node-a", term=term, limit=1, per_node=False, at=at + 10)
-    ledger.catch_up(store)
-    assert (ledger.open_runs(State.RUNNING), ledger.ticks["run"]) == (1, 1)
-    end = completed(at=at + 10, cost_usd=0.125)
-    store.finish_runs([Finish(claimed.run.id, 1, end, None)], at=at)
-    ledger.catch_up(store)
-    assert ledger.runs == {(Trigger.SCHEDULE, State.COMPLETED, None): 1}
-    assert (ledger.lateness.sum_ms, ledger.wait.sum_ms, ledger.cost_usd) == (250, 10, 0.125)
-    assert store.count_tasks() == (1, 0)

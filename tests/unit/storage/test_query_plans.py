@@ -68,7 +68,8 @@ def plan(tmp_path: Path) -> Iterator[Any]:
         sql = select(load(room)[name])
         for columns, source in COLUMNS:
             sql = sql.replace(f"{{{columns}}}", fragment(source, columns))
-        sql = sql.replace("{ids}", ":one, :two")
+        sql = sql.replace("{ids}", ":one, :two").replace("{conditions}", "1 = 1")
+        sql = sql.replace("{says}", fragment("run_filter", "says")).replace("{columns}", "r.id")
         rows = connection.rows(
             f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
         )
@@ -93,7 +94,18 @@ def test_the_agenda_is_read_from_its_head(plan: Any) -> None:
     assert plan("ticks", "next_ticks") == ["SEARCH tasks USING INDEX tasks_agenda (next_run_at<?)"]
 
 
-def test_facts_are_read_from_where_the_last_look_ended(plan: Any) -> None:
-    of_id = "SEARCH task_runs USING INTEGER PRIMARY KEY"
-    assert plan("runs", "run_facts") == [f"{of_id} (rowid>?)"]
-    assert plan("runs", "run_facts_of") == [f"{of_id} (rowid=?)"]
+def test_figures_read_what_is_not_counted_yet_and_no_more(plan: Any) -> None:
+    steps = [step for step in plan("history", "uncounted") if "task_runs" in step]
+    assert [step.partition(" (")[0] for step in steps] == [
+        "SEARCH task_runs USING INDEX task_runs_by_state",
+        "SEARCH task_runs USING INTEGER PRIMARY KEY",
+    ]
+
+
+def test_a_search_reads_the_index_from_its_end(plan: Any) -> None:
+    steps = plan("history", "search_indexed")
+    assert steps[0].startswith("SCAN run_texts VIRTUAL TABLE INDEX")
+    assert steps[1:] == [
+        "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+    ], "no sorting"

@@ -65,6 +65,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (7, "verdicts"),
         (8, "liveness"),
         (9, "addresses_and_revisions"),
+        (10, "history"),
     ]
     connection.close()
 

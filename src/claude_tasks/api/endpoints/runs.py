@@ -10,7 +10,7 @@ from claude_tasks.api import schemas
 from claude_tasks.api.endpoint import ApiResponse, Call, endpoint, instant_of
 from claude_tasks.domain.errors import ClaudeTasksError, ConflictError, NotFoundError
 from claude_tasks.domain.run import Run, State
-from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.domain.store_records import MOST_COUNTED, RunFilter
 from claude_tasks.operations.notifications import delivery_view
 from claude_tasks.operations.views import run_view
 
@@ -128,7 +128,7 @@ async def list_runs(call: Call) -> ApiResponse:
     )
 
     def look(operations: Operations) -> dict[str, object]:
-        page = _page(operations, wanted._replace(limit=wanted.limit + 1))
+        page = _page(operations, wanted._replace(limit=wanted.limit + 1), most=MOST_COUNTED)
         runs = page["runs"]
         assert isinstance(runs, list)
         more = len(runs) > wanted.limit
@@ -222,10 +222,12 @@ def _require_room(operations: Operations, node_id: str, run_concurrency: int) ->
         raise ClaudeTasksError("Task execution queue is full", code="queue_full")
 
 
-def _page(operations: Operations, wanted: RunFilter) -> dict[str, object]:
+def _page(
+    operations: Operations, wanted: RunFilter, *, most: int | None = None
+) -> dict[str, object]:
     return {
         "runs": [run_view(run) for run in operations.runs.list(wanted)],
-        "total": operations.runs.count(wanted),
+        "total": operations.runs.count(wanted, most=most),
     }
 
 

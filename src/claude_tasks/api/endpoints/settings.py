@@ -52,17 +52,14 @@ async def doctor(call: Call) -> ApiResponse:
 @endpoint("GET", "/metrics", tag="server", answer=str, media_type=CONTENT_TYPE.partition(";")[0])
 async def metrics(call: Call) -> ApiResponse:
     """Figures in the text format of Prometheus."""
-    database, ledger = call.backend.database, call.backend.ledger
-    await database.read(lambda o: ledger.look_again(o.facts))
-    while await database.read(lambda o: ledger.read_on(o.facts)):
-        pass  # a long history is read in pieces, between the requests of others
 
     def look(operations: Operations) -> bytes:
         enabled, disabled = operations.tasks.count()
         usage = _figures(operations)
-        return render(snapshot_of(operations.status.status(), enabled, disabled, usage), ledger)
+        now = snapshot_of(operations.status.status(), enabled, disabled, usage)
+        return render(now, operations.runs.figures())
 
-    body = await database.read(look)
+    body = await call.backend.database.read(look)
     return ApiResponse(body, headers={"content-type": CONTENT_TYPE})
 
 

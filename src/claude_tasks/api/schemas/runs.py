@@ -11,6 +11,7 @@ from claude_tasks.api.schemas.fields import (
     V1Status,
 )
 from claude_tasks.domain.run import Reason, State, Trigger
+from claude_tasks.domain.store_records import MOST_COUNTED
 
 
 class Run(Struct, kw_only=True):
@@ -67,7 +68,7 @@ class RunPage(Struct):
     """A page of runs, newest first. ``next_before`` asks for the page after it; null at the end."""
 
     runs: list[Run]
-    total: Count
+    total: Annotated[int, Meta(ge=0, description=f"{MOST_COUNTED}: so many or more")]
     next_before: Id | None
 
 

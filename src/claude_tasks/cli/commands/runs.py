@@ -42,15 +42,17 @@ def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
     from claude_tasks.cli.follow import unwatched_notes
     from claude_tasks.cli.run_text import allow_notes, run_table
+    from claude_tasks.domain.store_records import MOST_COUNTED
     from claude_tasks.operations.views import run_view
 
     wanted = _filter(context, arguments)
     context.settle()
     runs = context.operations.runs.list(wanted)
-    total = context.operations.runs.count(wanted._replace(before_id=None))
+    total = context.operations.runs.count(wanted, most=MOST_COUNTED)
     notes = []
     if len(runs) == wanted.limit and runs[-1].id > 1 and len(runs) < total:
-        notes = [f"{len(runs)} of {total}; older ones: add --before {runs[-1].id}"]
+        many = f"{total:,} or more" if total == MOST_COUNTED else str(total)
+        notes = [f"{len(runs)} of {many}; older ones: add --before {runs[-1].id}"]
     return Result(
         data=lambda: {"runs": [run_view(run) for run in runs], "total": total},
         text=lambda: [run_table(runs, context.zone, now=context.now(), empty="No runs.")],

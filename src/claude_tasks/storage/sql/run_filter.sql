@@ -22,8 +22,7 @@ COALESCE(r.started_at, r.queued_at) >= :since
 -- The runs that began earlier.
 COALESCE(r.started_at, r.queued_at) < :until
 
--- name: with_text
--- The runs that say it, whatever the case: in the output, the error, or the name of their task.
+-- name: says
+-- The runs that say it, whatever the case, in the output or the error.
 (instr(lower(r.output), lower(:text)) > 0
- OR instr(lower(COALESCE(r.error, '')), lower(:text)) > 0
- OR r.task_id IN (SELECT id FROM tasks WHERE instr(lower(name), lower(:text)) > 0))
+ OR instr(lower(COALESCE(r.error, '')), lower(:text)) > 0)

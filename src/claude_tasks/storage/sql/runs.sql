@@ -18,21 +18,13 @@ WHERE {conditions}
 ORDER BY r.id DESC LIMIT :limit
 
 -- name: count_runs
--- How many runs match.
-SELECT COUNT(*) FROM task_runs r WHERE {conditions}
+-- How many runs match, at most so many (-1: all).
+SELECT COUNT(*) FROM (SELECT 1 FROM task_runs r WHERE {conditions} LIMIT :most)
 
 -- name: fact_columns
 -- The columns of a run's facts in the order of their record.
 id, trigger, state, reason, COALESCE(scheduled_for, covers), queued_at, started_at, ended_at, attempt, cost_usd,
 input_tokens, output_tokens, skipped_count, claim
-
--- name: run_facts
--- What figures are made of, for the runs after one: without the texts, which are long.
-SELECT {fact_columns} FROM task_runs WHERE id > :after_id ORDER BY id LIMIT :limit
-
--- name: run_facts_of
--- The same of runs by their ids.
-SELECT {fact_columns} FROM task_runs WHERE id IN ({ids}) ORDER BY id
 
 -- name: startable
 -- Queued runs this node may start, of its own, of the common queue, or of both: at most as many of

@@ -17,7 +17,7 @@ from claude_tasks.domain.notification import (
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import addresses_from
-from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.history_table import HistoryTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ _RECORD_COLUMNS = ", ".join(
 )
 
 
-class NotificationTable(Tables):
+class NotificationTable(HistoryTable):
     """The room of messages."""
 
     def unannounced(self, *, limit: int) -> list[Unannounced]:
@@ -66,6 +66,7 @@ class NotificationTable(Tables):
         """These were looked at; these messages are to be sent about them."""
         with self._connection.write():
             self._add(deliveries, at=at)
+            self._enter_into_history(run_ids)
             for run_id in run_ids:
                 self._connection.execute(
                     load("notifications")["forget_announced"], {"run_id": run_id}

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 
 def conditions(wanted: RunFilter) -> tuple[str, dict[str, Any]]:
-    """What a run ``r`` must fulfil, and the values of the parameters in it."""
+    """What a run ``r`` must fulfil, its text aside, and the values of the parameters in it."""
     plain = {
         "of_task": ("task_id", wanted.task_id),
         "before": ("before_id", wanted.before_id),
         "since": ("since", wanted.since),
         "until": ("until", wanted.until),
-        "with_text": ("text", wanted.text),
     }
     used = {name: pair for name, pair in plain.items() if pair[1] is not None}
     texts = ["1 = 1", *(fragment("run_filter", name) for name in used)]

@@ -10,17 +10,17 @@ from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.session import fresh_session, names_a_session
-from claude_tasks.domain.store_records import Claimed, Finish, RunFacts, RunFilter, TurnedAway
+from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TurnedAway
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
-    facts_from_row,
     legible,
     outcome_values,
     run_from_row,
     sound,
     task_from_row,
 )
+from claude_tasks.storage.sqlite.history_table import HistoryTable
 from claude_tasks.storage.sqlite.queue import Queue
 from claude_tasks.storage.sqlite.queue_rules import (
     insert_planned,
@@ -28,12 +28,11 @@ from claude_tasks.storage.sqlite.queue_rules import (
     require_term,
     settle_overlap,
 )
-from claude_tasks.storage.sqlite.run_filter import conditions, placeholders
-from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.sqlite.run_filter import conditions
 from claude_tasks.storage.sqlite.task_table import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Run, Trigger
@@ -41,11 +40,11 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 
-_IDS_AT_ONCE = 500
-"""Parameters of one statement: well under any build's limit."""
+_ALL = 2**31
+"""More than there are runs."""
 
 
-class RunTable(Tables):
+class RunTable(HistoryTable):
     """The room of runs."""
 
     def add_run(self, task_id: int, *, trigger: Trigger, assigned_to: str | None, at: int) -> Run:
@@ -83,36 +82,31 @@ class RunTable(Tables):
         runs: list[Run] = []
         while len(runs) < wanted.limit:
             missing = wanted.limit - len(runs)
-            condition, parameters = conditions(wanted)
-            sql = select("list_runs").replace("{conditions}", condition)
-            rows = self._connection.rows(sql, {**parameters, "limit": missing})
+            rows = self._page(wanted._replace(limit=missing))
             runs += legible("run", rows, run_from_row)
             if len(rows) < missing:
                 break
             wanted = wanted._replace(before_id=rows[-1][0])
         return runs
 
-    def count_runs(self, wanted: RunFilter) -> int:
-        """How many runs match, whatever the page."""
-        condition, parameters = conditions(wanted._replace(before_id=None))
+    def _page(self, wanted: RunFilter) -> list[Any]:
+        columns = fragment("runs", "run_columns")
+        if wanted.text is not None:
+            return self._said(wanted, columns)
+        condition, parameters = conditions(wanted)
+        sql = select("list_runs").replace("{conditions}", condition)
+        return self._connection.rows(sql, {**parameters, "limit": wanted.limit})
+
+    def count_runs(self, wanted: RunFilter, *, most: int | None = None) -> int:
+        """How many runs match, whatever the page; ``most`` for so many or more."""
+        wanted = wanted._replace(before_id=None)
+        if wanted.text is not None:
+            return len(self._said(wanted._replace(limit=most or _ALL), "r.id"))
+        condition, parameters = conditions(wanted)
         sql = load("runs")["count_runs"].replace("{conditions}", condition)
-        return int(self._connection.value(sql, parameters))
-
-    def run_facts(self, *, after_id: int, limit: int) -> list[RunFacts]:
-        """Facts of the runs after one. SQLite has one writer, so ids become visible in order."""
-        rows = self._connection.rows(select("run_facts"), {"after_id": after_id, "limit": limit})
-        return [facts_from_row(row) for row in rows]
-
-    def run_facts_of(self, ids: Collection[int]) -> list[RunFacts]:
-        """Facts of these runs, from one view however many statements it takes."""
-        ordered = sorted(ids)
-        facts: list[RunFacts] = []
-        with self._connection.read():
-            for start in range(0, len(ordered), _IDS_AT_ONCE):
-                names, parameters = placeholders("id", ordered[start : start + _IDS_AT_ONCE])
-                sql = select("run_facts_of").replace("{ids}", names)
-                facts += map(facts_from_row, self._connection.rows(sql, parameters))
-        return facts
+        return int(
+            self._connection.value(sql, {**parameters, "most": -1 if most is None else most})
+        )
 
     def count_waiting(self, node_id: str) -> int:
         """How many queued runs wait for one node."""
@@ -401,7 +395,4 @@ def _name_a_session(arguments: str) -> bool:
 
 def select(name: str) -> str:
     """A statement with the run's columns filled in."""
-    text = load("runs")[name]
-    for columns in ("run_columns", "fact_columns"):
-        text = text.replace(f"{{{columns}}}", fragment("runs", columns))
-    return text
+    return load("runs")[name].replace("{run_columns}", fragment("runs", "run_columns"))
