@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -78,6 +80,59 @@ def test_a_node_whose_data_was_removed_ends_starts_nothing_and_makes_nothing_aga
     assert not installation.database.exists()
     assert installation.data.exists() == (what == "the file")
     assert installation.starts.read_text() == started
+
+
+@pytest.mark.parametrize("endings", [("-wal", "-shm"), ("-wal",), ("-shm",)], ids="".join)
+def test_a_node_whose_log_was_removed_ends_and_another_fires_each_tick_once(
+    installation: Installation, endings: tuple[str, ...]
+) -> None:
+    installation.add(cron_expr=EVERY_SECOND)
+    node = installation.start_leader()
+    installation.wait_for_runs(2, State.COMPLETED)
+    installation.operations.close()
+    for ending in endings:
+        (installation.data / f"tasks.db{ending}").unlink()
+    assert node.wait(timeout=10) == DATABASE_GONE
+    assert "tasks.db-" in installation.log()
+    installation.reopen()
+    before = len(installation.runs(State.COMPLETED))
+    installation.start_leader()
+    installation.wait_for_runs(before + 2, State.COMPLETED)
+    installation.settle()
+    ticks = [run.scheduled_for for run in installation.runs()]
+    assert len(ticks) == len(set(ticks))
+
+
+def test_a_database_whose_path_leads_in_a_circle_is_gone(installation: Installation) -> None:
+    installation.add(cron_expr=EVERY_SECOND)
+    node = installation.start_leader()
+    installation.wait_for_runs(1, State.COMPLETED)
+    installation.operations.close()
+    installation.database.rename(installation.data / "old.db")
+    installation.database.symlink_to("tasks.db")
+    assert node.wait(timeout=10) == DATABASE_GONE
+
+
+@pytest.mark.parametrize("name", ["tasks.db", "tasks.db-shm"])
+def test_a_pipe_in_the_place_of_a_file_holds_no_command(
+    installation: Installation, name: str
+) -> None:
+    installation.add(enabled=False)
+    installation.operations.close()
+    path = installation.data / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    for command in (("doctor", "nodes", "database"), ("list",)):
+        done = subprocess.run(
+            [sys.executable, "-m", "claude_tasks", *command],
+            env={**os.environ, **installation.environment},
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+        assert done.returncode in (0, 1, 5), done.stderr
+        assert b"Traceback" not in done.stderr
+    path.unlink()
 
 
 def test_an_agent_goes_on_when_its_database_goes(installation: Installation) -> None:

@@ -92,6 +92,7 @@ class Connection:
         """
         self.execute("BEGIN IMMEDIATE")
         try:
+            self.file.remember_beside()
             self.file.require_same()
             yield
             self.execute("COMMIT")

@@ -1,15 +1,23 @@
-"""Whether the file behind a path is still the one that was opened: device and inode, by stat alone.
+"""Whether the files behind a path are still those that were opened: device and inode, by stat.
 
 A node would go on writing into a database that was renamed or removed, and start what nobody sees;
 beside one that was put in its place, each tick would fire twice, and an end recorded in the old one
-would take the folder with it that tells the new one of it.
+would take the folder with it that tells the new one of it. It is the same where only the log or its
+index went: who comes later makes others, and two write past one another.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
 from claude_tasks.domain.errors import DatabaseGoneError
+
+_BESIDE = ("-wal", "-shm")
+"""SQLite removes these when the last connection closes, and at no other time."""
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What no later look will do without."""
 
 
 class DatabaseFile:
@@ -18,30 +26,40 @@ class DatabaseFile:
     def __init__(self, path: str) -> None:
         """Remember which file it is. Errors: `DatabaseGoneError` when there is none."""
         self._path = path
-        self._identity = self._look()
+        self._identity = self._look(path)
+        self._beside: dict[str, tuple[int, int]] = {}
+
+    def remember_beside(self) -> None:
+        """Which log and index are in use: those that are there with a transaction under way."""
+        if not self._beside:
+            paths = [self._path + ending for ending in _BESIDE]
+            if all(map(os.path.exists, paths)):
+                self._beside = {path: self._look(path) for path in paths}
 
     def require_same(self) -> None:
-        """Errors: `DatabaseGoneError` when the file was removed, or another took its place.
+        """Errors: `DatabaseGoneError` when a file was removed, or another took its place.
 
         One that cannot be looked at just now has not been shown to be another.
         """
-        try:
-            found = self._look()
-        except OSError:
-            return
-        if found != self._identity:
-            raise DatabaseGoneError(
-                f"{self._path}: another database has taken the place of the one in use",
-                hint=_HINT,
-            )
+        for path, was in ((self._path, self._identity), *self._beside.items()):
+            try:
+                found = self._look(path)
+            except OSError:
+                continue
+            if found != was:
+                what = "another database" if path == self._path else "another file"
+                text = f"{path}: {what} has taken the place of the one in use"
+                raise DatabaseGoneError(text, hint=_HINT)
 
-    def _look(self) -> tuple[int, int]:
+    @staticmethod
+    def _look(path: str) -> tuple[int, int]:
         try:
-            status = os.stat(self._path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise DatabaseGoneError(
-                f"{self._path}: the database was removed while it was in use", hint=_HINT
-            ) from None
+            status = os.stat(path)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            text = f"{path}: the database was removed while it was in use"
+            raise DatabaseGoneError(text, hint=_HINT) from None
         return status.st_dev, status.st_ino
 
 

@@ -86,6 +86,8 @@ class _Way(NamedTuple):
 
 def _way_for(path: str) -> _Way:
     """What its files ask for. Errors: `OSError`, `StorageError`."""
+    if not os.path.isfile(path):  # to open a pipe would wait for its other end
+        raise StorageError(f"{path}: no file", code="storage_cannot_open")
     log = f"{path}-wal"
     has_log = holds_something(log)
     if os.path.exists(f"{path}-shm") and os.path.exists(log):

@@ -9,8 +9,10 @@ for a grace period of the kernel's, 10 to 20 ms, and all locking of the machine 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 
@@ -54,9 +56,11 @@ def flock_holder(path: str) -> int | None:
 def _descriptor(path: str) -> int:
     """One of the file that stands there now. Errors: `OSError`."""
     status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its other end
+        raise OSError(errno.EINVAL, "no file", path)
     file = (status.st_dev, status.st_ino)
     if file not in _asking:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         status = os.fstat(descriptor)
         file = (status.st_dev, status.st_ino)
         _asking.setdefault(file, descriptor)
