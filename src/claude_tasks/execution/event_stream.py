@@ -30,6 +30,11 @@ RESULT_BYTES = 64 * 1024 * 1024
 _BLOCK = 1 << 20
 
 
+def owner_of(path: str) -> str:
+    """The file beside a stream of events that says whose run it is: made when its agent starts."""
+    return f"{path.removesuffix('.jsonl')}.run"
+
+
 class EventStreamFile:
     """A JSON Lines file: the head goes straight to disk, the tail follows at the end.
 
@@ -168,7 +173,7 @@ class EventStreamFile:
 
     def _own(self, *, is_first: bool) -> None:
         """See to it that what stands there is of this very run."""
-        owner = f"{self._path.removesuffix('.jsonl')}.run"
+        owner = owner_of(self._path)
         foreign = is_first or _content(owner) != self._identity.encode()
         if foreign and _is_there(self._path):
             os.rename(self._path, _free_name(self._path))

@@ -8,7 +8,6 @@ with one run ends that run or queues it again, and the pass goes on with the nex
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import time
@@ -17,10 +16,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_tasks.domain.errors import DatabaseGoneError, SpawnError
 from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
+from claude_tasks.execution.event_stream import owner_of
 from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan
-from claude_tasks.execution.process_tree import end_strays
-from claude_tasks.execution.run_folder import Condition, FolderInUseError, RunFolder
-from claude_tasks.execution.run_log import snapshot_of
+from claude_tasks.execution.process_tree import end_strays, is_alive
+from claude_tasks.execution.run_folder import (
+    FOR_GOOD,
+    REMOVED,
+    Condition,
+    FolderInUseError,
+    RunFolder,
+    remove_tree,
+)
+from claude_tasks.execution.run_log import events_path, snapshot_of
 from claude_tasks.execution.spawner import Spawner
 from claude_tasks.execution.watched import SILENT_SECONDS, Watched
 
@@ -37,8 +44,6 @@ log = logging.getLogger(__name__)
 
 _SILENCE_SECONDS = 1.0
 """A spawner that owes an answer for longer is no progress."""
-_FOR_GOOD = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
-"""Errors of a look that no later one will do without: the folder is not what we made."""
 _AGAIN_SECONDS = 1.0
 """How often a supervisor that the kernel does not end is killed again."""
 
@@ -166,6 +171,8 @@ class Executor:
         hangs may yet launch what was closed in its absence, unless it ``launches_no_more``.
         """
         for name in os.listdir(self._settings.folder.runs):
+            if name.startswith(REMOVED):  # by a node that died meanwhile
+                remove_tree(os.path.join(self._settings.folder.runs, name))
             run_id, _, claim = name.partition(".")
             if not (run_id.isdecimal() and claim.isdecimal()) or is_open(int(run_id), int(claim)):
                 continue
@@ -190,7 +197,7 @@ class Executor:
         """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
         for watched in self._watched.values():
             if watched.run.id == run_id and not watched.cancel_sent:
-                watched.cancel_sent = watched.folder.ask_to_end()
+                watched.cancel_sent = watched.folder.ask_to_end() or self._ended_the_gone(watched)
                 if watched.cancel_sent:
                     watched.deadline = min(watched.deadline, self._silent_at(0))
 
@@ -205,12 +212,17 @@ class Executor:
         self._end_the_silent()
         return ended
 
+    def _ended_the_gone(self, watched: Watched) -> bool:
+        """End an agent whose folder was removed: its supervisor cannot be told, but sees that."""
+        gone = not watched.folder.is_there()
+        return gone and end_strays(watched.folder.path, watched.folder.prompt) > 0
+
     def _try_look(self, watched: Watched) -> Ended | None:
         """A look that fails for now is repeated; one that can only fail ends the run."""
         try:
             return self._look(watched)
         except OSError as error:
-            if error.errno in _FOR_GOOD:
+            if error.errno in FOR_GOOD:
                 end_strays(watched.folder.path, watched.folder.prompt)
                 watched.folder.set_aside()
                 return _lost(watched, f"its folder makes no sense, it was set aside: {error}")
@@ -218,6 +230,15 @@ class Executor:
                 log.warning("run %d cannot be looked at just now: %s", watched.run.id, error)
             watched.complaint = str(error)
             return None
+
+    def _has_begun(self, run: Run) -> bool:
+        """Whether the agent of this claim was started, by what stands beside its events."""
+        events = events_path(self._settings.folder.logs, run.task_id, run.id)
+        try:
+            begun_ms = os.stat(owner_of(events)).st_mtime_ns // 1_000_000
+        except OSError:
+            return False
+        return run.started_at is None or begun_ms >= run.started_at
 
     def _folder(self, run: Run) -> RunFolder:
         return RunFolder.of(self._settings.folder.runs, run.id, run.claim)
@@ -255,10 +276,12 @@ class Executor:
             watched.deadline = monotonic + _AGAIN_SECONDS
             watched.silent = True
             try:
-                if watched.folder.kill_supervisor():
+                if watched.folder.kill_supervisor() or self._ended_the_gone(watched):
                     log.warning("run %d: its supervisor is silent, it was killed", watched.run.id)
             except OSError as error:
                 log.warning("run %d: its supervisor cannot be killed: %s", watched.run.id, error)
+                if error.errno in FOR_GOOD:  # nothing in there tells of it: a look ends the run
+                    watched.told = False
 
     def _request(self, folder: RunFolder) -> None:
         """Ask the spawner; a new one when it has died unnoticed. Errors: `OSError`."""
@@ -295,7 +318,18 @@ class Executor:
             self._replace_spawner()
         return [watched for watched in self._watched.values() if not watched.told]
 
+    def _look_at_the_gone(self, watched: Watched) -> Ended | None:
+        """Its folder was removed: whether the agent lives, or lived, is told by others.
+
+        Its supervisor goes on, and makes the folder anew for what it has to say at the end.
+        """
+        if is_alive(watched.folder.path):
+            return None
+        return _lost(watched, "its folder was removed, and nobody saw how it ended")
+
     def _look(self, watched: Watched) -> Ended | None:
+        if not watched.folder.is_there() and self._has_begun(watched.run):
+            return self._look_at_the_gone(watched)
         condition = watched.folder.look(watched.ended_as(), claimed_by=watched.run.launched_by)
         if condition is Condition.SUPERVISED:
             return None

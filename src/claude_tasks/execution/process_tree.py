@@ -64,6 +64,11 @@ def end_strays(marker: str, held: str) -> int:
     return len(strays)
 
 
+def is_alive(marker: str) -> bool:
+    """Whether any process of a claim lives, by the marker in its environment."""
+    return bool(_marked(marker))
+
+
 def reap_and_ask() -> bool:
     """Reap what has ended below this process; whether anything is left, the agent being reaped.
 

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +32,9 @@ from claude_tasks.system.process_state import is_supervisor, process_started
 
 if TYPE_CHECKING:
     from claude_tasks.execution.contract import Record
+
+FOR_GOOD = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
+"""Errors that no later try will do without: the folder is not what we made."""
 
 MACHINE_REASONS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
@@ -119,6 +123,11 @@ class RunFolder(NamedTuple):
         """Leave what makes no sense to a person, out of the way. Errors: `OSError`."""
         os.replace(self.path, f"{self.path}.set-aside-{os.getpid()}-{time.monotonic_ns()}")
 
+    def _require_folder(self) -> None:
+        """Errors: `NotADirectoryError` where a file or a link took its place."""
+        if not stat.S_ISDIR(os.lstat(self.path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.path)
+
     def _make_folder(self) -> bool:
         """The folder, and that of all claims: never the data folder, once that is gone.
 
@@ -133,11 +142,16 @@ class RunFolder(NamedTuple):
             os.mkdir(self.path, mode=0o700)
         return True
 
+    def is_there(self) -> bool:
+        """Whether the folder, or whatever took its place, is there."""
+        return os.path.lexists(self.path)
+
     def remove(self) -> None:
-        """Forget the claim once its end is recorded.
+        """Forget the claim once its end is recorded. Errors: `OSError`.
 
         ``spec.json`` goes first: a supervisor that comes late must never find it there, still
-        linked, and ``exit.json`` gone.
+        linked, and ``exit.json`` gone. What else an agent left there, however much and however
+        deep, is moved out of the way and removed by a process of its own.
         """
         for name in (self.spec, self.prompt, self.started, self.exit):
             with contextlib.suppress(FileNotFoundError):
@@ -146,10 +160,11 @@ class RunFolder(NamedTuple):
             os.rmdir(self.path)
         except FileNotFoundError:
             return
-        except OSError:  # a draft of a supervisor that died while writing
-            import shutil  # noqa: PLC0415 (supervisors share this module and never remove)
-
-            shutil.rmtree(self.path, ignore_errors=True)
+        except OSError:
+            folder, name = os.path.split(self.path)
+            aside = os.path.join(folder, f"{REMOVED}{name}.{time.monotonic_ns()}")
+            os.rename(self.path, aside)
+            remove_tree(aside)
 
     def mark_started(self, supervisor_pid: int, *, at: int, monotonic: float) -> None:
         """Say, durably, that the agent is about to be started. Errors: `OSError`.
@@ -165,7 +180,8 @@ class RunFolder(NamedTuple):
         try:
             write_atomically(self.exit, data)
         except FileNotFoundError:  # somebody removed the folder
-            self._make_folder()
+            if not self._make_folder():
+                self._require_folder()
             write_atomically(self.exit, data)
 
     def task(self) -> RunSpec | None:
@@ -246,7 +262,8 @@ class RunFolder(NamedTuple):
         """
         if os.path.exists(self.exit):
             return Condition.ENDED
-        self._make_folder()
+        if not self._make_folder():
+            self._require_folder()
         lock = try_lock(self.spec)
         if lock is None:
             return Condition.SUPERVISED
@@ -281,6 +298,23 @@ class RunFolder(NamedTuple):
         except UnreadableError:  # whole, but not as we know it: nothing is started twice
             return True
         return True
+
+
+REMOVED = ".removed-"
+"""How the name of a folder begins that is being removed."""
+
+
+def remove_tree(path: str) -> None:
+    """Have a process of its own remove a folder with all that is in it. Errors: `OSError`."""
+    import subprocess  # noqa: PLC0415 (supervisors share this module and never remove)
+
+    subprocess.Popen(
+        ["rm", "-rf", "--", path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def try_lock(path: str, *, create: bool = True) -> int | None:

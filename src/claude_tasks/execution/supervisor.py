@@ -30,7 +30,7 @@ from claude_tasks.execution.process_tree import (
     end_leftovers,
     reap_and_ask,
 )
-from claude_tasks.execution.run_folder import MACHINE_REASONS, try_lock
+from claude_tasks.execution.run_folder import FOR_GOOD, MACHINE_REASONS, try_lock
 from claude_tasks.execution.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -214,8 +214,8 @@ def _persist(folder: RunFolder, write: Callable[[], None]) -> bool:
             write()
         except FileNotFoundError:
             return False
-        except OSError:
-            if not os.path.isdir(data_folder):
+        except OSError as error:
+            if error.errno in FOR_GOOD or not os.path.isdir(data_folder):
                 return False
             time.sleep(_RETRY_SECONDS)
         else:

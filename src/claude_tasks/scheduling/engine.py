@@ -194,14 +194,15 @@ class Engine:
         monotonic = self._clock.monotonic()
         if term == self._rescued_in and monotonic < self._rescue_after:
             return
-        if (term != self._rescued_in and term is not None) or monotonic >= self._tidy_after:
-            self._tidy_after = monotonic + TIDY_SECONDS
-            self._rescuer.tidy()
         self._rescuer.resume_own()
         if term is not None or self._rescues:
             self._rescuer.take_over(term, at=at)
+        begins = term != self._rescued_in and term is not None
         self._rescued_in = term
         self._rescue_after = monotonic + RESCUE_SECONDS
+        if begins or monotonic >= self._tidy_after:
+            self._tidy_after = monotonic + TIDY_SECONDS
+            self._try(self._rescuer.tidy, "tidy")
 
     def _sleep_for(self, term: Term | None, *, at: int) -> float:
         nexts = [self._dispatcher.next_start_at(leading=term is not None, after=at)]

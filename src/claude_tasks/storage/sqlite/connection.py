@@ -140,6 +140,7 @@ class Connection:
 
     def close(self) -> None:
         """Let the file go. Safe to repeat."""
+        self.file.forget_beside()
         self._raw.close()
 
     def _roll_back(self) -> None:

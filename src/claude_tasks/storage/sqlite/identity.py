@@ -36,6 +36,10 @@ class DatabaseFile:
             if all(map(os.path.exists, paths)):
                 self._beside = {path: self._look(path) for path in paths}
 
+    def forget_beside(self) -> None:
+        """They may go from now on: the connection that uses them is closed."""
+        self._beside = {}
+
     def require_same(self) -> None:
         """Errors: `DatabaseGoneError` when a file was removed, or another took its place.
 

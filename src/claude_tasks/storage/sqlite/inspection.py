@@ -134,6 +134,10 @@ class TracelessConnection(Connection):
             raise cannot_open(error, path) from error
         self._raw.text_factory = _any_text
 
+    def close(self) -> None:
+        """Let the file go. Safe to repeat."""
+        self._raw.close()
+
     def was_overtaken(self) -> bool:
         """Whether the files changed their state since: what was seen may be half of a change."""
         if self.way.how != _ALONE or self.way.unseen is not None:
