@@ -11,6 +11,7 @@ from support.installation import EVERY_SECOND
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from support.inbox import Inbox
     from support.installation import Installation
 
 BROKEN = [
@@ -148,3 +149,53 @@ def test_a_run_that_cannot_be_read_does_not_keep_a_daemon_from_starting(
     wait_until(lambda: "data folder" in installation.log(), what="its start is logged")
     assert node.poll() is None
     assert installation.operations.status.status().running == []
+
+
+def test_running_rows_that_cannot_be_read_hold_no_place(installation: Installation) -> None:
+    installation.environment["CLAUDE_TASKS_MAX_CONCURRENT_RUNS"] = "2"
+    installation.add(cron_expr=EVERY_SECOND, overlap="allow")
+    broken = installation.add(enabled=False)
+    for claimed_by, denials in (("'gone'", "'[1'"), ("NULL", "'[]'"), ("X'00ff'", "'[]'")):
+        installation.rewrite(
+            "INSERT INTO task_runs (task_id, trigger, state, attempt, claim, claimed_by,"
+            " not_before, queued_at, started_at, permission_denials)"
+            f" VALUES (?, 'manual', 'running', 1, 1, {claimed_by}, 0, 1, 1, {denials})",
+            broken.id,
+        )
+    installation.start_leader()
+    installation.wait_for_runs(2, State.COMPLETED)
+    states = installation.query("SELECT state, reason FROM task_runs WHERE task_id = ?", broken.id)
+    assert states == [("failed", "lost")] * 3
+
+
+def test_an_ended_row_that_makes_no_sense_keeps_no_message_of_others(
+    installation: Installation, inbox: Inbox
+) -> None:
+    told = installation.add(
+        enabled=False, prompt="[case:exit]", webhook_url=inbox.url("/told"), notify_on="always"
+    )
+    odd = installation.add(enabled=False, prompt="[case:denied]", notify_on="always")
+    installation.start_leader()
+    installation.operations.runs.start(odd.id)
+    installation.wait_for_runs(1, State.COMPLETED)
+    with contextlib.closing(sqlite3.connect(installation.database)) as file, file:
+        file.execute("DROP TRIGGER task_runs_terminal_is_final")
+        file.execute("UPDATE task_runs SET permission_denials = '[1'")
+        file.execute("INSERT OR IGNORE INTO outbox SELECT id FROM task_runs")
+        file.execute(
+            "INSERT INTO task_runs (task_id, trigger, state, reason, attempt, claim, not_before,"
+            " queued_at) VALUES (?, 'manual', 'zzz', 'what', 1, 1, 0, 1)",
+            (odd.id,),
+        )
+    installation.operations.runs.start(odd.id)
+    installation.operations.runs.start(told.id)
+    wait_until(lambda: inbox.got, what="the message about the other task")
+    wait_until(lambda: not installation.query("SELECT * FROM outbox"), what="all were looked at")
+
+
+def test_a_list_shows_the_tasks_beside_one_that_cannot_be_read(installation: Installation) -> None:
+    for name in ("one", "two", "three"):
+        installation.add(name=name, enabled=False)
+    installation.rewrite("UPDATE tasks SET on_usage_limit = '9007199254740993' WHERE name = 'two'")
+    names = [summary.task.name for summary in installation.operations.tasks.list()]
+    assert names == ["three", "one"]

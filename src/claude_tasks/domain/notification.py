@@ -73,12 +73,13 @@ def _is_web_address(address: str) -> bool:
 class Unannounced(NamedTuple):
     """A run that ended, whom its task tells, and how the run before ended that says anything.
 
+    ``state`` is None where it is no word of ours.
     ``newly_denied``: a tool was denied to it that was not denied to its task before.
     """
 
     run_id: int
     task_id: int
-    state: State
+    state: State | None
     reason: Reason | None
     notify_on: str | None
     addresses: Addresses

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Change,
         Claimed,
         Finish,
+        IllegibleRun,
         NextTick,
         RunFilter,
         TaskEdit,
@@ -249,6 +250,14 @@ class RunStore(Protocol):
         """Running runs of this node that somebody wants to end."""
         ...
 
+    def illegible_running(self) -> list[IllegibleRun]:
+        """What reads as running and no node can watch, because its row makes no record."""
+        ...
+
+    def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
+        """Let one of these end, so that it holds no place."""
+        ...
+
     def adopt_run(self, run: Run, *, node_id: str, epoch: int | None, at: int) -> bool:
         """Take over the watch on a running run of a dead node; False when another did."""
         ...
@@ -307,6 +316,10 @@ class Execution(Protocol):
 
     def watches(self, run: Run) -> bool:
         """Whether this claim is under watch here."""
+        ...
+
+    def is_supervised(self, run_id: int, claim: object) -> bool:
+        """Whether anything of a claim lives, told by the machine alone."""
         ...
 
     def cancel(self, run_id: int) -> None:

@@ -89,6 +89,14 @@ class RunFacts(NamedTuple):
     claim: int
 
 
+class IllegibleRun(NamedTuple):
+    """A row that reads as running and makes no record; ``claim`` is whatever stands there."""
+
+    run_id: int
+    claim: object
+    error: str
+
+
 class Claimed(NamedTuple):
     """A run this node has just taken, with the task as it stands now."""
 

@@ -77,6 +77,10 @@ class SupervisedExecution:
         """Whether this claim is in hand here."""
         return self._executor.watches(run) or self._recorder.holds(run)
 
+    def is_supervised(self, run_id: int, claim: object) -> bool:
+        """Whether anything of a claim lives."""
+        return self._executor.is_supervised(run_id, claim)
+
     def cancel(self, run_id: int) -> None:
         """End a run."""
         self._executor.cancel(run_id)

@@ -193,6 +193,16 @@ class Executor:
             return True
         return self._folder(run).path in self._watched
 
+    def is_supervised(self, run_id: int, claim: object) -> bool:
+        """Whether the supervisor or the agent of a claim lives."""
+        if not isinstance(claim, int):
+            return False  # no folder of ours has such a name
+        folder = RunFolder.of(self._settings.folder.runs, run_id, claim)
+        try:
+            return folder.is_supervised() or is_alive(folder.path)
+        except OSError:  # what took its place
+            return is_alive(folder.path)
+
     def cancel(self, run_id: int) -> None:
         """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
         for watched in self._watched.values():

@@ -126,8 +126,8 @@ class LongEvent:
             return position + 1
         match = _LITERAL.match(data, position)
         assert match is not None
-        self._literal += data[position : match.end()][: _LONGEST_LITERAL + 1]
-        self.broken = self.broken or len(self._literal) > _LONGEST_LITERAL
+        part = data[position : min(match.end(), position + _LONGEST_LITERAL + 1)]
+        self._literal = (self._literal + part)[: _LONGEST_LITERAL + 1]
         return match.end()
 
     def _count_token(self) -> None:
@@ -161,6 +161,9 @@ class LongEvent:
     def _end_literal(self) -> None:
         literal, self._literal = self._literal, b""
         if not literal:
+            return
+        if len(literal) > _LONGEST_LITERAL and literal[1:].isdigit():
+            self._put(None)  # a number beyond all reason
             return
         try:
             self._put(json.loads(literal))

@@ -195,8 +195,12 @@ def _event(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         event = json.loads(line)
-    except (ValueError, RecursionError):  # plain text that happens to start with a brace
-        return None
+    except (ValueError, RecursionError):
+        # Plain text that happens to start with a brace, or what Python's parser refuses: brackets
+        # in brackets without end, a number of thousands of digits.
+        long = LongEvent()
+        long.feed(line)
+        event = None if long.broken else long.value
     return _if_event(event)
 
 

@@ -152,6 +152,8 @@ class Notifier:
             self._all_indexed = not self._store.index_older_texts()
 
     def _messages(self, ended: Unannounced) -> list[NewDelivery]:
+        if ended.state is None:
+            return []
         event = event_of(
             _rule(ended.notify_on or self._defaults.notify_on),
             ended.state,

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import StorageBusyError, StorageError
 from claude_tasks.scheduling.complaint import Complaint
-from claude_tasks.system.process_state import is_stopped, runs_this_program
+from claude_tasks.system.process_state import runs_this_program
+from claude_tasks.system.stall import stall_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,8 +169,9 @@ class BeatKeeper:
         if monotonic - self._blocked_since < self._stuck_after:
             return
         pid = self._store.writer()
-        if pid is not None and is_stopped(pid) and self._is_ours(pid):
-            log.critical("process %d is stopped in the middle of a write: it is killed", pid)
+        stall = None if pid is None else stall_of(pid)
+        if pid is not None and stall is not None and stall.command and self._is_ours(pid):
+            log.critical("process %d %s in the middle of a write: it is killed", pid, stall.why)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -41,6 +41,7 @@ class Rescuer:
         self._execution = execution
         self._node_id = node_id
         self._registry = registry
+        self._illegible: set[int] = set()
 
     def resume_own(self) -> int:
         """Watch the claims of ours that nobody watches: a pass failed between claim and launch."""
@@ -62,7 +63,20 @@ class Rescuer:
             if self._fate(node_id, term) is not None:
                 rescued += self._store.release_assigned(node_id, at=at)
         self._registry.forget_the_dead()
+        self._end_illegible(at=at)
         return rescued
+
+    def _end_illegible(self, *, at: int) -> None:
+        """Let runs end that no node can read, and so none watches, once nothing of them lives.
+
+        Not at the first look: a node that had it in hand before its row was spoiled records it.
+        """
+        found = {run.run_id: run for run in self._store.illegible_running()}
+        for run_id in found.keys() & self._illegible:
+            if not self._execution.is_supervised(run_id, found[run_id].claim):
+                log.error("%s: it is ended", found[run_id].error)
+                self._store.fail_illegible_run(found[run_id], at=at)
+        self._illegible = set(found)
 
     def tidy(self) -> None:
         """Remove the folders of claims that are over, of this node's own as well."""

@@ -95,6 +95,14 @@ def addresses_from(text: str) -> dict[str, str]:
     return {} if text == _NO_ADDRESSES else json.loads(text)
 
 
+def denials_from(text: str) -> tuple[str, ...]:
+    """What was denied to a run; nothing where that makes no sense."""
+    try:
+        return _list(text)
+    except (TypeError, ValueError):
+        return ()
+
+
 def run_from_row(row: Sequence[Any]) -> Run:
     """A row of ``run_columns``."""
     run = Run._make(row)

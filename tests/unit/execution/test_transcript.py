@@ -127,6 +127,16 @@ def test_numbers_beyond_all_reason_are_unknown() -> None:
     assert (summary["num_turns"], summary["cost_usd"]) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "odd", ["[" * 2000 + "]" * 2000, "9" * 5000, '{"a":' * 1500 + "1" + "}" * 1500], ids=len
+)
+def test_a_result_that_pythons_parser_refuses_keeps_cost_turns_and_text(odd: str) -> None:
+    whole = json.dumps({**RESULT, "structured_output": "odd"}).replace('"odd"', odd)
+    found, plain = read(whole.encode() + b"\n"), read(line(RESULT))
+    assert found == plain
+    assert found["cost_usd"] is not None
+
+
 def test_half_a_surrogate_pair_can_be_stored() -> None:
     summary = read(b'{"type":"result","result":"a\\ud800b"}\n')
     assert summary["output"].encode() == b"a?b"

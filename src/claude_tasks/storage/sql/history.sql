@@ -22,7 +22,7 @@ WHERE id IN ({ids}) AND id IN (SELECT run_id FROM outbox)
 -- name: index_texts
 -- The texts of some runs, for the search. Runs that say nothing cost nothing.
 INSERT INTO run_texts (rowid, text)
-SELECT id, output || char(10) || COALESCE(error, '') FROM task_runs
+SELECT id, lower(output || char(10) || COALESCE(error, '')) FROM task_runs
 WHERE id IN ({ids}) AND output || COALESCE(error, '') <> ''
 
 -- name: texts_from
@@ -32,7 +32,7 @@ SELECT value FROM history_state WHERE key = 'texts_from'
 -- name: index_older
 -- The texts of some runs before those.
 INSERT INTO run_texts (rowid, text)
-SELECT id, output || char(10) || COALESCE(error, '') FROM task_runs
+SELECT id, lower(output || char(10) || COALESCE(error, '')) FROM task_runs
 WHERE id >= :from AND id < :until AND state NOT IN ('queued', 'running')
   AND id NOT IN (SELECT run_id FROM outbox) AND output || COALESCE(error, '') <> ''
 

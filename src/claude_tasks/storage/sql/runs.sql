@@ -66,7 +66,7 @@ WHERE id = :run_id AND state = 'queued'
 
 -- name: fail_illegible
 -- running -> failed: nobody can say what it was to do.
-UPDATE task_runs SET state = 'failed', reason = 'spawn', error = :error, ended_at = :at
+UPDATE task_runs SET state = 'failed', reason = :reason, error = :error, ended_at = :at
 WHERE id = :run_id AND state = 'running'
 
 -- name: extra_args_of
@@ -211,6 +211,11 @@ WHERE r.state = 'running' AND r.claimed_by = :node_id
 -- What other nodes watch, or watched before they died.
 SELECT {run_columns} FROM task_runs r JOIN tasks t ON t.id = r.task_id
 WHERE r.state = 'running' AND r.claimed_by <> :node_id
+
+-- name: all_running
+-- All that reads as running, also where its task or its node is no more.
+SELECT {run_columns} FROM task_runs r LEFT JOIN tasks t ON t.id = r.task_id
+WHERE r.state = 'running'
 
 -- name: cancel_requests
 -- Running runs that a node was asked to end.

@@ -74,7 +74,7 @@ class HistoryTable(Tables):
                 between = {"from": end - SHORT_SEARCH, "until": end}
                 return _newest(found + search("search_range", **between), wanted.limit)
             found += search("search_unindexed")
-            found += search("search_indexed", match=_match(text))
+            found += search("search_indexed", match=_match(text.lower()))
             found = _newest(found, wanted.limit)
             texts_from = self._texts_from()
             if len(found) < wanted.limit or found[-1][0] < texts_from:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.instant import HOUR_MS
@@ -16,7 +15,7 @@ from claude_tasks.domain.notification import (
 )
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import addresses_from
+from claude_tasks.storage.records import addresses_from, denials_from
 from claude_tasks.storage.sqlite.history_table import HistoryTable
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class NotificationTable(HistoryTable):
         from claude_tasks.domain.permission import kinds_of  # noqa: PLC0415 (rarely needed)
 
         rows = self._connection.rows(load("notifications")[statement], parameters)
-        denials = (denial for (text,) in rows for denial in json.loads(text))
+        denials = (denial for (text,) in rows for denial in denials_from(text))
         return {kind for denial in denials for kind in kinds_of(denial)}
 
     def announce(
@@ -158,13 +157,21 @@ def _unannounced(row: Sequence[Any]) -> Unannounced:
     return Unannounced(
         run_id,
         task_id,
-        State(state),
+        _state(state),
         _reason(reason),
         notify_on,
         addresses_from(addresses),
-        None if before is None else State(before),
+        _state(before),
         _reason(before_reason),
     )
+
+
+def _state(text: str | None) -> State | None:
+    """As with `_reason`: of a run in no state that is known nothing is told."""
+    try:
+        return None if text is None else State(text)
+    except ValueError:
+        return None
 
 
 def _reason(text: str | None) -> Reason | None:

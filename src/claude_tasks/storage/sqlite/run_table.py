@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.planned import PlannedRow
-from claude_tasks.domain.run import AT_ONCE, Reason
+from claude_tasks.domain.run import AT_ONCE, Reason, Run
 from claude_tasks.domain.session import fresh_session, names_a_session
-from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TurnedAway
+from claude_tasks.domain.store_records import Claimed, Finish, IllegibleRun, RunFilter, TurnedAway
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.run import Outcome, Run, Trigger
+    from claude_tasks.domain.run import Outcome, Trigger
     from claude_tasks.domain.store_records import UsageBlock
     from claude_tasks.domain.task import Task
 
 
+_CLAIM = Run._fields.index("claim")
 _ALL = 2**31
 """More than there are runs."""
 
@@ -302,6 +303,21 @@ class RunTable(HistoryTable):
         rows = self._connection.rows(select("running_elsewhere"), {"node_id": node_id})
         return legible("run", rows, run_from_row)
 
+    def illegible_running(self) -> list[IllegibleRun]:
+        """What reads as running and no node can watch: its row makes no record."""
+        found = []
+        for row in self._connection.rows(select("all_running")):
+            error = _why_unwatched(row)
+            if error is not None:
+                found.append(IllegibleRun(row[0], row[_CLAIM], error))
+        return found
+
+    def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
+        """Let one of these end, so that it holds no place."""
+        with self._connection.write():
+            self._fail_illegible(run.run_id, Reason.LOST, run.error, at=at)
+            self._note("run", run.run_id, at)
+
     def cancel_requests(self, node_id: str) -> list[int]:
         """Running runs of this node that somebody wants to end."""
         rows = self._connection.rows(load("runs")["cancel_requests"], {"node_id": node_id})
@@ -361,9 +377,12 @@ class RunTable(HistoryTable):
             rows = self._connection.rows(sql, {"run_id": run_id})
             return Claimed(self.get_run(run_id), sound("task", rows[0], task_from_row))
         except IllegibleError as error:
-            parameters = {"run_id": run_id, "error": error.message, "at": at}
-            self._connection.execute(load("runs")["fail_illegible"], parameters)
+            self._fail_illegible(run_id, Reason.SPAWN, error.message, at=at)
             return None
+
+    def _fail_illegible(self, run_id: int, reason: Reason, error: str, *, at: int) -> None:
+        parameters = {"run_id": run_id, "reason": reason, "error": error, "at": at}
+        self._connection.execute(load("runs")["fail_illegible"], parameters)
 
     def _finish(self, finish: Finish, *, at: int) -> bool:
         parameters = outcome_values(finish.outcome)
@@ -383,6 +402,15 @@ class RunTable(HistoryTable):
             if won:
                 self._note("run", run_id, at)
         return won
+
+
+def _why_unwatched(row: Sequence[Any]) -> str | None:
+    """Why no node watches a run that reads as running; None where one may."""
+    try:
+        run = sound("run", row, run_from_row)
+    except IllegibleError as error:
+        return error.message
+    return None if run.claimed_by is not None else f"run {run.id}: it is with no node"
 
 
 def _name_a_session(arguments: str) -> bool:

@@ -16,6 +16,7 @@ from claude_tasks.storage.records import (
     SPEC_COLUMNS,
     TASK_COLUMNS,
     column_values,
+    legible,
     sound,
     task_from_row,
 )
@@ -77,14 +78,17 @@ class TaskTable(Tables):
     def find_tasks(self, name: str) -> list[Task]:
         """Live tasks of exactly this name."""
         rows = self._connection.rows(select(load("tasks")["find_tasks"]), {"name": name})
-        return [task_from_row(row) for row in rows]
+        return legible("task", rows, task_from_row)
 
     def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
-        """All tasks with what they last ran."""
+        """All tasks with what they last ran; ``doctor`` names those whose rows make none."""
         rows = self._connection.rows(
             select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
         )
-        return [_summary(row) for row in rows]
+        try:
+            return [_summary(row) for row in rows]
+        except (TypeError, ValueError):  # one is broken: only then is each held against its record
+            return [_summary(row) for row in rows if _makes_a_task(row)]
 
     def count_tasks(self) -> tuple[int, int]:
         """Enabled ones and others."""
@@ -215,6 +219,10 @@ def _pairs(changes: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, Any]]:
 
 def _no_task(task_id: int) -> NotFoundError:
     return NotFoundError("Task not found", hint=f"there is no task {task_id}: claude-tasks list")
+
+
+def _makes_a_task(row: Sequence[Any]) -> bool:
+    return bool(legible("task", [row], task_from_row) and legible("run", [row], _summary))
 
 
 def _summary(row: Sequence[Any]) -> TaskSummary:
