@@ -5,13 +5,16 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 PRODUCT := $(VENV)/.product
 STAMP   := $(VENV)/.installed
-# Most tests wait for processes: more of them at once than there are cores.
-WORKERS ?= 5
+WORKERS ?= 2
+# These wait for processes most of the time: more of them at once than there are cores.
+WAITING_WORKERS ?= 5
+WAITING_TESTS := tests/api tests/cli tests/e2e tests/faults tests/lessons
+PYTEST := $(BIN)/python -m pytest --quiet --dist worksteal
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo reference test check check-lowest lock format chaos bench e2e-claude \
+.PHONY: help install demo reference test test-units test-processes check check-lowest lock format chaos bench e2e-claude \
         release clean
 
 help:
@@ -46,15 +49,23 @@ demo: $(PRODUCT)
 reference: $(STAMP)
 	$(BIN)/python -m tools.reference
 
+# Side by side: what needs the processors, and what waits.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-units test-processes
+
+test-units: $(STAMP)
+	$(PYTEST) -n $(WORKERS) tests/unit tests/contract tests/api/test_schema_conformance.py
+
+test-processes: $(STAMP)
+	$(PYTEST) -n $(WAITING_WORKERS) $(WAITING_TESTS) \
+	  --ignore tests/api/test_schema_conformance.py
 
 check-lowest: $(STAMP)
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes --requirement requirements/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
-	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) tests/contract tests/unit tests/api
+	$(VENV)-lowest/bin/python -m pytest --quiet -n 4 tests/contract tests/unit tests/api
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
        --generate-hashes --no-emit-index-url --no-header --upgrade

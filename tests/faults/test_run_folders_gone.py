@@ -22,6 +22,8 @@ import json, os, sys, time
 if "--version" in sys.argv:
     sys.exit(print("2.1.330 (Claude Code)"))
 prompt, folder = sys.stdin.read().strip(), os.environ["CLAUDE_TASKS_RUN"]
+if prompt in ("deep", "many"):
+    time.sleep(1)
 if prompt == "deep":
     os.chdir(folder)
     for _ in range(3000):
@@ -118,6 +120,8 @@ def test_what_an_agent_leaves_in_its_folder_stops_no_rescue_and_no_tick(
     evil = installation.add(prompt=what, enabled=False)
     node = installation.start_leader()
     run = installation.operations.runs.start(evil.id)
+    installation.supervisor_pid(run)
+    installation.stop(node)  # so that it does not tidy up itself
     folder = installation.data / "runs" / f"{run.id}.1"
     wait_until((folder / "exit.json").exists, what="it left what it leaves")
     node.kill()

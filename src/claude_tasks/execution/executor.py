@@ -18,7 +18,7 @@ from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
 from claude_tasks.execution.event_stream import owner_of
 from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan
-from claude_tasks.execution.process_tree import end_strays, is_alive
+from claude_tasks.execution.process_tree import end_strays, holders_of, is_alive
 from claude_tasks.execution.run_folder import (
     FOR_GOOD,
     REMOVED,
@@ -333,7 +333,9 @@ class Executor:
 
         Its supervisor goes on, and makes the folder anew for what it has to say at the end.
         """
-        if is_alive(watched.folder.path):
+        folder = watched.folder
+        supervised = holders_of(f"{folder.spec} (deleted)")  # as proc(5) names a removed file
+        if supervised or is_alive(folder.path) or folder.is_there():
             return None
         return _lost(watched, "its folder was removed, and nobody saw how it ended")
 
