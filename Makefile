@@ -5,21 +5,18 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 PRODUCT := $(VENV)/.product
 STAMP   := $(VENV)/.installed
-WORKERS ?= 2
-# These wait for processes most of the time: more of them at once than there are cores.
-WAITING_WORKERS ?= 5
-WAITING_TESTS := tests/api tests/cli tests/e2e tests/faults tests/lessons
-PYTEST := $(BIN)/python -m pytest --quiet --dist worksteal
+# Most tests wait for processes: more of them at once than there are cores.
+WORKERS ?= 4
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo reference test test-units test-processes check check-lowest lock format chaos bench e2e-claude \
+.PHONY: help install demo reference test check check-lowest lock format chaos bench e2e-claude \
         release clean
 
 help:
 	@echo "make demo          see it work: a task every 2 s, three runs, the history"
-	@echo "make test          all tests, faults in their short form (under 3 minutes)"
+	@echo "make test          all tests, faults in their short form (under 4 minutes)"
 	@echo "make check         format, lint, types, import contracts, tests"
 	@echo "make install       leaves $(BIN)/claude-tasks, and what the tests need"
 	@echo "make chaos         the faults at length (CHAOS_SECONDS=300)"
@@ -49,16 +46,8 @@ demo: $(PRODUCT)
 reference: $(STAMP)
 	$(BIN)/python -m tools.reference
 
-# Side by side: what needs the processors, and what waits.
 test: $(STAMP)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-units test-processes
-
-test-units: $(STAMP)
-	$(PYTEST) -n $(WORKERS) tests/unit tests/contract tests/api/test_schema_conformance.py
-
-test-processes: $(STAMP)
-	$(PYTEST) -n $(WAITING_WORKERS) $(WAITING_TESTS) \
-	  --ignore tests/api/test_schema_conformance.py
+	$(BIN)/python -m pytest --quiet -n $(WORKERS) --dist worksteal
 
 check-lowest: $(STAMP)
 	$(PYTHON) -m venv $(VENV)-lowest

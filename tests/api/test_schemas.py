@@ -28,7 +28,7 @@ from claude_tasks.operations.exchange import parse_task
 from claude_tasks.operations.notifications import delivery_view
 from claude_tasks.operations.preview import preview_expression, preview_view
 from claude_tasks.operations.settings import SettingsOperations
-from claude_tasks.operations.status import Explanation, Finding, NodeStatus, Status
+from claude_tasks.operations.status import Circumstance, Explanation, NodeStatus, Status
 from claude_tasks.operations.status_views import explanation_view, scheduler_view
 from claude_tasks.operations.tasks import arm
 from claude_tasks.operations.usage import UsageOperations, usage_view
@@ -219,10 +219,12 @@ def test_a_message_shows_what_is_documented(run_id: int | None, at: int | None) 
 
 
 def test_an_explanation_shows_what_is_documented(full_task: Task) -> None:
-    view = explanation_view(Explanation(full_task, [Finding("topic", "text")], [RUN, BARE_RUN]))
+    view = explanation_view(
+        Explanation(full_task, [Circumstance("topic", "text")], [RUN, BARE_RUN])
+    )
     check_type(view, schemas.Explanation)
     assert view.keys() == fields(schemas.Explanation)
-    assert view["findings"][0].keys() == fields(schemas.Finding)
+    assert view["findings"][0].keys() == fields(schemas.Circumstance)
 
 
 def test_a_preview_shows_what_is_documented() -> None:

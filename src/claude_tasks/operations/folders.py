@@ -31,15 +31,15 @@ def with_folder(explanation: Explanation) -> Explanation:
 
     Takes up to a second: never on a thread that others wait for.
     """
-    from claude_tasks.operations.status import Finding  # noqa: PLC0415 (loaded by now)
+    from claude_tasks.operations.status import Circumstance  # noqa: PLC0415 (loaded by now)
 
     folder = explanation.task.spec.working_dir
     if not folder.startswith(("/", "~")):
-        found = Finding("folder", f"{folder}, from the folder in which the daemon was started")
+        found = Circumstance("folder", f"{folder}, from the folder in which the daemon was started")
     else:
         obstacles = folder_obstacles([folder])
         texts = [f"{path} {obstacle}" for path, obstacle in obstacles.items()]
-        found = Finding("folder", next(iter(texts), folder), stands_in_the_way=bool(texts))
+        found = Circumstance("folder", next(iter(texts), folder), stands_in_the_way=bool(texts))
     findings = list(explanation.findings)
     place = [finding.topic for finding in findings].index("agent") + 1
     return explanation._replace(findings=[*findings[:place], found, *findings[place:]])

@@ -95,7 +95,7 @@ class Status(NamedTuple):
         return self.leading is not None and not self.leading.hung
 
 
-class Finding(NamedTuple):
+class Circumstance(NamedTuple):
     """One line of an explanation: ``stands_in_the_way`` marks what keeps a task from running."""
 
     topic: str
@@ -107,7 +107,7 @@ class Explanation(NamedTuple):
     """Why a task did or did not run."""
 
     task: Task
-    findings: list[Finding]
+    findings: list[Circumstance]
     last_runs: list[Run]
 
 
@@ -215,7 +215,7 @@ class StatusOperations:
         """
         task = self._store.get_task(task_id, include_deleted=True)
         status = self.status()
-        findings: list[Finding | None] = [
+        findings: list[Circumstance | None] = [
             self._schedule(task),
             self._switch(task, status),
             self._next(task, status),
@@ -233,16 +233,16 @@ class StatusOperations:
         return self._store.list_runs(RunFilter(states=(state,), limit=_MOST_ACTIVE))
 
     @staticmethod
-    def _schedule(task: Task) -> Finding:
-        return Finding("schedule", schedule_of(task).describe())
+    def _schedule(task: Task) -> Circumstance:
+        return Circumstance("schedule", schedule_of(task).describe())
 
     @staticmethod
-    def _switch(task: Task, status: Status) -> Finding:
+    def _switch(task: Task, status: Status) -> Circumstance:
         if task.deleted_at is not None:
             text = f"deleted; claude-tasks restore {task.id} brings it back"
-            return Finding("enabled", text, stands_in_the_way=True)
+            return Circumstance("enabled", text, stands_in_the_way=True)
         if task.spec.enabled:
-            return Finding("enabled", "yes")
+            return Circumstance("enabled", "yes")
         if task.is_one_off and task.cursor_at >= (task.spec.scheduled_at or 0):
             text = "no: a one-off whose time has passed"
             if task.spec.scheduled_at is not None and task.spec.scheduled_at > status.at:
@@ -250,83 +250,89 @@ class StatusOperations:
                 text = (
                     f"no: a one-off that was {'skipped' if skipped else 'taken'} ahead of its time"
                 )
-            return Finding("enabled", text, stands_in_the_way=True)
+            return Circumstance("enabled", text, stands_in_the_way=True)
         text = f"no; claude-tasks enable {task.id} switches it on"
-        return Finding("enabled", text, stands_in_the_way=True)
+        return Circumstance("enabled", text, stands_in_the_way=True)
 
     @staticmethod
-    def _next(task: Task, status: Status) -> Finding:
+    def _next(task: Task, status: Status) -> Circumstance:
         tick = task.next_run_at
         if tick is None:
-            return Finding("next tick", "none", stands_in_the_way=True)
+            return Circumstance("next tick", "none", stands_in_the_way=True)
         from claude_tasks.domain.instant import human_duration  # noqa: PLC0415
         from claude_tasks.domain.schedule.zones import in_zone  # noqa: PLC0415
 
         when = in_zone(tick, task.spec.timezone)
         if tick > status.at:
-            return Finding("next tick", f"{when}, in {human_duration(tick - status.at)}")
+            return Circumstance("next tick", f"{when}, in {human_duration(tick - status.at)}")
         text = f"{when}: due for {human_duration(status.at - tick)}, waiting for a leader"
-        return Finding("next tick", text, stands_in_the_way=not status.is_led)
+        return Circumstance("next tick", text, stands_in_the_way=not status.is_led)
 
     @staticmethod
-    def _clock_findings(task: Task, status: Status) -> list[Finding]:
+    def _clock_findings(task: Task, status: Status) -> list[Circumstance]:
         """What a clock that was ahead did to the task, and what it still means."""
         found = own(status.clock_troubles, task)
         if found is not None:
-            return [Finding("clock", f"it {found.text}: {found.fix}", stands_in_the_way=True)]
+            return [Circumstance("clock", f"it {found.text}: {found.fix}", stands_in_the_way=True)]
         step = status.clock_step
         if step is None or not is_felt(step, at=status.at):
             return []
-        return [Finding("clock", step_text(step))]
+        return [Circumstance("clock", step_text(step))]
 
     @staticmethod
-    def _leader(status: Status) -> Finding:
+    def _leader(status: Status) -> Circumstance:
         leading = status.leading
         if leading is not None and leading.hung:
-            return Finding("leader", leading.how_it_hangs(), stands_in_the_way=True)
+            return Circumstance("leader", leading.how_it_hangs(), stands_in_the_way=True)
         leader = status.leader
         if leader is None:
             text = "nobody schedules; start one with: claude-tasks daemon"
-            return Finding("leader", text, stands_in_the_way=True)
+            return Circumstance("leader", text, stands_in_the_way=True)
         text = f"{leader.role} pid {leader.pid} on {leader.host}, epoch {status.lease.epoch}"
-        return Finding("leader", text)
+        return Circumstance("leader", text)
 
     @staticmethod
-    def _agent_finding(status: Status) -> Finding:
+    def _agent_finding(status: Status) -> Circumstance:
         problem = status.agent_problem
         if problem is None:
-            return Finding("agent", status.agent or "")
+            return Circumstance("agent", status.agent or "")
         if status.leader is not None:  # it has an environment of its own
-            return Finding("agent", f"not found from here, the leader may know better: {problem}")
-        return Finding("agent", problem, stands_in_the_way=True)
+            return Circumstance(
+                "agent", f"not found from here, the leader may know better: {problem}"
+            )
+        return Circumstance("agent", problem, stands_in_the_way=True)
 
     @staticmethod
-    def _usage_finding(status: Status) -> Finding | None:
+    def _usage_finding(status: Status) -> Circumstance | None:
         if status.usage_obstacle is None:
             return None
-        return Finding("usage", status.usage_obstacle, stands_in_the_way=True)
+        return Circumstance("usage", status.usage_obstacle, stands_in_the_way=True)
 
-    def _queue(self, task: Task, status: Status) -> list[Finding]:
+    def _queue(self, task: Task, status: Status) -> list[Circumstance]:
         running = [run for run in status.running if run.task_id == task.id]
         queued = [run for run in status.queued if run.task_id == task.id]
         findings = []
         if running:
             ids = ", ".join(str(run.id) for run in running)
-            findings.append(Finding("running", f"run {ids}; overlap rule: {task.spec.overlap}"))
+            findings.append(
+                Circumstance("running", f"run {ids}; overlap rule: {task.spec.overlap}")
+            )
             findings += self._standing_still(running, status)
         if queued:
             ids = ", ".join(str(run.id) for run in queued)
             full = len(status.running) >= status.max_concurrent_runs
             word = "word about usage" if self._usage.is_stale() else None
             why = _waits_for(queued[-1], status, full=full, running=bool(running), word=word)
-            findings.append(Finding("queue", f"run {ids} waits for {why}", stands_in_the_way=full))
+            findings.append(
+                Circumstance("queue", f"run {ids} waits for {why}", stands_in_the_way=full)
+            )
         used = f"{len(status.running)} of {status.max_concurrent_runs} runs at once"
         own = task.spec.max_concurrency
         per_task = f", {own} of this task" if own else ""
-        findings.append(Finding("limits", used + per_task))
+        findings.append(Circumstance("limits", used + per_task))
         return findings
 
-    def _standing_still(self, running: list[Run], status: Status) -> list[Finding]:
+    def _standing_still(self, running: list[Run], status: Status) -> list[Circumstance]:
         """Runs of it that are over, or should be; and those whose node hangs."""
         hung = {entry.node.id: entry for entry in status.nodes if entry.hung and not entry.leads}
         texts = [_of_signs(run, self._signs.of_claim(run, at=status.at)) for run in running]
@@ -335,7 +341,7 @@ class StatusOperations:
             for run in running
             if run.claimed_by in hung
         ]
-        return [Finding("running", text, stands_in_the_way=True) for text in texts if text]
+        return [Circumstance("running", text, stands_in_the_way=True) for text in texts if text]
 
 
 def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
@@ -354,7 +360,7 @@ def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
     return f"{text} {signs.stall.why}" + (f"; {signs.stall.command}" if signs.stall.command else "")
 
 
-def _denied(task: Task, last: Sequence[Run]) -> Finding | None:
+def _denied(task: Task, last: Sequence[Run]) -> Circumstance | None:
     """What was denied to the last run that did anything, and what would let exactly it pass."""
     from claude_tasks.domain.permission import (  # noqa: PLC0415 (rarely asked)
         denied_text,
@@ -365,7 +371,7 @@ def _denied(task: Task, last: Sequence[Run]) -> Finding | None:
     if not worked or not worked[0].permission_denials:
         return None
     text = denied_text(permitted(task), worked[0].permission_denials)
-    return Finding("denied", f"run {worked[0].id}: {text}")
+    return Circumstance("denied", f"run {worked[0].id}: {text}")
 
 
 def _waits_for(run: Run, status: Status, *, full: bool, running: bool, word: str | None) -> str:

@@ -178,8 +178,8 @@ def test_a_message_taken_counts_although_the_answer_never_ends(
 ) -> None:
     receiver.answer, receiver.drip = b"HTTP/1.1 200 OK\r\n" + headers, b"x"
     began = time.monotonic()
-    assert deliver(receiver.address, seconds=0.4).delivered
-    assert time.monotonic() - began < 5
+    assert deliver(receiver.address, seconds=2).delivered
+    assert time.monotonic() - began < 10
 
 
 def test_an_endless_answer_is_not_read_to_its_end(receiver: Receiver) -> None:

@@ -6,12 +6,12 @@ we add is always there.
 """
 
 from claude_tasks.api.schemas.runs import (
+    Circumstance,
     DeliveriesQuery,
     Delivery,
     DeliveryList,
     Done,
     Explanation,
-    Finding,
     Run,
     RunFilterQuery,
     RunList,
@@ -51,6 +51,7 @@ from claude_tasks.api.schemas.tasks import (
 )
 
 __all__ = [
+    "Circumstance",
     "Clock",
     "ClockStep",
     "ClockTrouble",
@@ -62,7 +63,6 @@ __all__ = [
     "Done",
     "Explanation",
     "FieldChange",
-    "Finding",
     "Health",
     "Lease",
     "NextTick",

@@ -86,7 +86,7 @@ class RunStarted(Done):
     state: State
 
 
-class Finding(Struct):
+class Circumstance(Struct):
     """One line of an explanation."""
 
     topic: str
@@ -99,7 +99,7 @@ class Explanation(Struct):
 
     task_id: Id
     task_name: str
-    findings: list[Finding]
+    findings: list[Circumstance]
     runs: list[Run]
 
 
