@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 )
 
 from claude_tasks.domain.errors import ConflictError, NotFoundError
-from claude_tasks.domain.run import State
+from claude_tasks.domain.run import State, Trigger
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.task_fields import Catchup, Overlap
 from claude_tasks.execution.contract import EndedBy
@@ -352,3 +352,25 @@ Scheduler.TestCase.settings = settings(
     print_blob=True,
 )
 TestScheduler = Scheduler.TestCase
+
+
+def test_a_task_moved_to_a_tick_that_was_given_again_is_spent_with_that_tick() -> None:
+    scheduler = Scheduler()
+    scheduler.start()
+    [task_id] = scheduler.add_recurring(
+        cron="* * * * * *", overlap=Overlap.SKIP, catchup=Catchup.LATEST, name="review"
+    ).values
+    scheduler.the_wall_clock_is_set(days=1)
+    scheduler.delete_or_restore(task_id)
+    scheduler.delete_or_restore(task_id)
+    scheduler.the_wall_clock_is_set(days=-1)
+    scheduler.one_healthy_node_has_its_time(place=0, sleeper_hangs=False)
+
+    scheduler.move(task_id, delay=0)
+
+    at = scheduler.owner.get_task(task_id).spec.scheduled_at
+    scheduler.be_healthy(scheduler.nodes[0], seconds=3)
+    runs = scheduler.owner.list_runs(RunFilter(task_id=task_id, limit=1000))
+    assert [run.trigger for run in runs if run.tick == at] == [Trigger.CLOCK_SET]
+    assert not scheduler.owner.get_task(task_id).spec.enabled
+    scheduler.teardown()

@@ -107,9 +107,13 @@ def _first(row: Any) -> int:
 def _check_every_tick_has_its_row(task: Any, runs: list[Any]) -> None:
     """From the schedule's anchor to the cursor, every tick is a row or part of a collapsed skip."""
     if task["cron_expr"] == "":
-        fired = [run for run in runs if run["scheduled_for"] == task["scheduled_at"]]
+        # Moved to an instant that a schedule of its own already took, it finds that tick's row:
+        # also the one that gave the tick again after the clock was set back.
+        fired = [
+            run for run in runs if task["scheduled_at"] in (run["scheduled_for"], run["covers"])
+        ]
         spent = task["cursor_at"] >= task["scheduled_at"]
-        assert not spent or len(fired) == 1, f"task {task['id']}: a spent one-off without its row"
+        assert fired or not spent, f"task {task['id']}: a spent one-off without its row"
         return
     schedule = parse_schedule(
         task["cron_expr"], timezone=task["timezone"], anchor_at=task["anchor_at"]
