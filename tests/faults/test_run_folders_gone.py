@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from claude_tasks.domain.run import Reason, State
+from claude_tasks.execution.run_folder import REMOVED
 from support.installation import EVERY_SECOND
 from support.waiting import wait_until
 
@@ -130,10 +131,10 @@ def test_what_an_agent_leaves_in_its_folder_stops_no_rescue_and_no_tick(
     wait_until(lambda: installation.operations.runs.get(run.id).state.is_terminal)
     before = len(installation.runs(State.COMPLETED))
     installation.wait_for_runs(before + 2, State.COMPLETED)
+    # Of this claim, in place or moved aside: what a tick's run left waits for the next tidying up.
+    names = (folder.name, f"{REMOVED}{folder.name}.")
     wait_until(
-        lambda: (
-            not [name for name in os.listdir(installation.data / "runs") if str(run.id) in name]
-        ),
+        lambda: not [it for it in os.listdir(folder.parent) if it.startswith(names)],
         what="it is removed",
     )
     assert "Traceback" not in installation.log()

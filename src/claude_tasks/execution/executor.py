@@ -46,6 +46,8 @@ _SILENCE_SECONDS = 1.0
 """A spawner that owes an answer for longer is no progress."""
 _AGAIN_SECONDS = 1.0
 """How often a supervisor that the kernel does not end is killed again."""
+_COARSE_MS = 10
+"""How far the kernel's time of a file may be behind the clock: its own tick, at most 10 ms."""
 
 
 class Ended(NamedTuple):
@@ -248,7 +250,7 @@ class Executor:
             begun_ms = os.stat(owner_of(events)).st_mtime_ns // 1_000_000
         except OSError:
             return False
-        return run.started_at is None or begun_ms >= run.started_at
+        return run.started_at is None or begun_ms + _COARSE_MS >= run.started_at
 
     def _folder(self, run: Run) -> RunFolder:
         return RunFolder.of(self._settings.folder.runs, run.id, run.claim)
@@ -335,14 +337,20 @@ class Executor:
         """
         folder = watched.folder
         supervised = holders_of(f"{folder.spec} (deleted)")  # as proc(5) names a removed file
-        if supervised or is_alive(folder.path) or folder.is_there():
+        if supervised or is_alive(folder.path) or os.path.exists(folder.exit):
             return None
         return _lost(watched, "its folder was removed, and nobody saw how it ended")
 
     def _look(self, watched: Watched) -> Ended | None:
         if not watched.folder.is_there() and self._has_begun(watched.run):
             return self._look_at_the_gone(watched)
-        condition = watched.folder.look(watched.ended_as(), claimed_by=watched.run.launched_by)
+        condition = watched.folder.look(
+            watched.ended_as(),
+            claimed_by=watched.run.launched_by,
+            has_begun=lambda: self._has_begun(watched.run),
+        )
+        if condition is Condition.REMOVED:
+            return self._look_at_the_gone(watched)
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:

@@ -31,6 +31,8 @@ from claude_tasks.system.durable import read_whole, write_atomically, write_priv
 from claude_tasks.system.process_state import is_supervisor, process_started
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_tasks.execution.contract import Record
 
 FOR_GOOD = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
@@ -62,6 +64,8 @@ class Condition(Enum):
     """Nothing lives and the agent was never started."""
     LOST = auto()
     """Nothing lives, the agent had been started, and nobody saw how it ended."""
+    REMOVED = auto()
+    """Somebody removed the folder, or what it says of a claim whose agent had been started."""
 
 
 class RunFolder(NamedTuple):
@@ -251,7 +255,11 @@ class RunFolder(NamedTuple):
         return True
 
     def look(
-        self, ended_as: ExitFacts | None = None, *, claimed_by: str | None = None
+        self,
+        ended_as: ExitFacts | None = None,
+        *,
+        claimed_by: str | None = None,
+        has_begun: Callable[[], bool] = lambda: False,
     ) -> Condition:
         """How the claim stands; a claim without any life left is closed for good.
 
@@ -259,6 +267,7 @@ class RunFolder(NamedTuple):
         lock: a supervisor that comes late finds it and does not start the agent. ``ended_as`` is
         what it says of an agent whose supervisor was killed, instead of lost. ``claimed_by`` is a
         node that hangs: as long as it may wake up and launch, the tombstone has to stand.
+        ``has_begun`` knows, from elsewhere, whether the agent was started.
         """
         if os.path.exists(self.exit):
             return Condition.ENDED
@@ -268,15 +277,22 @@ class RunFolder(NamedTuple):
         if lock is None:
             return Condition.SUPERVISED
         try:
-            return self._close_if_dead(ended_as or ExitFacts(EndedBy.LOST), claimed_by)
+            return self._close_if_dead(ended_as or ExitFacts(EndedBy.LOST), claimed_by, has_begun)
         finally:
             os.close(lock)
 
-    def _close_if_dead(self, ended_as: ExitFacts, claimed_by: str | None) -> Condition:
+    def _close_if_dead(
+        self, ended_as: ExitFacts, claimed_by: str | None, has_begun: Callable[[], bool]
+    ) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
         kept = os.path.exists(self._kept)
         was_started = kept or self._was_started()
+        # Without its task the folder was removed, and made anew just now. So it is asked now: a
+        # supervisor writes that down before it takes the prompt, which a late one finds no more.
+        if not was_started and self.task() is None and has_begun():
+            self._unmake()
+            return Condition.REMOVED
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
         if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED
@@ -288,6 +304,12 @@ class RunFolder(NamedTuple):
             ended_as = ended_as._replace(error=f"how it ended cannot be made out: {self._kept}")
         self.close(ended_as._replace(started_at=None if began is None else began.started_at))
         return Condition.LOST
+
+    def _unmake(self) -> None:
+        """Take back what a look made of a folder that somebody removed."""
+        os.unlink(self.spec)
+        with contextlib.suppress(OSError):  # something is left in it
+            os.rmdir(self.path)
 
     def _was_started(self) -> bool:
         """Whether the agent may have been started: not before ``started.json`` was whole."""

@@ -100,16 +100,18 @@ class _Supervision:
     def carry_out(self) -> ExitFacts:
         """Run the agent; the facts for ``exit.json``."""
         started_at = _now()
-        try:
-            agent, output, error = self._start()
-        except (OSError, ValueError) as failure:
-            return self._not_started(failure)
+        # Before the agent: it tells that this claim began, should the folder be removed.
         events = EventStreamFile(
             self._spec.events,
             result_span=lambda: self._transcript.result_span,
             identity=identity_of(self._spec),
             is_first=self._spec.claim == 1,
         )
+        try:
+            agent, output, error = self._start()
+        except (OSError, ValueError) as failure:
+            events.close()
+            return self._not_started(failure)
         following = Following(
             agent,
             self._spec,
@@ -161,7 +163,7 @@ class _Supervision:
 
     def _start(self) -> tuple[AgentProcess, int, int]:
         """The agent, and the descriptors of its output and its standard error."""
-        prompt = try_lock(self._folder.prompt)
+        prompt = try_lock(self._folder.prompt, create=False)
         assert prompt is not None  # the folder belongs to this claim alone
         output, output_writing = os.pipe()
         error, error_writing = os.pipe()

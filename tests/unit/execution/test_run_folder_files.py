@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,9 +30,6 @@ from claude_tasks.execution.run_folder import (
     RunFolder,
     try_lock,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SNAPSHOT = TaskSnapshot(
     1, "n", "p", ".", "@daily", "UTC", None, None, 60, 0, None, is_one_off=False
@@ -206,3 +204,25 @@ def test_only_a_mark_of_start_that_was_cut_short_lets_a_run_start_again(
     with open(folder.started, "wb") as file:
         file.write(content)
     assert folder.look() is condition
+
+
+@pytest.mark.parametrize("left", ["nothing", "the folder", "events"])
+def test_a_removed_folder_is_not_taken_for_a_claim_that_never_began(
+    folder: RunFolder, left: str
+) -> None:
+    if left == "nothing":
+        os.rmdir(folder.path)
+    elif left == "events":
+        (Path(folder.path) / "what-the-agent-left").touch()
+    assert folder.look(has_begun=lambda: True) is Condition.REMOVED
+    assert not os.path.exists(folder.exit)
+    assert not os.path.exists(folder.spec), "a late supervisor finds nothing to start"
+    assert folder.is_there() is (left == "events")
+
+    assert folder.look(has_begun=lambda: False) is Condition.UNSTARTED
+
+
+def test_a_whole_folder_tells_by_itself_that_its_claim_never_began(folder: RunFolder) -> None:
+    os.rmdir(folder.path)
+    folder.create(RECORDS[0], "prompt")  # type: ignore[arg-type]
+    assert folder.look(has_begun=lambda: True) is Condition.UNSTARTED

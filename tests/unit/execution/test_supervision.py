@@ -568,6 +568,16 @@ def test_a_run_claimed_but_never_launched_goes_back_into_the_queue(workshop: Wor
     assert workshop.started() == [f"{run.id}.1"]
 
 
+def test_that_a_claim_began_is_written_down_before_its_agent_can_do_anything(
+    workshop: Workshop,
+) -> None:
+    agent = workshop.folder / "claude"
+    first_act = f"ls {workshop.settings.folder.logs}/*/*.run > {workshop.folder}/seen"
+    agent.write_text(agent.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{first_act}\n"))
+    run = workshop.run("first")
+    assert (workshop.folder / "seen").read_text().endswith(f"{run.id}.events.run\n")
+
+
 def test_a_supervisor_that_comes_after_the_verdict_starts_nothing(workshop: Workshop) -> None:
     """The spawner may read a request after its daemon died and a rescuer closed the claim."""
     first = workshop.run("first")
