@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import IllegibleError, StorageError
 from claude_tasks.domain.lease import Term
 from support.builders import ME, add_task, lead, node
 from support.clock import START
@@ -163,3 +163,77 @@ def test_the_feed_keeps_only_its_last_entries(store: Store) -> None:
             for _ in range(1000):
                 store._note("task", 1, START)  # type: ignore[attr-defined]
     assert 10_000 <= len(store.changes_since(0, limit=20_000)) <= 11_000
+
+
+COSMETIC = ["host = X'00'", "pid = 'me'", "role = X'07'", "renewed_at = 'now'", "ttl_ms = -1"]
+GARBLED = [
+    "holder = X'00ff'",
+    "epoch = 'many'",
+    "epoch = 9223372036854775807",
+    "epoch = -1",
+    "renew_seq = X'01'",
+    "renew_seq = 9223372036854775807",
+]
+
+
+@pytest.fixture
+def rewrite(open_another: Callable[[], Store]) -> Callable[[str], None]:
+    """Writes into the lease's row as somebody would who knows nothing of it."""
+    connection = open_another()._connection  # type: ignore[attr-defined]
+
+    def write(assignment: str) -> None:
+        connection.execute("DROP TRIGGER IF EXISTS scheduler_leases_epoch_never_goes_back")
+        connection.execute(f"UPDATE scheduler_leases SET {assignment}")
+
+    return write
+
+
+@pytest.mark.parametrize("assignment", [*GARBLED, *COSMETIC])
+def test_a_lease_whose_row_makes_no_sense_is_set_right_and_taken(
+    store: Store, rewrite: Callable[[str], None], assignment: str
+) -> None:
+    old = lead(store, at=START, node_id="a")
+    rewrite(assignment)
+    with pytest.raises(IllegibleError):
+        store.read_lease()
+    mended = store.mend_lease(at=START)
+    assert store.read_lease() == mended
+    goes_on = assignment in COSMETIC
+    assert (mended.holder, mended.epoch > old.epoch) == (("a", False) if goes_on else (None, True))
+    assert store.renew_lease(old, ttl_ms=TTL, at=START, monotonic=6.5) is goes_on
+    assert lead(store, at=START, node_id="b").epoch > old.epoch
+
+
+@pytest.mark.parametrize("assignment", ["host = X'00'", "pid = 'me'", "ttl_ms = X'00'"])
+def test_a_renewal_sets_right_what_is_there_for_people(
+    store: Store, rewrite: Callable[[str], None], assignment: str
+) -> None:
+    term = lead(store, at=START, node_id="a")
+    rewrite(assignment)
+    assert store.renew_lease(term, ttl_ms=TTL, at=START, monotonic=6.5)
+    assert store.read_lease().holder == "a"
+
+
+def test_a_renewal_that_cannot_be_counted_ends_the_term(
+    store: Store, rewrite: Callable[[str], None]
+) -> None:
+    term = lead(store, at=START, node_id="a")
+    rewrite("renew_seq = 9223372036854775807")
+    assert not store.renew_lease(term, ttl_ms=TTL, at=START, monotonic=6.5)
+    assert store.read_lease().holder is None
+
+
+def test_a_missing_lease_is_written_again_above_every_known_epoch(
+    store: Store, open_another: Callable[[], Store]
+) -> None:
+    for _ in range(3):
+        term = lead(store, at=START, node_id="a")
+    open_another()._connection.execute("DELETE FROM scheduler_leases")  # type: ignore[attr-defined]
+    assert store.mend_lease(at=START).epoch > term.epoch
+    assert not store.renew_lease(term, ttl_ms=TTL, at=START, monotonic=6.5)
+
+
+def test_a_lease_that_makes_sense_is_left_as_it_is(store: Store) -> None:
+    lead(store, at=START, node_id="a")
+    assert store.mend_lease(at=START + 1) == store.read_lease()
+    assert store.read_lease().renew_seq == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from claude_tasks.domain.run import State
 from claude_tasks.settings import load_settings
 from claude_tasks.wiring.data import open_data
 from support.installation import DAEMON, EVERY_SECOND, missing_ticks, pause
+from support.removal import remove_in_use
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_a_node_whose_data_was_removed_ends_starts_nothing_and_makes_nothing_aga
     installation.wait_for_runs(1, State.COMPLETED)
     installation.operations.close()
     if what == "the folder":
-        shutil.rmtree(installation.data)
+        remove_in_use(installation.data)
     else:
         for ending in ("", "-wal", "-shm"):
             (installation.data / f"tasks.db{ending}").unlink()

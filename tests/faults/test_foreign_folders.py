@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import shutil
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.run import State
 from support.installation import EVERY_SECOND
+from support.removal import remove_in_use
 from support.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def test_what_makes_no_sense_among_the_runs_stops_no_tick(installation: Installa
     node = installation.start_leader()
     done = installation.wait_for_runs(5, State.COMPLETED)
     assert {(1, 1), (2, 2), (3, 2)} <= {(run.id, run.claim) for run in done}
-    shutil.rmtree(runs)
+    remove_in_use(runs)
     installation.wait_for_runs(len(done) + 2, State.COMPLETED)
     assert node.poll() is None
 

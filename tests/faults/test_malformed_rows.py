@@ -199,3 +199,56 @@ def test_a_list_shows_the_tasks_beside_one_that_cannot_be_read(installation: Ins
     installation.rewrite("UPDATE tasks SET on_usage_limit = '9007199254740993' WHERE name = 'two'")
     names = [summary.task.name for summary in installation.operations.tasks.list()]
     assert names == ["three", "one"]
+
+
+BROKEN_LEASES = [
+    "UPDATE scheduler_leases SET holder = X'00ff'",
+    "UPDATE scheduler_leases SET holder = CAST(X'ff' AS TEXT)",
+    "UPDATE scheduler_leases SET holder = 'a' || char(0) || '/../../b'",
+    "UPDATE scheduler_leases SET epoch = 'zzz'",
+    "UPDATE scheduler_leases SET epoch = 9223372036854775807",
+    "UPDATE scheduler_leases SET host = X'00', pid = 'x', role = 'zzz'",
+    "DELETE FROM scheduler_leases",
+]
+
+
+def test_a_lease_that_makes_no_sense_keeps_nobody_from_scheduling(
+    installation: Installation,
+) -> None:
+    installation.add(cron_expr=EVERY_SECOND)
+    node = installation.start_leader()
+    for broken in BROKEN_LEASES:
+        installation.wait_for_runs(1, State.COMPLETED)
+        before = len(installation.runs(State.COMPLETED))
+        installation.rewrite(broken)
+        installation.wait_for_runs(before + 2, State.COMPLETED)
+    assert node.poll() is None
+    epochs = installation.query("SELECT lease_epoch FROM task_runs ORDER BY id")
+    assert epochs == sorted(epochs)
+
+
+def test_a_node_whose_id_is_no_name_is_no_path(installation: Installation) -> None:
+    outside = installation.data / "outside.lock"
+    outside.write_text("somebody else's")
+    installation.add(cron_expr=EVERY_SECOND)
+    for name in ("'../outside'", "'a' || char(0)", "CAST(X'ff' AS TEXT)", "printf('%.400c', 'x')"):
+        installation.rewrite(
+            "INSERT INTO nodes (id, role, host, pid, version, scheduler, started_at,"
+            f" max_concurrent_runs) VALUES ({name}, 'daemon', 'h', 1, '1', 1, 1, 1)"
+        )
+        installation.rewrite(f"UPDATE scheduler_leases SET holder = {name}")
+    node = installation.start_leader()
+    installation.wait_for_runs(2, State.COMPLETED)
+    assert outside.exists()
+    assert node.poll() is None
+
+
+def test_texts_that_are_no_utf_8_are_shown_and_stop_nothing(installation: Installation) -> None:
+    odd = installation.add(name="odd", enabled=False)
+    installation.add(name="good", cron_expr=EVERY_SECOND)
+    installation.rewrite("UPDATE tasks SET name = CAST(X'ff6f6464' AS TEXT) WHERE id = ?", odd.id)
+    installation.operations.runs.start(odd.id)
+    installation.start_leader()
+    installation.wait_for_runs(3, State.COMPLETED)
+    names = [summary.task.name for summary in installation.operations.tasks.list()]
+    assert sorted(names) == ["good", "\ufffdodd"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pytest
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.execution.run_folder import REMOVED
 from support.installation import EVERY_SECOND
+from support.removal import remove_in_use
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def agent_is_started(installation: Installation) -> None:
 
 def remove_folders(installation: Installation) -> None:
     for name in os.listdir(installation.data / "runs"):
-        shutil.rmtree(installation.data / "runs" / name)
+        remove_in_use(installation.data / "runs" / name)
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])

@@ -14,6 +14,18 @@ from typing import NamedTuple
 
 LEASE_NAME = "scheduler"
 
+DEFAULT_TTL_MS = 15_000
+"""Of a lease that nobody has taken yet."""
+
+HIGHEST = 2**62
+"""An epoch or a number of renewals from here on was not counted: 64 bits leave room above it."""
+
+_UNDECODABLE = "\ufffd"
+"""Stands where a text was no UTF-8: such a holder equals nothing that it could be compared with."""
+
+_LONGEST_TTL_MS = 24 * 3_600_000
+"""Longer than any setting: who waited for it would wait for ever."""
+
 
 class Lease(NamedTuple):
     """The lease row. ``holder`` is a node id, None when free. The epoch never goes back."""
@@ -30,6 +42,22 @@ class Lease(NamedTuple):
     pid: int | None
     role: str | None
     version: str | None
+
+
+def require_written_by_a_node(lease: Lease) -> None:
+    """Raise `ValueError` for a row that would stop those who compare with it or count on.
+
+    Values of another type than they are declared are not looked at.
+    """
+    if isinstance(lease.holder, str) and _UNDECODABLE in lease.holder:
+        raise ValueError(f"holder is {lease.holder!r}")
+    for name, value, end in (
+        ("epoch", lease.epoch, HIGHEST),
+        ("renew_seq", lease.renew_seq, HIGHEST),
+        ("ttl_ms", lease.ttl_ms, _LONGEST_TTL_MS),
+    ):
+        if isinstance(value, int) and not 0 <= value < end:
+            raise ValueError(f"{name} is {value}")
 
 
 class Term(NamedTuple):

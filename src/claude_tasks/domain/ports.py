@@ -380,7 +380,14 @@ class LeaseStore(Protocol):
     """The lease record. Every change is a compare-and-swap."""
 
     def read_lease(self) -> Lease:
-        """The lease as it stands."""
+        """The lease as it stands. Errors: `IllegibleError` for a row that makes no sense."""
+        ...
+
+    def mend_lease(self, *, at: int) -> Lease:
+        """Set a row right that makes no sense or is missing, and return the lease as it stands.
+
+        A term that can be read goes on; else the lease is free, in an epoch above all known ones.
+        """
         ...
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
@@ -388,7 +395,10 @@ class LeaseStore(Protocol):
         ...
 
     def renew_lease(self, term: Term, *, ttl_ms: int, at: int, monotonic: float) -> bool:
-        """Prolong the term, and move its holder's beat; False when it is over."""
+        """Prolong the term, and move its holder's beat; False when it is over.
+
+        What else makes no sense in its row is set right.
+        """
         ...
 
     def release_lease(self, term: Term, *, at: int) -> bool:

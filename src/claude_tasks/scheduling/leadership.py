@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import DatabaseGoneError, StorageError
+from claude_tasks.domain.errors import DatabaseGoneError, IllegibleError, StorageError
 from claude_tasks.domain.lease import Observation, Takeover, Term, observe, takeover_ground
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.complaint import Complaint
@@ -124,7 +124,7 @@ class LeaseKeeper:
         if self._beats.is_stuck():
             return self._short_wait  # a node that cannot schedule must not keep others from it
         try:
-            lease = self._store.read_lease()
+            lease = self._look()
             ground = self._ground(lease)
             leads = ground is not None and self._take(lease, ground)
         except StorageError as error:
@@ -132,6 +132,15 @@ class LeaseKeeper:
             return self._short_wait
         self._complaint.settle()
         return self._settings.lease_renew if leads else FOLLOWER_LOOK_SECONDS
+
+    def _look(self) -> Lease:
+        """The lease as it stands; whoever finds that its row makes no sense sets it right."""
+        try:
+            return self._store.read_lease()
+        except IllegibleError as error:
+            lease = self._store.mend_lease(at=self._clock.now())
+            log.warning("%s; it was set right, in epoch %d", error, lease.epoch)
+            return lease
 
     def _ground(self, lease: Lease) -> Takeover | None:
         monotonic = self._clock.monotonic()

@@ -8,6 +8,7 @@ parent alive.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from enum import Enum, auto
@@ -49,8 +50,9 @@ class LifetimeLock:
 
 
 def lock_path(folder: str, node_id: str) -> str:
-    """Where a node's lock stands."""
-    return os.path.join(folder, f"{node_id}.lock")
+    """Where a node's lock stands: in this folder, whatever somebody wrote down as an id."""
+    name = node_id.replace("/", "%2F").replace("\0", "%00")
+    return os.path.join(folder, f"{name}.lock")
 
 
 class Sign(Enum):
@@ -68,11 +70,12 @@ def probe(folder: str, node_id: str) -> Sign:
     """Look at a node's lock without disturbing it."""
     try:
         # For reading: a lock asks no more (flock(2)), and a look has to do on a read-only disk.
-        descriptor = os.open(lock_path(folder, node_id), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return Sign.NONE
-    except OSError:  # no descriptors left, a folder of others, …
-        return Sign.UNKNOWN
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would keep who opens it
+        descriptor = os.open(lock_path(folder, node_id), flags)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return Sign.NONE
+        return Sign.UNKNOWN  # no descriptors left, a folder of others, …
     try:
         # Shared, so that two who look at once do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

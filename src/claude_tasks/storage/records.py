@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from claude_tasks.domain.errors import IllegibleError
+from claude_tasks.domain.lease import Lease, require_written_by_a_node
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import RunFacts
@@ -125,6 +126,13 @@ def node_from_row(row: Sequence[Any]) -> Node:
     """A row of ``nodes``."""
     node = Node._make(row)
     return node._replace(role=Role(node.role), scheduler=bool(node.scheduler), open=bool(node.open))
+
+
+def lease_from_row(row: Sequence[Any]) -> Lease:
+    """The row of ``scheduler_leases``."""
+    lease = Lease._make(row)
+    require_written_by_a_node(lease)
+    return lease
 
 
 def column_values(columns: Mapping[str, object]) -> dict[str, object]:

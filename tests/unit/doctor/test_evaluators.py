@@ -284,7 +284,18 @@ SLEEPER = node_fact(silent_ms=20_000)
         (database(lease=lease(renewed_at=NOW - 10)), "PASS", "renewed just now", ""),
         (database(nodes=(node_fact(alive=None),)), "PASS", "cannot be told", ""),
         (database(lease=LATE, nodes=(node_fact(alive=None),)), "WARN", "cannot be told", ""),
-        (database(lease=None), "FAIL", "cannot be read", ""),
+        (
+            database(lease=None, nodes=(), illegible=(("lease", "the lease: pid is 'x'"),)),
+            "FAIL",
+            "pid is 'x'; a node that starts sets it right",
+            "claude-tasks daemon",
+        ),
+        (
+            database(lease=None, illegible=(("lease", "the lease has no row"),)),
+            "WARN",
+            "about to set it right",
+            "",
+        ),
         (
             database(illegible=(("nodes", "node x: pid is 'y'"),)),
             "FAIL", "node x: pid is 'y'", "",

@@ -469,15 +469,21 @@ def test_the_beat_of_a_database_that_nobody_can_use_does_not_end_its_keeper(
             holder.kill()
 
 
-def test_a_lease_whose_row_makes_no_sense_is_a_complaint(
+def test_a_lease_whose_row_makes_no_sense_is_set_right_and_taken(
     candidate: Callable[[str], Candidate], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     a = candidate("a")
-    for statement in ("UPDATE scheduler_leases SET pid = 'x'", "DELETE FROM scheduler_leases"):
+    for epoch, statement in (
+        (1, "UPDATE scheduler_leases SET pid = 'x'"),
+        (3, "DELETE FROM scheduler_leases"),
+    ):
         with contextlib.closing(sqlite3.connect(tmp_path / "tasks.db")) as file, file:
             file.execute(statement)
         a.keeper.step()
-    assert "cannot look at the lease" in caplog.text
+        assert a.epoch == epoch
+        a.leadership.revoke()
+    assert caplog.text.count("its row cannot be read") == 2
+    assert "it was set right" in caplog.text
 
 
 def test_one_that_yields_takes_a_held_lease_that_stands_still_for_a_ttl(

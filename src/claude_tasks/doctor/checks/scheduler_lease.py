@@ -8,6 +8,7 @@ from claude_tasks.doctor.finding import (
     cannot_be_read,
     failed,
     passed,
+    some,
     warned,
 )
 from claude_tasks.doctor.node_help import (
@@ -41,14 +42,23 @@ def judge(database: DatabaseFacts, machine: MachineFacts, *, at: int) -> Finding
     if contents is None:
         return unread(name, database, none_yet=f"none yet: {_nobody()}", fix=START)
     lease = contents.lease
-    illegible = contents.what_is_illegible("lease", "nodes")
-    if lease is None or illegible:
+    if illegible := contents.what_is_illegible("nodes"):
         return failed(name, cannot_be_read(illegible))
+    if lease is None:
+        return _illegible(contents)
     if lease.holder is None:
         if standing_by(contents):
             return passed(name, f"free (epoch {lease.epoch}), about to be taken by a living node")
         return _unled(contents, f"none holds it (epoch {lease.epoch}): {_nobody()}", at)
     return _held(contents, lease, machine, at)
+
+
+def _illegible(contents: Contents) -> Finding:
+    """Whoever leads next sets the row right."""
+    text = f"cannot be read from the database: {some(contents.what_is_illegible('lease'))}"
+    if standing_by(contents):
+        return warned("scheduler_lease", f"{text}; a living node is about to set it right")
+    return failed("scheduler_lease", f"{text}; a node that starts sets it right", START)
 
 
 def _unled(contents: Contents, text: str, at: int) -> Finding:
@@ -126,6 +136,8 @@ def _nobody() -> str:
 def _holder(lease: Lease, at: int) -> str:
     """Who, in which term, how fresh."""
     who = f"{lease.role} {lease.pid} on {lease.host}"
+    if lease.role is None or lease.pid is None or lease.host is None:
+        who = f"node {lease.holder}"  # its row was set right, and tells no more
     return f"{who}, epoch {lease.epoch}, renewed {_age(lease.renewed_at, at)}"
 
 

@@ -23,3 +23,17 @@ WHERE name = 'scheduler' AND holder = :node_id AND epoch = :epoch
 UPDATE scheduler_leases SET holder = NULL, renew_seq = renew_seq + 1, expires_at = :at, host = NULL,
     pid = NULL, role = NULL, version = NULL
 WHERE name = 'scheduler' AND holder = :node_id AND epoch = :epoch
+
+-- name: write_lease
+-- In the place of a row that makes no sense; as a new row, since an epoch never goes back in one.
+INSERT OR REPLACE INTO scheduler_leases (name, holder, epoch, renew_seq, ttl_ms)
+VALUES (:name, :holder, :epoch, :renew_seq, :ttl_ms)
+
+-- name: highest_epoch
+-- As far as anybody knows: of the lease itself, the runs, the clock's steps and the change feed.
+SELECT COALESCE(MAX(epoch), 0) FROM (
+    SELECT epoch FROM scheduler_leases
+    UNION ALL SELECT lease_epoch FROM task_runs
+    UNION ALL SELECT epoch FROM clock_steps
+    UNION ALL SELECT CAST(ref AS INTEGER) FROM changes WHERE topic = 'lease'
+) WHERE typeof(epoch) = 'integer' AND epoch < :end

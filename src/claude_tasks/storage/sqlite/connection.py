@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import StorageError, StorageValueError
-from claude_tasks.storage.sqlite.errors import translate
+from claude_tasks.storage.sqlite.errors import is_undecodable, translate
 from claude_tasks.storage.sqlite.identity import DatabaseFile
 
 if TYPE_CHECKING:
@@ -71,10 +71,17 @@ class Connection:
             raise _unfit(error, self.path) from error
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
-        """Run one statement and fetch all it returns."""
+        """Run one statement and fetch all it returns.
+
+        Where a text is no UTF-8, this connection replaces what is not, from then on: to do so for
+        each text costs what nobody needs. (What a writing statement returns are numbers.)
+        """
         try:
             return self._raw.execute(sql, parameters or {}).fetchall()
         except sqlite3.Error as error:
+            if self._raw.text_factory is str and is_undecodable(error):
+                self._raw.text_factory = any_text
+                return self.rows(sql, parameters)
             raise translate(error, self.path) from error
         except (OverflowError, ValueError) as error:
             raise _unfit(error, self.path) from error
@@ -198,6 +205,11 @@ def _create_private(path: str) -> None:
 def _unfit(error: Exception, path: str) -> StorageValueError:
     """A number beyond 64 bits, half a character: Python's own refusals, in our words."""
     return StorageValueError(f"{path}: a value that cannot be stored: {error}")
+
+
+def any_text(data: bytes) -> str:
+    """Bytes that are no UTF-8 are shown, not refused."""
+    return data.decode(errors="replace")
 
 
 def _lower(value: Any) -> Any:

@@ -50,6 +50,11 @@ _TRANSLATION: dict[int, tuple[str, str, str | None]] = {
 }
 
 
+def is_undecodable(error: sqlite3.Error) -> bool:
+    """Whether a text that is no UTF-8 was refused: by Python's module, so there is no code."""
+    return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
+
+
 def translate(error: sqlite3.Error, path: str) -> StorageError:
     """The error this program raises for one of SQLite's."""
     code = getattr(error, "sqlite_errorcode", None)

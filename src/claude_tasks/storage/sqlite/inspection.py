@@ -36,10 +36,21 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from claude_tasks.domain.errors import IllegibleError, StorageError
-from claude_tasks.domain.lease import Lease
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import node_from_row, run_from_row, sound, task_from_row
-from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection, _quote, cannot_open
+from claude_tasks.storage.records import (
+    lease_from_row,
+    node_from_row,
+    run_from_row,
+    sound,
+    task_from_row,
+)
+from claude_tasks.storage.sqlite.connection import (
+    APPLICATION_ID,
+    Connection,
+    _quote,
+    any_text,
+    cannot_open,
+)
 from claude_tasks.storage.sqlite.errors import translate
 from claude_tasks.storage.sqlite.file_state import (
     holds_something,
@@ -57,6 +68,7 @@ from claude_tasks.storage.sqlite.task_table import select as select_task
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import RunFilter
@@ -132,7 +144,7 @@ class TracelessConnection(Connection):
             raise translate(error, path) from error
         except OSError as error:
             raise cannot_open(error, path) from error
-        self._raw.text_factory = _any_text
+        self._raw.text_factory = any_text
 
     def close(self) -> None:
         """Let the file go. Safe to repeat."""
@@ -204,7 +216,7 @@ class Inspection(SqliteStore):
     def legible_lease(self) -> tuple[Lease | None, list[str]]:
         """The lease, and what is wrong with its row."""
         rows = self._connection.rows(load("lease")["read_lease"])
-        leases, illegible = _legible("the lease", rows, Lease._make)
+        leases, illegible = _legible("the lease", rows, lease_from_row)
         if not rows:
             illegible = ["the lease has no row"]
         return (leases[0] if leases else None), illegible
@@ -303,8 +315,3 @@ def _legible(
         except IllegibleError as error:
             illegible.append(f"{kind} {row[0]}: {error.detail}")
     return records, illegible
-
-
-def _any_text(data: bytes) -> str:
-    """Bytes that are no UTF-8 are shown, not refused."""
-    return data.decode(errors="replace")

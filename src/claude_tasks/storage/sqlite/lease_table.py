@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import IllegibleError
-from claude_tasks.domain.lease import Lease, Term
+from claude_tasks.domain.lease import DEFAULT_TTL_MS, HIGHEST, LEASE_NAME, Lease, Term
 from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.records import legible, node_from_row, sound
+from claude_tasks.storage.records import lease_from_row, legible, node_from_row, sound
 from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 
@@ -23,8 +24,38 @@ class LeaseTable(Tables):
         """The lease as it stands."""
         rows = self._connection.rows(load("lease")["read_lease"])
         if not rows:
-            raise IllegibleError("lease", "scheduler", "it is missing")
-        return sound("lease", rows[0], Lease._make)
+            raise IllegibleError("lease", LEASE_NAME, "it is missing")
+        return sound("lease", rows[0], lease_from_row)
+
+    def mend_lease(self, *, at: int) -> Lease:
+        """Set a row right that makes no sense or is missing."""
+        with self._connection.write():
+            return self._mended(at)
+
+    def _mended(self, at: int) -> Lease:
+        """The lease as it stands, of a row set right; call it inside a transaction."""
+        with contextlib.suppress(IllegibleError):
+            return self.read_lease()
+        lease = self._what_can_be_read() or self._free()
+        self._connection.execute(load("lease")["write_lease"], lease._asdict())
+        self._note("lease", lease.epoch, at)
+        return lease
+
+    def _what_can_be_read(self) -> Lease | None:
+        """The lease without what is there for people, where holder and counts make sense."""
+        for row in self._connection.rows(load("lease")["read_lease"]):
+            _, holder, epoch, renew_seq, ttl_ms, *others = row
+            for ttl in (ttl_ms, DEFAULT_TTL_MS):
+                cells = (LEASE_NAME, holder, epoch, renew_seq, ttl, *[None] * len(others))
+                with contextlib.suppress(IllegibleError):
+                    lease = sound("lease", cells, lease_from_row)
+                    return lease._replace(renew_seq=lease.renew_seq + 1)
+        return None
+
+    def _free(self) -> Lease:
+        """A lease that is free, in an epoch that was never held."""
+        highest = self._connection.value(load("lease")["highest_epoch"], {"end": HIGHEST})
+        return Lease(LEASE_NAME, None, highest + 1, 0, DEFAULT_TTL_MS, *[None] * 7)
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
         """Become holder in a new epoch, if the lease still stands as seen."""
@@ -50,12 +81,12 @@ class LeaseTable(Tables):
         """Prolong the term; False when it is over."""
         parameters = {**term._asdict(), "ttl_ms": ttl_ms, "at": at, "monotonic": monotonic}
         with self._connection.write():
-            stands = (
-                self._connection.execute(load("lease")["renew_lease"], parameters).rowcount == 1
-            )
-            if stands:
-                self._connection.execute(load("nodes")["move_beat"], parameters)
-        return stands
+            renewed = self._connection.execute(load("lease")["renew_lease"], parameters)
+            if renewed.rowcount != 1:
+                return False
+            self._connection.execute(load("nodes")["move_beat"], parameters)
+            lease = self._mended(at)
+        return (lease.holder, lease.epoch) == term
 
     def release_lease(self, term: Term, *, at: int) -> bool:
         """Free the lease; False when the term was over already."""
