@@ -162,7 +162,25 @@ class _Deadline:
                 socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
+class _Response(http.client.HTTPResponse):
+    """Its status counts, whatever becomes of the headers after it.
+
+    A server that goes on sending into a connection that was shut down resets it: who reads next is
+    told of that instead of the end.
+    """
+
+    def begin(self) -> None:
+        try:
+            super().begin()
+        except OSError:
+            if not isinstance(self.status, int):
+                raise
+            self.headers = self.msg = http.client.HTTPMessage()
+            self.chunked, self.length, self.will_close = False, 0, True
+
+
 class _Connection(http.client.HTTPConnection):
+    response_class = _Response
     deadline: _Deadline
 
     def connect(self) -> None:
@@ -172,6 +190,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _SecureConnection(http.client.HTTPSConnection):
+    response_class = _Response
     deadline: _Deadline
 
     def connect(self) -> None:

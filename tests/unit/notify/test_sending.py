@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
+import io
 import json
 import socket
 import sys
@@ -180,6 +182,43 @@ def test_a_message_taken_counts_although_the_answer_never_ends(
     began = time.monotonic()
     assert deliver(receiver.address, seconds=2).delivered
     assert time.monotonic() - began < 10
+
+
+class ResetAfter(io.RawIOBase):
+    """A connection that is reset once these bytes were read."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = io.BytesIO(said)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._said.readinto(buffer)
+        if not count:
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        return count
+
+
+@pytest.mark.parametrize("headers", [b"", b"X: x\r\n", b"X: "])
+def test_a_message_taken_counts_although_the_connection_is_reset_before_the_headers_end(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, headers: bytes
+) -> None:
+    """As Linux does where a server drips on after the time was over, and the reader was late."""
+    said = b"HTTP/1.1 200 OK\r\n" + headers
+
+    plain = socket.socket.makefile
+
+    def makefile(end: socket.socket, mode: str, *size: int) -> Any:
+        if size:  # the receiver's end
+            return plain(end, mode, *size)  # type: ignore[call-overload]
+        return io.BufferedReader(ResetAfter(said))
+
+    monkeypatch.setattr(socket.socket, "makefile", makefile)
+    receiver.hangs = True
+    assert deliver(receiver.address).delivered
+    said = b"HTTP/1.1 2"
+    assert not deliver(receiver.address).delivered
 
 
 def test_an_endless_answer_is_not_read_to_its_end(receiver: Receiver) -> None:
