@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from itertools import pairwise
 
 _LONGEST_STAT = 4096
+_NAME = b"claude-tasks"
 
 
 def process_started(pid: int) -> str:
@@ -23,8 +25,20 @@ def is_stopped(pid: int) -> bool:
     return _stat_fields(pid)[:1] in (["T"], ["t"])
 
 
+def name_this_process() -> None:
+    """Be called ``claude-tasks`` by ``ps`` and ``top``, through whatever link it was started."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as file:
+        file.write(_NAME)
+
+
 def runs_this_program(pid: int) -> bool:
-    """Whether a process runs this program, by its command line."""
+    """Whether a process runs this program, by its name or its command line."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            if file.read().rstrip() == _NAME:
+                return True
+    except OSError:
+        return False
     return names_this_program(_command_line(pid))
 
 
@@ -36,7 +50,7 @@ def names_this_program(words: list[bytes]) -> bool:
     modules = [after for word, after in pairwise(words) if word == b"-m"]
     by_module = any(module.split(b".")[0] == b"claude_tasks" for module in modules)
     # The second word is the script where the first is the interpreter.
-    return by_module or b"claude-tasks" in map(os.path.basename, words[:2])
+    return by_module or _NAME in map(os.path.basename, words[:2])
 
 
 def is_supervisor(pid: int) -> bool:

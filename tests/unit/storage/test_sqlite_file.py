@@ -368,6 +368,31 @@ def test_who_hangs_while_it_makes_the_schema_is_named_and_waited_for_so_long_onl
     open_store(path, at=START).close()
 
 
+WRITES = "c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE')"
+CLOSES = "f = open(sys.argv[1], 'rb+'); fcntl.lockf(f, fcntl.LOCK_EX, 510, 0x40000002)"
+"""As SQLite locks the file while the last connection is closed: nobody can even open it."""
+
+
+@pytest.mark.parametrize("does", [WRITES, CLOSES])
+def test_who_hangs_with_the_database_locked_is_named_with_the_command(path: str, does: str) -> None:
+    open_store(path, at=START).close()
+    program = f"import fcntl, sqlite3, sys; {does}; print(flush=True); input()"
+    command = [sys.executable, "-c", program, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        holder.send_signal(signal.SIGSTOP)
+        wait_until(lambda: is_stopped(holder.pid))
+        with pytest.raises(StorageBusyError, match=f"process {holder.pid} keeps") as caught:
+            add_task(open_store(path, at=START, busy_timeout=0.1), at=START)
+        holder.send_signal(signal.SIGCONT)
+        holder.communicate(b"\n")
+    assert caught.value.hint == f"kill -CONT {holder.pid}"
+    store = open_store(path, at=START)
+    add_task(store, at=START)
+    store.close()
+
+
 def test_a_log_whose_recovery_hangs_reads_as_busy(path: str) -> None:
     """SQLite's words for the locks of a recovery; it tries for ten seconds before it says them."""
     error = sqlite3.OperationalError("locking protocol")

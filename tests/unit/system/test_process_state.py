@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from claude_tasks.system.process_state import names_this_program, runs_this_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,20 @@ def test_the_command_line_of_a_living_process_is_read(words: list[str], *, ours:
         process.stdout.readline()
         assert runs_this_program(process.pid) is ours
         process.communicate(b"\n")
+
+
+def test_a_program_started_through_a_link_of_another_name_is_known(tmp_path: Path) -> None:
+    link = tmp_path / "ct"
+    link.write_text(
+        f"#!{sys.executable}\n"
+        "from claude_tasks.cli import process\n"
+        "process.run = lambda *_, **__: print(flush=True) or input()\n"
+        "process.run_process([])\n"
+    )
+    link.chmod(0o700)
+    with subprocess.Popen([link], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert runs_this_program(process.pid)
+        process.communicate(b"\n")
+    assert not runs_this_program(process.pid)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from claude_tasks.domain.errors import StorageBusyError, StorageError, StorageValueError
+from claude_tasks.storage.sqlite.write_lock import lock_holder
+from claude_tasks.system.stall import stall_of
 
 _PRIMARY_CODE_MASK = 0xFF
 
@@ -60,13 +62,24 @@ def translate(error: sqlite3.Error, path: str) -> StorageError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & _PRIMARY_CODE_MASK if code is not None else None
     if primary in _BUSY:
-        return StorageBusyError(
-            f"{path}: another process keeps the database locked",
-            hint="try again; `claude-tasks status` shows who is running",
-        )
+        return _busy(path)
     if primary == sqlite3.SQLITE_CONSTRAINT:
         return StorageValueError(f"{path}: a value that cannot be stored: {error}")
     if primary in _TRANSLATION:
         name, message, hint = _TRANSLATION[primary]
         return StorageError(f"{path}: {message} ({error})", hint=hint, code=name)
     return StorageError(f"{path}: {error}")
+
+
+def _busy(path: str) -> StorageBusyError:
+    """Who does nothing and holds a lock does not let it go by itself: it is named."""
+    holder = lock_holder(path)
+    stall = None if holder is None else stall_of(holder)
+    if stall is None or stall.command is None:
+        return StorageBusyError(
+            f"{path}: another process keeps the database locked",
+            hint="try again; `claude-tasks status` shows who is running",
+        )
+    return StorageBusyError(
+        f"{path}: process {holder} keeps the database locked, and {stall.why}", hint=stall.command
+    )

@@ -1,10 +1,12 @@
 """Which process holds a lock on a file of the database, as the kernel tells it.
 
 In WAL mode the writer holds an exclusive POSIX lock on byte 120 of the ``-shm`` file (SQLite's
-``wal.c``, WAL_WRITE_LOCK); ``F_GETLK`` (fcntl(2)) names it. A process that closes any descriptor of
-a file loses its own locks on it, SQLite's with them, so the one that asks stays open. A ``flock``
-is looked up in ``/proc/locks`` (proc(5)), and by nobody in a hurry: whoever reads that list waits
-for a grace period of the kernel's, 10 to 20 ms, and all locking of the machine with it.
+``wal.c``, WAL_WRITE_LOCK); whoever closes the last connection holds one on the bytes of the
+database itself that each reader shares (``os.h``, SHARED_FIRST). ``F_GETLK`` (fcntl(2)) names it. A
+process that closes any descriptor of a file loses its own locks on it, SQLite's with them, so the
+one that asks stays open. A ``flock`` is looked up in ``/proc/locks`` (proc(5)), and by nobody in a
+hurry: whoever reads that list waits for a grace period of the kernel's, 10 to 20 ms, and all
+locking of the machine with it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import struct
 import sys
 
 _WRITE_LOCK_BYTE = 120
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 _FLOCK = "hhqqi4x"
 """Linux's ``struct flock``: type, whence, first byte, bytes, process."""
 _asking: dict[tuple[int, int], int] = {}
@@ -25,11 +28,21 @@ _asking: dict[tuple[int, int], int] = {}
 
 def write_lock_holder(path: str) -> int | None:
     """The process that writes to the database at ``path``, as far as one is known."""
+    return _holder(f"{path}-shm", fcntl.F_WRLCK, _WRITE_LOCK_BYTE, 1)
+
+
+def lock_holder(path: str) -> int | None:
+    """The process that keeps others from writing to a database, or from opening it at all."""
+    return write_lock_holder(path) or _holder(path, fcntl.F_RDLCK, _SHARED_FIRST, _SHARED_SIZE)
+
+
+def _holder(path: str, wanted: int, first: int, size: int) -> int | None:
+    """The process whose POSIX lock is in the way of one on these bytes."""
     if sys.platform != "linux":
         return None
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _WRITE_LOCK_BYTE, 1, 0)
+    asked = struct.pack(_FLOCK, wanted, os.SEEK_SET, first, size, 0)
     try:
-        told = fcntl.fcntl(_descriptor(f"{path}-shm"), fcntl.F_GETLK, asked)
+        told = fcntl.fcntl(_descriptor(path), fcntl.F_GETLK, asked)
     except OSError:  # no such file in use, or one that may not be read
         return None
     kind, _, _, _, pid = struct.unpack(_FLOCK, told)
