@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.contract import EndedBy, ExitFacts, Said
-from claude_tasks.execution.execution import SupervisedExecution
 from claude_tasks.execution.run_folder import RunFolder, try_lock
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
@@ -26,6 +25,7 @@ from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.wiring.node import build_execution, lease_times
 from support.builders import node
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class ModelNode:
 
     def _build_engine(self, settings: Settings) -> Engine:
         store: Any = Hanging(self._stores[0], self.engine_thread)
-        execution = SupervisedExecution(store=store, settings=settings, node_id=self.name)
+        execution = build_execution(settings, store, self.name)
         executor: Any = execution._executor
         executor._monotonic = self.clock.monotonic
         executor._spawner = SimulatedSpawner(self.world, self.clock, self.engine_thread)
@@ -309,7 +309,7 @@ class ModelNode:
             node=self.record,
             leadership=self.leadership,
             clock=self.clock,
-            settings=settings,
+            times=lease_times(settings),
             beats=beats,
             watch=self.watch,
         )

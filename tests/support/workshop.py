@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.domain.run import Run, State, Trigger
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.execution.contract import RunSpec
-from claude_tasks.execution.execution import SupervisedExecution
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite.store import open_store
 from claude_tasks.system.clock import SystemClock
+from claude_tasks.wiring.node import build_execution
 from support.agent import install
 from support.builders import add_task
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from claude_tasks.execution.execution import SupervisedExecution
 
 
 class Workshop:
@@ -50,7 +52,7 @@ class Workshop:
         self.execution = self.new_execution()
 
     def new_execution(self) -> SupervisedExecution:
-        return SupervisedExecution(store=self.store, settings=self.settings, node_id="me")
+        return build_execution(self.settings, self.store, "me")
 
     def launch(self, prompt: str, **fields: Any) -> Run:
         """Start a run of a new task; returns it as claimed."""

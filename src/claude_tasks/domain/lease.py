@@ -60,6 +60,27 @@ def require_written_by_a_node(lease: Lease) -> None:
             raise ValueError(f"{name} is {value}")
 
 
+class LeaseTimes(NamedTuple):
+    """How long a term lasts without renewal, how often it is renewed, when it is not trusted.
+
+    In seconds; a leader stops acting ``margin`` before others may take over.
+    """
+
+    ttl: float
+    renew: float
+    margin: float
+
+    @property
+    def ttl_ms(self) -> int:
+        """As the row has it."""
+        return round(self.ttl * 1000)
+
+    @property
+    def trust(self) -> float:
+        """How long a renewal is good for, from before it was asked for."""
+        return self.ttl - self.margin
+
+
 class Term(NamedTuple):
     """One leadership: the fencing token every leader's write carries."""
 

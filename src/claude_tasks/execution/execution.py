@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
-    from claude_tasks.execution.recorder import RecordingStore
-    from claude_tasks.settings import Settings
+    from claude_tasks.execution.launching import LaunchRules
+    from claude_tasks.execution.recorder import EndRules, RecordingStore
+    from claude_tasks.system.data_folder import DataFolder
 
 
 class SupervisedExecution:
@@ -25,13 +26,17 @@ class SupervisedExecution:
         self,
         *,
         store: RecordingStore,
-        settings: Settings,
+        folder: DataFolder,
+        launches: LaunchRules,
+        ends: EndRules,
         node_id: str,
     ) -> None:
         """``store`` belongs to the thread that uses this, and that thread to the node."""
         self._store = store
-        self._executor = Executor(settings, node_id=node_id, require_same=store.require_same)
-        self._recorder = Recorder(store, settings)
+        self._executor = Executor(
+            launches, folder=folder, node_id=node_id, require_same=store.require_same
+        )
+        self._recorder = Recorder(store, ends, logs=folder.logs)
 
     @property
     def descriptor(self) -> int | None:

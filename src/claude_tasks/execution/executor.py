@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.store_records import Claimed
     from claude_tasks.domain.task import Task
     from claude_tasks.execution.contract import RunSpec
-    from claude_tasks.settings import Settings
+    from claude_tasks.execution.launching import LaunchRules
+    from claude_tasks.system.data_folder import DataFolder
 
 log = logging.getLogger(__name__)
 
@@ -69,18 +70,20 @@ class Executor:
 
     def __init__(
         self,
-        settings: Settings,
+        rules: LaunchRules,
         *,
+        folder: DataFolder,
         node_id: str,
         require_same: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing runs before `start`. ``require_same``, the store's, is asked before each."""
-        self._settings = settings
+        self._data = folder
+        self._kill_grace = rules.kill_grace
         self._node_id = node_id
         self._require_same = require_same
         self._monotonic = monotonic
-        self._plan = LaunchPlan(settings)
+        self._plan = LaunchPlan(rules, logs=folder.logs)
         self._spawner = Spawner(monotonic=monotonic)
         self._watched: dict[str, Watched] = {}
         self._failed: list[Ended] = []
@@ -172,13 +175,13 @@ class Executor:
         ``is_open`` says whether a claim of a run, by their numbers, is still under way. A node that
         hangs may yet launch what was closed in its absence, unless it ``launches_no_more``.
         """
-        for name in os.listdir(self._settings.folder.runs):
+        for name in os.listdir(self._data.runs):
             if name.startswith(REMOVED):  # by a node that died meanwhile
-                remove_tree(os.path.join(self._settings.folder.runs, name))
+                remove_tree(os.path.join(self._data.runs, name))
             run_id, _, claim = name.partition(".")
             if not (run_id.isdecimal() and claim.isdecimal()) or is_open(int(run_id), int(claim)):
                 continue
-            folder = RunFolder.of(self._settings.folder.runs, int(run_id), int(claim))
+            folder = RunFolder.of(self._data.runs, int(run_id), int(claim))
             try:
                 facts = folder.ended()
                 over = (
@@ -199,7 +202,7 @@ class Executor:
         """Whether the supervisor or the agent of a claim lives."""
         if not isinstance(claim, int):
             return False  # no folder of ours has such a name
-        folder = RunFolder.of(self._settings.folder.runs, run_id, claim)
+        folder = RunFolder.of(self._data.runs, run_id, claim)
         try:
             return folder.is_supervised() or is_alive(folder.path)
         except OSError:  # what took its place
@@ -245,7 +248,7 @@ class Executor:
 
     def _has_begun(self, run: Run) -> bool:
         """Whether the agent of this claim was started, by what stands beside its events."""
-        events = events_path(self._settings.folder.logs, run.task_id, run.id)
+        events = events_path(self._data.logs, run.task_id, run.id)
         try:
             begun_ms = os.stat(owner_of(events)).st_mtime_ns // 1_000_000
         except OSError:
@@ -253,7 +256,7 @@ class Executor:
         return run.started_at is None or begun_ms + _COARSE_MS >= run.started_at
 
     def _folder(self, run: Run) -> RunFolder:
-        return RunFolder.of(self._settings.folder.runs, run.id, run.claim)
+        return RunFolder.of(self._data.runs, run.id, run.claim)
 
     def _give_back(self, watched: Watched, why: str) -> None:
         """It goes back in line, for another claim: this one's folder is not ours to look at."""
@@ -277,7 +280,7 @@ class Executor:
         """
         now = self._monotonic()
         began = now if since is None else min(since, now)
-        return began + timeout_seconds + self._settings.kill_grace + SILENT_SECONDS
+        return began + timeout_seconds + self._kill_grace + SILENT_SECONDS
 
     def _end_the_silent(self) -> None:
         """KILL the supervisors that are long past their time: they hang, or are frozen."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.agent_binary import find_agent_binary
@@ -17,19 +17,27 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
     from claude_tasks.execution.contract import TaskSnapshot
     from claude_tasks.execution.run_folder import RunFolder
-    from claude_tasks.settings import Settings
 
 RESUME_PROMPT = (
     "The usage limit interrupted you; it has been reset. Go on where you stopped, and finish."
 )
 
 
+class LaunchRules(NamedTuple):
+    """What holds for every agent. Times are in seconds; ``claude_bin`` None is to be searched."""
+
+    claude_bin: str | None
+    kill_grace: float
+    linger: float
+
+
 class LaunchPlan:
     """What every run of this process is started with."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Relative working folders begin where this process was started."""
-        self._settings = settings
+    def __init__(self, rules: LaunchRules, *, logs: str) -> None:
+        """``logs`` is a folder. Relative working folders begin where this process was started."""
+        self._rules = rules
+        self._logs = logs
         self._base = _current_folder()
         self._home = os.path.expanduser("~")
         self._search_paths: dict[str, str] = {}
@@ -38,16 +46,16 @@ class LaunchPlan:
         """The claim's ``spec.json``. Errors: `SpawnError` for what the task or a setting asks."""
         run, task = claimed
         _refuse_bypass_as_root(task)
-        binary = find_agent_binary(self._settings.claude_bin)
+        binary = find_agent_binary(self._rules.claude_bin)
         return RunSpec(
             argv=agent_argv(binary, task, session_id=run.session_id, resume_session=run.resume_of),
             cwd=self._working_folder(task),
             marker=folder.path,  # run ids repeat from one data folder to the next
-            events=events_path(self._settings.folder.logs, task.id, run.id),
+            events=events_path(self._logs, task.id, run.id),
             timeout_seconds=task.spec.timeout_seconds,
-            kill_grace_seconds=self._settings.kill_grace,
+            kill_grace_seconds=self._rules.kill_grace,
             task=snapshot,
-            linger_seconds=self._settings.linger,
+            linger_seconds=self._rules.linger,
             environment={**unattended_environment(task), "PATH": self._search_path(binary)},
             run_id=run.id,
             queued_at=run.queued_at,

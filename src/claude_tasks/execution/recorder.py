@@ -6,7 +6,7 @@ A crash between the two repeats both: the log of the same outcome has the same n
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from claude_tasks.domain.errors import IllegibleError, StorageError, StorageValueError
 from claude_tasks.domain.instant import MINUTE_MS, to_rfc3339
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.execution.executor import Ended
     from claude_tasks.execution.run_folder import RunFolder
-    from claude_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +49,31 @@ if TYPE_CHECKING:
         """Where ends are recorded."""
 
 
+class EndRules(NamedTuple):
+    """What becomes of runs that did not do their work.
+
+    ``on_usage_limit`` holds where the task does not say; ``waits_for_reset`` is whether anybody
+    knows when a limit is reset. The first retry comes after ``retry_backoff`` seconds.
+    """
+
+    on_usage_limit: OnUsageLimit
+    waits_for_reset: bool
+    retry_backoff: float
+
+    @property
+    def retry_backoff_ms(self) -> int:
+        """The same in milliseconds."""
+        return round(self.retry_backoff * 1000)
+
+
 class Recorder:
     """Turns ended claims into rows. What the store refuses now is kept and tried again."""
 
-    def __init__(self, store: RecordingStore, settings: Settings) -> None:
-        """Work on the store of the thread that records."""
+    def __init__(self, store: RecordingStore, rules: EndRules, *, logs: str) -> None:
+        """Work on the store of the thread that records; ``logs`` is a folder."""
         self._store = store
-        self._settings = settings
+        self._rules = rules
+        self._logs = logs
         self._waiting: list[Ended] = []
 
     @property
@@ -177,7 +194,7 @@ class Recorder:
         return True
 
     def _finish(self, run: Run, outcome: Outcome, end: Ended) -> Finish:
-        path: str | None = log_path(self._settings.folder.logs, run.task_id, run.id, outcome)
+        path: str | None = log_path(self._logs, run.task_id, run.id, outcome)
         assert path is not None
         try:
             write_run_log(path, end.snapshot, run, outcome)
@@ -191,13 +208,13 @@ class Recorder:
 
     def _may_resume(self, run: Run, outcome: Outcome, end: Ended) -> bool:
         """Whether a run that met the usage limit goes on after the reset: once, in its session."""
-        rule = end.snapshot.on_usage_limit or self._settings.on_usage_limit
+        rule = end.snapshot.on_usage_limit or self._rules.on_usage_limit
         one_off = end.snapshot.is_one_off and run.trigger.is_tick
         if one_off and end.snapshot.on_usage_limit is None:
             rule = OnUsageLimit.DEFER
         return (
             outcome.reason is Reason.USAGE_LIMIT
-            and not self._settings.disable_usage_check
+            and self._rules.waits_for_reset
             and rule == OnUsageLimit.DEFER
             and run.resumes == 0
             and outcome.session_id is not None
@@ -233,7 +250,7 @@ class Recorder:
 
     def _wait_for_the_network(self, run: Run, outcome: Outcome, *, at: int) -> None:
         since = _unreachable_since(run, at=at)
-        again = at + min(max(round(self._settings.retry_backoff * 1000), 1000), MINUTE_MS)
+        again = at + min(max(self._rules.retry_backoff_ms, 1000), MINUTE_MS)
         log.info("run %d: the network is away, tried again: %s", run.id, outcome.error)
         error = (
             f"attempt {run.attempt}: the network is away since {to_rfc3339(since)}: "
@@ -255,7 +272,7 @@ class Recorder:
 
     def _retry(self, run: Run, outcome: Outcome, *, at: int) -> None:
         delay = min(
-            round(self._settings.retry_backoff * 1000) * 2**run.retries,
+            self._rules.retry_backoff_ms * 2**run.retries,
             _LONGEST_BACKOFF_MS,
         )
         log.info("run %d: attempt %d failed, again in %d ms", run.id, run.attempt, delay)

@@ -19,12 +19,11 @@ from claude_tasks.system.service_thread import ServiceThread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from claude_tasks.domain.lease import Lease
+    from claude_tasks.domain.lease import Lease, LeaseTimes
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.ports import Clock, LeaseStore
     from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
     from claude_tasks.scheduling.lifetime import NodeRegistry
-    from claude_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class LeaseKeeper:
         node: Node,
         leadership: Leadership,
         clock: Clock,
-        settings: Settings,
+        times: LeaseTimes,
         beats: BeatKeeper,
         watch: BeatWatch,
         notify: Callable[[], None] = lambda: None,
@@ -96,7 +95,7 @@ class LeaseKeeper:
         self._node = node
         self._leadership = leadership
         self._clock = clock
-        self._settings = settings
+        self._times = times
         self._beats = beats
         self._watch = watch
         self._notify = notify
@@ -131,7 +130,7 @@ class LeaseKeeper:
             self._complain(f"cannot look at the lease: {error}")
             return self._short_wait
         self._complaint.settle()
-        return self._settings.lease_renew if leads else FOLLOWER_LOOK_SECONDS
+        return self._times.renew if leads else FOLLOWER_LOOK_SECONDS
 
     def _look(self) -> Lease:
         """The lease as it stands; whoever finds that its row makes no sense sets it right."""
@@ -163,7 +162,9 @@ class LeaseKeeper:
 
     def _take(self, lease: Lease, ground: Takeover) -> bool:
         asked = self._clock.monotonic()
-        term = self._store.take_lease(lease, self._node, ttl_ms=self._ttl_ms, at=self._clock.now())
+        term = self._store.take_lease(
+            lease, self._node, ttl_ms=self._times.ttl_ms, at=self._clock.now()
+        )
         if term is None:
             return False  # another follower was faster
         if ground is Takeover.EXPIRED and lease.holder is not None:
@@ -189,7 +190,7 @@ class LeaseKeeper:
         """Renew; the seconds to wait. An error lets the trust run out, another holder ends it."""
         try:
             stands = self._store.renew_lease(
-                term, ttl_ms=self._ttl_ms, at=self._clock.now(), monotonic=asked
+                term, ttl_ms=self._times.ttl_ms, at=self._clock.now(), monotonic=asked
             )
         except StorageError as error:
             self._complain(f"the lease of epoch {term.epoch} was not renewed: {error}")
@@ -200,13 +201,13 @@ class LeaseKeeper:
             return 0.0
         self._beats.moved()
         self._trust(term, since=asked)
-        return self._settings.lease_renew
+        return self._times.renew
 
     def _complain(self, text: str) -> None:
         self._complaint.state(text, monotonic=self._clock.monotonic())
 
     def _trust(self, term: Term, *, since: float) -> None:
-        self._leadership.grant(term, until=since + self._trust_span)
+        self._leadership.grant(term, until=since + self._times.trust)
 
     def _step_down(self, term: Term, why: str) -> None:
         log.info("leadership lost: epoch %d: %s", term.epoch, why)
@@ -217,15 +218,7 @@ class LeaseKeeper:
     @property
     def _short_wait(self) -> float:
         """After a failure: sooner than the renewal interval, while trust lasts."""
-        return self._settings.lease_renew / 5
-
-    @property
-    def _ttl_ms(self) -> int:
-        return round(self._settings.lease_ttl * 1000)
-
-    @property
-    def _trust_span(self) -> float:
-        return self._settings.lease_ttl - self._settings.lease_margin
+        return self._times.renew / 5
 
 
 class KeeperThread(ServiceThread):

@@ -10,9 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks import __version__
+from claude_tasks.domain.lease import LeaseTimes
 from claude_tasks.domain.node import Node, Role
+from claude_tasks.domain.task_fields import OnUsageLimit
 from claude_tasks.execution.execution import SupervisedExecution
+from claude_tasks.execution.launching import LaunchRules
 from claude_tasks.execution.process_table import has_process_table, refuse_without_process_table
+from claude_tasks.execution.recorder import EndRules
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine, EngineThread
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.ports import Clock, Execution, Store
+    from claude_tasks.execution.recorder import RecordingStore
     from claude_tasks.settings import Settings
     from claude_tasks.system.service_thread import ServiceThread
     from claude_tasks.usage.keeper import UsageThread
@@ -159,7 +164,7 @@ def _build_engine(
     """
     settings, node, clock, leadership, watch = shared
     alone = node.role is Role.CLI
-    execution = SupervisedExecution(store=store, settings=settings, node_id=node.id)
+    execution = build_execution(settings, store, node.id)
     registry = NodeRegistry(store, settings.folder.nodes, watch)
     dispatcher = Dispatcher(
         store=store,
@@ -182,6 +187,26 @@ def _build_engine(
         require_same=store.require_same,
     )
     return engine, execution
+
+
+def build_execution(settings: Settings, store: RecordingStore, node_id: str) -> SupervisedExecution:
+    """Who starts runs, watches them and writes their ends."""
+    return SupervisedExecution(
+        store=store,
+        folder=settings.folder,
+        launches=LaunchRules(settings.claude_bin, settings.kill_grace, settings.linger),
+        ends=EndRules(
+            on_usage_limit=OnUsageLimit(settings.on_usage_limit),
+            waits_for_reset=not settings.disable_usage_check,
+            retry_backoff=settings.retry_backoff,
+        ),
+        node_id=node_id,
+    )
+
+
+def lease_times(settings: Settings) -> LeaseTimes:
+    """What the settings say about the lease."""
+    return LeaseTimes(settings.lease_ttl, settings.lease_renew, settings.lease_margin)
 
 
 def _build_keeper(
@@ -208,7 +233,7 @@ def _build_keeper(
         node=node,
         leadership=leadership,
         clock=clock,
-        settings=settings,
+        times=lease_times(settings),
         beats=beats,
         watch=watch,
         notify=thread.wake,

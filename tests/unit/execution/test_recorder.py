@@ -11,11 +11,11 @@ from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.usage import Failure, Reading, Window
 from claude_tasks.execution.contract import EndedBy, ExitFacts, Said
 from claude_tasks.execution.executor import Ended
-from claude_tasks.execution.recorder import Recorder
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.execution.run_log import snapshot_of
 from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.settings import load_settings
+from claude_tasks.wiring.node import build_execution
 from support.builders import add_task, lead
 from support.clock import START, FakeClock
 
@@ -41,7 +41,7 @@ class World:
         environment |= {f"CLAUDE_TASKS_{name.upper()}": text for name, text in settings.items()}
         self.settings = load_settings(environment)
         self.settings.folder.create()
-        self.recorder = Recorder(store, self.settings)
+        self.recorder = build_execution(self.settings, store, "a")._recorder
         self.term = lead(store, at=START)
 
     def run_of(self, task: Task, *, at: int = START) -> Run:

@@ -18,6 +18,7 @@ from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.leadership import KeeperThread, Leadership, LeaseKeeper
 from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
 from claude_tasks.system.process_state import is_stopped
+from claude_tasks.wiring.node import lease_times
 from support.builders import node
 from support.waiting import wait_until
 
@@ -69,7 +70,7 @@ class Candidate:
             node=node(name, **fields),
             leadership=self.leadership,
             clock=clock,
-            settings=settings,
+            times=lease_times(settings),
             beats=self.beats,
             watch=self.watch,
             notify=self.count_notice,
