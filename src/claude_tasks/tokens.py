@@ -21,6 +21,35 @@ _LOOK_SECONDS = 0.001
 """So old what a running server knows may be: nobody hears of a new token and uses it sooner."""
 
 
+class TokenPlace(NamedTuple):
+    """Where a token comes from: ``setting``, or its file at ``path`` where that is not given."""
+
+    setting: str
+    path: str
+    stored: bool
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        if self.stored:
+            return self.path
+        return f"{variable_of(self.setting)} (or {self.setting} in config.toml)"
+
+    @property
+    def makes_one(self) -> str:
+        """The command that makes such a token."""
+        return "claude-tasks token new" + (" --read-only" if self.setting == "read_token" else "")
+
+
+class TokenError(ConfigurationError):
+    """A token that cannot be used, and where it comes from."""
+
+    def __init__(self, problem: str, where: TokenPlace, *, hint: str | None = None) -> None:
+        """``problem`` follows the name of the place."""
+        super().__init__(f"{where.name}: {problem}", hint=hint)
+        self.where = where
+
+
 class Tokens(NamedTuple):
     """What clients prove themselves with; None where there is none of the kind."""
 
@@ -66,13 +95,15 @@ def load_tokens(settings: Settings) -> Tokens:
 
     Errors: `ConfigurationError` that names the source of a token that cannot be used.
     """
-    full = _token(settings.auth_token, "auth_token", settings.folder.auth_token)
-    read = _token(settings.read_token, "read_token", settings.folder.read_token)
+    folder = settings.folder
+    given = settings.auth_token
+    full = _token(given, TokenPlace("auth_token", folder.auth_token, stored=given is None))
+    given = settings.read_token
+    where = TokenPlace("read_token", folder.read_token, stored=given is None)
+    read = _token(given, where)
     if full is not None and full == read:
-        raise ConfigurationError(
-            "the full token and the read-only token are the same",
-            hint="claude-tasks token new --read-only --replace",
-        )
+        text = "the full token and the read-only token are the same"
+        raise TokenError(text, where, hint=f"{where.makes_one} --replace")
     return Tokens(full, read)
 
 
@@ -130,27 +161,23 @@ def _write_first(path: str, data: bytes) -> None:
             os.unlink(draft)
 
 
-def _token(given: str | None, setting: str, path: str) -> str | None:
-    makes_one = "claude-tasks token new" + (" --read-only" if setting == "read_token" else "")
-    if given is not None:
-        source = f"{variable_of(setting)} (or {setting} in config.toml)"
-        return _checked(given, source, hint=f"{makes_one} makes and stores one")
-    stored = _stored(path)
-    return None if stored is None else _checked(stored, path, hint=f"{makes_one} --replace")
+def _token(given: str | None, where: TokenPlace) -> str | None:
+    token = _stored(where) if given is None else given
+    return None if token is None else _checked(token, where)
 
 
-def _stored(path: str) -> str | None:
+def _stored(where: TokenPlace) -> str | None:
     """What the file holds. A file that others can read is no secret: refused, not repaired."""
     try:
-        descriptor = open_trusted(path, private=True)
+        descriptor = open_trusted(where.path, private=True)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
+        raise TokenError(error.strerror or str(error), where) from error
     try:
         data = os.read(descriptor, LONGEST + 2)
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
+        raise TokenError(error.strerror or str(error), where) from error
     finally:
         os.close(descriptor)
     return data.decode("latin-1").strip("\r\n")
@@ -165,19 +192,20 @@ def _signature(path: str) -> tuple[int, ...] | None:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _checked(token: str, source: str, *, hint: str) -> str:
+def _checked(token: str, where: TokenPlace) -> str:
+    problem = None
     if not token:
-        raise ConfigurationError(f"{source}: it is empty", hint=hint)
-    if not SHORTEST <= len(token) <= LONGEST:
-        raise ConfigurationError(
-            f"{source}: a token has {SHORTEST} to {LONGEST} characters", hint=hint
+        problem = "it is empty"
+    elif not SHORTEST <= len(token) <= LONGEST:
+        problem = f"a token has {SHORTEST} to {LONGEST} characters"
+    elif not all("!" <= character <= "~" for character in token):
+        problem = (
+            "it holds a character that cannot stand in a header "
+            "(a space, a control character or one outside ASCII)"
         )
-    if not all("!" <= character <= "~" for character in token):
-        raise ConfigurationError(
-            f"{source}: it holds a character that cannot stand in a header "
-            "(a space, a control character or one outside ASCII)",
-            hint=hint,
-        )
+    if problem is not None:
+        replaces = " --replace" if where.stored else " makes and stores one"
+        raise TokenError(problem, where, hint=f"{where.makes_one}{replaces}")
     return token
 
 

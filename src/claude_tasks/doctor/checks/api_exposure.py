@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.node import Node
     from claude_tasks.settings import Settings
+    from claude_tasks.tokens import TokenError
 
 
 class ExposureFacts(NamedTuple):
@@ -50,8 +51,7 @@ def exposure(
     is_loopback: Callable[[str], bool],
 ) -> ExposureFacts:
     """Where the API would listen, and which living nodes are open to others."""
-    from claude_tasks.system.trust import UNTRUSTED
-    from claude_tasks.tokens import load_tokens
+    from claude_tasks.tokens import TokenError, load_tokens
 
     nodes = () if database.contents is None else database.contents.nodes
     living = (entry.node for entry in nodes if entry.alive)
@@ -62,8 +62,8 @@ def exposure(
         return facts._replace(has_token=any(load_tokens(settings)))
     except ConfigurationError as error:
         fix = error.hint
-        if error.code != UNTRUSTED:
-            fix = _token_fix(error.message, settings, environment)
+        if isinstance(error, TokenError):
+            fix = _token_fix(error, settings, environment)
         return facts._replace(trouble=trouble_of(error), fix=fix)
 
 
@@ -71,25 +71,19 @@ def _is_open(node: Node, is_loopback: Callable[[str], bool]) -> bool:
     return node.listens is not None and node.open and not is_loopback(_host_of(node.listens))
 
 
-def _token_fix(message: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
-    """What puts another in the place of the token that this message of `load_tokens` blames."""
-    folder = settings.folder
-    if not os.path.isdir(folder.root):  # the check of the data folder says what helps
+def _token_fix(error: TokenError, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """What puts another in the place of the token that cannot be used."""
+    from claude_tasks.tokens import variable_of
+
+    where = error.where
+    if not os.path.isdir(settings.folder.root):  # the check of the data folder says what helps
         return None
-    for setting, path, flag in (
-        ("AUTH_TOKEN", folder.auth_token, ""),
-        ("READ_TOKEN", folder.read_token, "--read-only "),
-    ):
-        if message.startswith(path):
-            if not os.access(path, os.R_OK):  # another's, and perhaps a good one
-                return None
-            return f"claude-tasks token new {flag}--replace"
-        if message.startswith(f"CLAUDE_TASKS_{setting}"):
-            is_variable = environment.get(f"CLAUDE_TASKS_{setting}")
-            return f"unset CLAUDE_TASKS_{setting}" if is_variable else None
-    if environment.get("CLAUDE_TASKS_READ_TOKEN"):  # both are the same
-        return "unset CLAUDE_TASKS_READ_TOKEN"
-    return "claude-tasks token new --read-only --replace"
+    if not where.stored:
+        variable = variable_of(where.setting)
+        return f"unset {variable}" if environment.get(variable) else None
+    if not os.access(where.path, os.R_OK):  # another's, and perhaps a good one
+        return None
+    return f"{where.makes_one} --replace"
 
 
 def _host_of(address: str) -> str:
