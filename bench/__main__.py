@@ -8,7 +8,17 @@ import sys
 import time
 from pathlib import Path
 
-from bench import api, arithmetic, change_feed, failover, herd, many_tasks, overhead, startup
+from bench import (
+    api,
+    arithmetic,
+    change_feed,
+    failover,
+    herd,
+    history,
+    many_tasks,
+    overhead,
+    startup,
+)
 from bench.report import MISSED, as_markdown, as_table
 
 _MEASUREMENTS = {
@@ -18,6 +28,7 @@ _MEASUREMENTS = {
     "overhead": overhead.measure,
     "startup": startup.measure,
     "change-feed": change_feed.measure,
+    "history": history.measure,
     "api": api.measure,
     "arithmetic": arithmetic.measure,
 }
