@@ -46,7 +46,10 @@ demo: $(PRODUCT)
 reference: $(STAMP)
 	$(BIN)/python -m tools.reference
 
+# With bytecode, as an installed package has it: where none may be written (PYTHONDONTWRITEBYTECODE),
+# each of the thousand processes that the tests start would compile the program anew.
 test: $(STAMP)
+	@$(BIN)/python -m compileall -q src tests
 	$(BIN)/python -m pytest --quiet -n $(WORKERS) --dist worksteal
 
 check-lowest: $(STAMP)

@@ -203,7 +203,7 @@ def test_a_living_node_opens_what_is_there_and_makes_nothing(tmp_path: Path) -> 
 def test_two_spellings_of_a_folder_are_one(installation: Installation) -> None:
     alias = installation.folder / "alias"
     alias.symlink_to(installation.data)
-    task = installation.add(cron_expr=EVERY_SECOND, prompt="[case:slow seconds=1]", overlap="allow")
+    task = installation.add(cron_expr=EVERY_SECOND, prompt="[case:slow seconds=3]", overlap="allow")
     first = installation.start_leader()
     second = installation.start(CLAUDE_TASKS_DATA=str(alias))
     wait_until(lambda: len(installation.operations.status.living_nodes()) == 2)
