@@ -96,7 +96,7 @@ _WITHDRAWN = {
 }
 
 
-_NOBODY = "nobody was scheduling then"
+_NOBODY = "nobody could schedule then"
 
 
 def _window_ms(task: Task) -> int:

@@ -174,7 +174,8 @@ class Engine:
             wait = self.run_pass()
         except LeadershipLostError as error:
             log.info("%s", error)
-            return 0.0
+            self._leadership.doubt()
+            return LOOK_SECONDS
         except StorageError as error:
             text = f"this pass could not be completed: {error}"
             self._complaint.state(text, monotonic=self._clock.monotonic())

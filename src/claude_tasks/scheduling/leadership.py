@@ -7,6 +7,7 @@ or None when this node must not act as leader. See the package's prose for the s
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -34,19 +35,25 @@ FOLLOWER_LOOK_SECONDS = 0.05
 class Leadership:
     """Whether this node leads, as the keeper knows it and every other thread reads it.
 
-    One reference is written and read, so no lock is needed. Trust ends by itself, whatever the
-    keeper is busy with.
+    Each reference is written by one thread, so no lock is needed. Trust ends by itself, whatever
+    the keeper is busy with.
     """
 
     def __init__(self, clock: Clock) -> None:
         """Follow."""
         self._clock = clock
         self._granted: tuple[Term, float] | None = None
+        self._doubted: tuple[Term, float] | None = None
+        self._on_doubt: Callable[[], None] = lambda: None
+
+    def tell(self, on_doubt: Callable[[], None]) -> None:
+        """Call this whenever somebody doubts the term."""
+        self._on_doubt = on_doubt
 
     def term(self) -> Term | None:
-        """The term this node may act in now, None while it follows or its trust has run out."""
+        """The term this node may act in now, None while it follows or trusts no more."""
         granted = self._granted
-        if granted is None or self._clock.monotonic() >= granted[1]:
+        if granted is None or granted is self._doubted or self._clock.monotonic() >= granted[1]:
             return None
         return granted[0]
 
@@ -61,6 +68,11 @@ class Leadership:
     def revoke(self) -> None:
         """Follow from now on."""
         self._granted = None
+
+    def doubt(self) -> None:
+        """A write found the term over: act in it no more, unless the keeper can still renew it."""
+        self._doubted = self._granted
+        self._on_doubt()
 
 
 class LeaseKeeper:
@@ -197,7 +209,7 @@ class LeaseKeeper:
             return self._short_wait
         self._complaint.settle()
         if not stands:
-            self._step_down(term, "another node holds it")
+            self._step_down(term, "the row of the lease says otherwise")
             return 0.0
         self._beats.moved()
         self._trust(term, since=asked)
@@ -232,17 +244,28 @@ class KeeperThread(ServiceThread):
     ) -> None:
         """``close`` lets the keepers' connection go when the thread ends."""
         super().__init__("lease keeper")
+        self._woken = threading.Event()
         self._steps = [beats.step] if lease is None else [lease.step, beats.step]
         self._lease = lease
         self._close = close
 
     def run(self) -> None:
-        """Each step when it asked to be taken again."""
+        """Each step when it asked to be taken again, and all of them when woken."""
         due = [time.monotonic()] * len(self._steps)
-        while not self.stopping.wait(max(0.0, min(due) - time.monotonic())):
+        while not self.stopping.is_set():
+            woken = self._woken.wait(max(0.0, min(due) - time.monotonic()))
+            self._woken.clear()
             for place, step in enumerate(self._steps):
-                if time.monotonic() >= due[place]:
+                if woken or time.monotonic() >= due[place]:
                     due[place] = time.monotonic() + step()
+
+    def wake(self) -> None:
+        """Have a look taken now."""
+        self._woken.set()
+
+    def interrupt(self) -> None:
+        """End the wait between two steps."""
+        self.wake()
 
     def finish(self) -> None:
         """Resign, and let the database go."""

@@ -239,7 +239,9 @@ def _build_keeper(
         notify=thread.wake,
         yields=yields,
     )
-    return KeeperThread(beats, keeper, close=store.close)
+    keeper_thread = KeeperThread(beats, keeper, close=store.close)
+    leadership.tell(keeper_thread.wake)
+    return keeper_thread
 
 
 def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
