@@ -56,7 +56,7 @@ class MetricsFigures(NamedTuple):
     tasks_enabled: int
     tasks_disabled: int
     leader: tuple[str, str, str] | None
-    lease_epoch: int
+    lease_epoch: int | None
     nodes: tuple[tuple[str, int], ...]
     next_tick_at: int | None
     max_concurrent_runs: int
@@ -78,7 +78,7 @@ def snapshot_of(
         tasks_enabled=tasks_enabled,
         tasks_disabled=tasks_disabled,
         leader=None if leader is None else (leader.id, str(leader.role), leader.host),
-        lease_epoch=status.lease.epoch,
+        lease_epoch=None if status.lease is None else status.lease.epoch,
         nodes=tuple(sorted(roles.items())),
         next_tick_at=status.next_tick_at,
         max_concurrent_runs=status.max_concurrent_runs,
@@ -194,7 +194,12 @@ def _leadership(snapshot: MetricsFigures) -> Iterator[Metric]:
         labels=("node_id", "role", "host"),
     )
     yield _gauge("has_leader", "Whether a living node schedules.", [((), int(leader is not None))])
-    yield _gauge("lease_epoch", "Rises by one at every takeover.", [((), snapshot.lease_epoch)])
+    epoch = snapshot.lease_epoch
+    yield _gauge(
+        "lease_epoch",
+        "Rises by one at every takeover; absent when its row cannot be read.",
+        [] if epoch is None else [((), epoch)],
+    )
     yield _gauge(
         "nodes",
         "Living nodes by role.",

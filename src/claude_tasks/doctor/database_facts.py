@@ -15,7 +15,7 @@ from claude_tasks.doctor.facts import (
     trouble_of,
 )
 from claude_tasks.doctor.folders import barred
-from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.errors import IllegibleError, StorageError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.notification import DeliveryState
 from claude_tasks.domain.run import State
@@ -205,7 +205,7 @@ class _Reading:
         self._seen = seen
         self._signs = signs
         self._at = at
-        self._illegible: list[tuple[str, str]] = []
+        self._illegible: list[tuple[str, str, str | None]] = []
 
     def contents(self) -> Contents:
         seen, since = self._seen, self._at - DAY_MS
@@ -227,12 +227,15 @@ class _Reading:
             illegible=tuple(dict.fromkeys(self._illegible)),
         )
 
-    def _part(self, part: str, read: Callable[[], tuple[_Read, list[str]]], none: _Read) -> _Read:
+    def _part(
+        self, part: str, read: Callable[[], tuple[_Read, list[IllegibleError]]], none: _Read
+    ) -> _Read:
         try:
             records, illegible = read()
         except StorageError as error:
-            records, illegible = none, [error.message]
-        self._illegible += [(part, text) for text in illegible]
+            self._illegible.append((part, error.message, None))
+            return none
+        self._illegible += [(part, error.what, error.remedy) for error in illegible]
         return records
 
     def _whole(self, part: str, read: Callable[[], list[_Read]]) -> list[_Read]:
@@ -240,12 +243,12 @@ class _Reading:
         try:
             return read()
         except StorageError as error:
-            self._illegible.append((part, error.message))
+            self._illegible.append((part, error.message, None))
         except (TypeError, ValueError) as error:
-            self._illegible.append((part, f"the {part}: {error}"))
+            self._illegible.append((part, f"the {part}: {error}", None))
         return []
 
-    def _legible_runs(self) -> tuple[list[Run], list[str]]:
+    def _legible_runs(self) -> tuple[list[Run], list[IllegibleError]]:
         states = (State.RUNNING, State.QUEUED)
         return self._seen.legible_runs(RunFilter(states=states, limit=_MOST_RUNS))
 

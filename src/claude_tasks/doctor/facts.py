@@ -115,7 +115,7 @@ class Contents(NamedTuple):
     ``left_by_clock`` are tasks that wait for a false future, ``furthest_instant`` (ms) is the
     furthest that anybody wrote. ``lease`` is None where its row cannot be read. ``illegible`` says
     of each part (``lease``, ``nodes``, ``tasks``, ``runs``, ``messages``) what of it could not be
-    read.
+    read, with the command that helps.
     """
 
     lease: "Lease | None"
@@ -128,11 +128,11 @@ class Contents(NamedTuple):
     usage: UsageState = UsageState(None, None)
     left_by_clock: "tuple[LeftTask, ...]" = ()
     furthest_instant: int = 0
-    illegible: tuple[tuple[str, str], ...] = ()
+    illegible: tuple[tuple[str, str, str | None], ...] = ()
 
     def what_is_illegible(self, *parts: str) -> list[str]:
         """What could not be read of these parts."""
-        return [text for part, text in self.illegible if part in parts]
+        return [text for part, text, _ in self.illegible if part in parts]
 
 
 class DatabaseFacts(NamedTuple):

@@ -76,11 +76,15 @@ class IllegibleError(StorageError):
 
     def __init__(self, kind: str, number: object, detail: str) -> None:
         """``kind`` and ``number`` say which row; ``detail`` what is wrong with it."""
+        self.what = f"{kind} {number}: {detail}"
+        self.remedy = f"claude-tasks rm {number}" if kind == "task" else None
+        """The command that helps, where one does."""
         super().__init__(
             f"{kind} {number}: its row cannot be read: {detail}",
-            hint="claude-tasks doctor names what is wrong",
+            hint=f"take it away with: {self.remedy}"
+            if self.remedy
+            else "claude-tasks doctor names what is wrong",
         )
-        self.detail = detail
 
 
 class DatabaseGoneError(ClaudeTasksError):

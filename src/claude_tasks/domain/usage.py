@@ -90,13 +90,16 @@ def is_network_trouble(code: str) -> bool:
 
 _NETWORK_TROUBLE = frozenset({"usage_unreachable", "usage_timeout"})
 
+NO_AGENT = "usage_no_agent"
+"""There is no agent to ask; then no run could begin either."""
+
 _LOCAL_TROUBLE = frozenset(
     {
         "no_credentials",
         "credentials_expired",
         "credentials_unreadable",
         "usage_bad_token",
-        "usage_no_agent",
+        NO_AGENT,
     }
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.domain.errors import SpawnError
+from claude_tasks.domain.errors import IllegibleError, SpawnError
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.signs import UNRECORDED_MS, describe_hang
@@ -59,6 +59,7 @@ class NodeStatus(NamedTuple):
 class Status(NamedTuple):
     """One look at everything. ``at`` is when.
 
+    ``lease`` is None where its row cannot be read, as ``lease_problem`` says then.
     ``max_concurrent_runs`` is the leader's where one lives. ``agent`` is where the binary stands,
     or ``agent_problem`` says why there is none. ``deliveries`` counts messages, of the last day.
     ``usage_obstacle`` says what usage keeps from running. ``clock_step`` is the last step back of
@@ -67,7 +68,7 @@ class Status(NamedTuple):
 
     at: int
     nodes: list[NodeStatus]
-    lease: Lease
+    lease: Lease | None
     queued: list[Run]
     running: list[Run]
     next_tick_at: int | None
@@ -76,6 +77,7 @@ class Status(NamedTuple):
     agent_problem: str | None
     deliveries: DeliveryCounts
     usage_obstacle: str | None
+    lease_problem: str | None = None
     clock_step: ClockStep | None = None
     clock_troubles: tuple[ClockTrouble, ...] = ()
 
@@ -88,6 +90,11 @@ class Status(NamedTuple):
     def leader(self) -> Node | None:
         """The same, the node alone."""
         return None if self.leading is None else self.leading.node
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether a node lives that takes the lease as soon as it may."""
+        return any(each.alive and each.node.scheduler and not each.hung for each in self.nodes)
 
     @property
     def is_led(self) -> bool:
@@ -139,9 +146,9 @@ class StatusOperations:
 
     def status(self) -> Status:
         """Everything at one look."""
-        lease, at = self._store.read_lease(), self._clock.now()
-        monotonic = self._clock.monotonic()
-        nodes = [self._node(node, lease, monotonic) for node in self._store.list_nodes()]
+        (lease, lease_problem), at = self._lease(), self._clock.now()
+        holder, monotonic = lease and lease.holder, self._clock.monotonic()
+        nodes = [self._node(node, holder, monotonic) for node in self._store.list_nodes()]
         limits = [entry.node.max_concurrent_runs for entry in nodes if entry.leads and entry.alive]
         agent, problem = self.agent()
         led = any(entry.leads and entry.alive for entry in nodes)
@@ -149,6 +156,7 @@ class StatusOperations:
             at=at,
             nodes=nodes,
             lease=lease,
+            lease_problem=lease_problem,
             queued=self._active(State.QUEUED),
             running=self._active(State.RUNNING),
             next_tick_at=self._store.next_tick_at(),
@@ -163,15 +171,23 @@ class StatusOperations:
             ),
         )
 
-    def _node(self, node: Node, lease: Lease, monotonic: float) -> NodeStatus:
+    def _lease(self) -> tuple[Lease | None, str | None]:
+        """The lease; or None, and what is wrong with its row, which the next leader sets right."""
+        try:
+            return self._store.read_lease(), None
+        except IllegibleError as error:
+            return None, error.message
+
+    def _node(self, node: Node, holder: str | None, monotonic: float) -> NodeStatus:
         alive = not self._registry.is_dead(node.id)
         silent = node.silent_ms(monotonic=monotonic) if alive else None
         stall = None if silent is None else self._signs.stall(node)
-        return NodeStatus(node, alive, node.id == lease.holder, silent, stall)
+        return NodeStatus(node, alive, node.id == holder, silent, stall)
 
     def leader(self) -> Node | None:
         """The living node that holds the lease."""
-        holder = self._store.read_lease().holder
+        lease, _ = self._lease()
+        holder = lease and lease.holder
         nodes = self._store.list_nodes() if holder is not None else []
         held = [node for node in nodes if node.id == holder]
         return held[0] if held and not self._registry.is_dead(held[0].id) else None
@@ -284,11 +300,13 @@ class StatusOperations:
         leading = status.leading
         if leading is not None and leading.hung:
             return Circumstance("leader", leading.how_it_hangs(), stands_in_the_way=True)
-        leader = status.leader
-        if leader is None:
-            text = "nobody schedules; start one with: claude-tasks daemon"
+        leader, lease = status.leader, status.lease
+        if leader is None or lease is None:
+            text = f"nobody schedules{_in_brackets(status.lease_problem)}"
+            if not status.stands_by:
+                text = f"{text}; start one with: claude-tasks daemon"
             return Circumstance("leader", text, stands_in_the_way=True)
-        text = f"{leader.role} pid {leader.pid} on {leader.host}, epoch {status.lease.epoch}"
+        text = f"{leader.role} pid {leader.pid} on {leader.host}, epoch {lease.epoch}"
         return Circumstance("leader", text)
 
     @staticmethod
@@ -342,6 +360,10 @@ class StatusOperations:
             if run.claimed_by in hung
         ]
         return [Circumstance("running", text, stands_in_the_way=True) for text in texts if text]
+
+
+def _in_brackets(text: str | None) -> str:
+    return f" ({text})" if text else ""
 
 
 def _of_signs(run: Run, signs: ClaimSigns) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.clock_step import is_ahead, is_doubtful, is_stuck
-from claude_tasks.domain.errors import ConflictError, InvalidInputError
+from claude_tasks.domain.errors import ConflictError, IllegibleError, InvalidInputError
 from claude_tasks.domain.instant import MINUTE_MS
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
@@ -114,11 +114,18 @@ class TaskOperations(TaskLookup):
                     raise
         raise _busy(task_id)
 
-    def remove(self, task_id: int, *, expected_revision: int | None = None) -> Task:
-        """Delete softly: its runs stay, and it can be restored."""
+    def remove(self, task_id: int, *, expected_revision: int | None = None) -> Task | None:
+        """Delete softly: its runs stay, and it can be restored.
+
+        None for one whose row cannot be read: it is deleted, and cannot be restored.
+        """
         for _ in range(_ATTEMPTS):
-            task = self._expected(task_id, expected_revision)
             at = self._clock.now()
+            try:
+                task = self._expected(task_id, expected_revision)
+            except IllegibleError:
+                self._store.remove_illegible(task_id, actor=self._actor, at=at)
+                return None
             edit = _edit(
                 task,
                 {

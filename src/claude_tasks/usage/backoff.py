@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.instant import HOUR_MS, MINUTE_MS, SECOND_MS
-from claude_tasks.domain.usage import Failure, is_local_trouble
+from claude_tasks.domain.usage import NO_AGENT, Failure, is_local_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +30,13 @@ def failure_of(
 ) -> Failure:
     """What all sources said, by their names; ``last`` is the failure before.
 
-    The last source's reason leads: whoever came before could not help.
+    The last source's reason leads: whoever came before could not help. But where nobody was asked
+    over the network, an agent that is missing does: a login helps nothing without it.
     """
     if not errors:
         errors = [("", UsageUnavailableError("there is no source to ask", code="no_source"))]
+    if is_local_trouble(errors[-1][1].code):
+        errors = sorted(errors, key=lambda told: told[1].code == NO_AGENT)
     told = errors[-1][1]
     before = _failures_alike(last, told.code)
     return Failure(told.code, _text(errors), at, at + _wait_ms(told, before), before + 1)

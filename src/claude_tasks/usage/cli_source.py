@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import SpawnError, UsageUnavailableError
+from claude_tasks.domain.usage import NO_AGENT
 from claude_tasks.usage.windows import reading_of
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class CliSource:
                 raise UsageUnavailableError(
                     f"the agent could not be asked: {error}",
                     hint=getattr(error, "hint", None),
-                    code="usage_no_agent",
+                    code=NO_AGENT,
                 ) from error
             return self._process
 

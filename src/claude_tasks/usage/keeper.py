@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from claude_tasks.domain.errors import StorageError, UsageUnavailableError
 from claude_tasks.domain.instant import SECOND_MS
-from claude_tasks.domain.usage import Decision, Failure, Reading, decide, is_local_trouble
+from claude_tasks.domain.usage import (
+    NO_AGENT,
+    Decision,
+    Failure,
+    Reading,
+    decide,
+    is_local_trouble,
+)
 from claude_tasks.system.service_thread import ServiceThread
 from claude_tasks.usage.backoff import failure_of
 
@@ -117,8 +124,13 @@ class UsageKeeper:
         return True
 
     def _worth_asking(self, last: Failure | None) -> Sequence[UsageSource]:
-        """All; in a series of looks at trouble on this machine most do without a process."""
-        if last is None or not is_local_trouble(last.code) or last.repeated % _PROCESS_EVERY == 0:
+        """All; in a series of looks at trouble on this machine most do without a process.
+
+        Where there was no agent none was started, and one that was installed counts at once.
+        """
+        if last is None or not is_local_trouble(last.code) or last.code == NO_AGENT:
+            return self._sources
+        if last.repeated % _PROCESS_EVERY == 0:
             return self._sources
         if not 0 <= self._clock.now() - last.at < _SERIES_MS:
             return self._sources

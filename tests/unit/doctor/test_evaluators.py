@@ -121,6 +121,13 @@ def test_claude_binary(facts: AgentFacts, verdict: str, words: str, fix: str) ->
             "FAIL", "no credentials; log in", "claude /login",
         ),
         (
+            {
+                "trouble": Trouble("no credentials", "log in", "no_credentials"),
+                "has_agent": False,
+            },
+            "FAIL", "no credentials; a login needs claude: see claude_binary", "",
+        ),
+        (
             {"trouble": Trouble("they have expired", None, "credentials_expired")},
             "FAIL", "expired", "claude -p",
         ),
@@ -285,19 +292,19 @@ SLEEPER = node_fact(silent_ms=20_000)
         (database(nodes=(node_fact(alive=None),)), "PASS", "cannot be told", ""),
         (database(lease=LATE, nodes=(node_fact(alive=None),)), "WARN", "cannot be told", ""),
         (
-            database(lease=None, nodes=(), illegible=(("lease", "the lease: pid is 'x'"),)),
+            database(lease=None, nodes=(), illegible=(("lease", "the lease: pid is 'x'", None),)),
             "FAIL",
             "pid is 'x'; a node that starts sets it right",
             "claude-tasks daemon",
         ),
         (
-            database(lease=None, illegible=(("lease", "the lease has no row"),)),
+            database(lease=None, illegible=(("lease", "lease scheduler: it is missing", None),)),
             "WARN",
             "about to set it right",
             "",
         ),
         (
-            database(illegible=(("nodes", "node x: pid is 'y'"),)),
+            database(illegible=(("nodes", "node x: pid is 'y'", None),)),
             "FAIL", "node x: pid is 'y'", "",
         ),
         (NO_DATABASE, "WARN", "none yet", "claude-tasks daemon"),
@@ -494,16 +501,16 @@ def test_tasks_without_a_database() -> None:
 
 
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
-    bad = (("tasks", "task 3: extra_args is odd"),)
+    bad = (("tasks", "task 3: extra_args is odd", "claude-tasks rm 3"),)
     finding = check_of_tasks.judge(
         database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
     )
-    says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="edit 7 --dir")
-    of_runs, of_nodes = (database(illegible=((part, "odd"),)) for part in ("runs", "nodes"))
+    says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="rm 3")
+    of_runs, of_nodes = (database(illegible=((part, "odd", None),)) for part in ("runs", "nodes"))
     says(runs.judge(of_runs, MACHINE), "FAIL", "odd", fix="")
     says(versions.judge(of_nodes, MACHINE), "FAIL", "odd", fix="")
     says(check_of_nodes.judge(of_nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
-    facts = database(illegible=(("messages", "odd"),))
+    facts = database(illegible=(("messages", "odd", None),))
     says(notifications.judge(facts, UNTOLD), "FAIL", "odd")
 
 

@@ -291,7 +291,7 @@ def test_an_index_that_lacks_a_row_is_damage(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "part", "says"),
     [
-        ("DELETE FROM scheduler_leases", "lease", "the lease has no row"),
+        ("DELETE FROM scheduler_leases", "lease", "it is missing"),
         ("UPDATE scheduler_leases SET renewed_at = 'x'", "lease", "renewed_at is 'x'"),
         ("UPDATE tasks SET extra_args = 'x' WHERE id = 1", "tasks", "task 1: Expecting value"),
         ("UPDATE tasks SET anchor_at = 'x' WHERE id = 1", "tasks", "anchor_at is 'x'"),
@@ -313,7 +313,7 @@ def test_what_cannot_be_read_hides_nothing_else(
         other.execute(change)
     facts = facts_of(path)
     assert facts.contents is not None
-    [(illegible, text)] = facts.contents.illegible
+    [(illegible, text, _)] = facts.contents.illegible
     assert illegible == part
     assert says in text
     read = (facts.contents.tasks, facts.contents.nodes, facts.contents.running)

@@ -210,6 +210,7 @@ def test_a_disabled_one_off_that_was_never_due_can_be_enabled(
 def test_a_restored_task_goes_on_from_now(tasks: TaskOperations, clock: FakeClock) -> None:
     task = tasks.add(spec(cron_expr=MINUTELY))
     removed = tasks.remove(task.id)
+    assert removed is not None
     assert removed.deleted_at == clock.now()
     with pytest.raises(NotFoundError):
         tasks.get(task.id)

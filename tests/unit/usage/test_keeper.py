@@ -330,6 +330,37 @@ def test_the_reason_that_counts_leads_and_tells_what_helps(
     )
 
 
+MISSING = UsageUnavailableError("claude was not found", code="usage_no_agent", hint="install it")
+
+
+@pytest.mark.parametrize(
+    ("service", "leads"),
+    [
+        (LOGGED_OUT, "claude was not found (oauth: no credentials); install it"),
+        (RATE_LIMITED, "too many requests (cli: claude was not found)"),
+    ],
+)
+def test_a_missing_agent_leads_where_a_login_would_not_help_without_it(
+    keeper_of: Callable[..., UsageKeeper],
+    store: Store,
+    service: UsageUnavailableError,
+    leads: str,
+) -> None:
+    keeper_of(Agent("cli", MISSING), Source("oauth", service)).step()
+    assert failure_in(store).message == leads
+
+
+def test_an_agent_that_was_installed_counts_a_second_later(
+    keeper_of: Callable[..., UsageKeeper], store: Store, clock: FakeClock
+) -> None:
+    agent = Agent("cli", MISSING)
+    keeper = keeper_of(agent, Source("oauth", LOGGED_OUT))
+    assert waits(keeper, store, clock, 5) == [1] * 5
+    agent.answer = None
+    assert keeper.step()
+    assert store.read_usage().failure is None
+
+
 def test_the_last_good_answer_outlives_a_failure(
     keeper_of: Callable[..., UsageKeeper], store: Store, clock: FakeClock
 ) -> None:

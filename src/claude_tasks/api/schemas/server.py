@@ -137,7 +137,10 @@ class Scheduler(Struct):
 
     at: Time
     leader: Annotated[str | None, Meta(description="id of the living leader")]
-    lease: Lease
+    lease: Lease | None
+    lease_problem: Annotated[
+        str | None, Meta(description="why there is no lease: its row cannot be read")
+    ]
     nodes: list[Node]
     queued: Count
     running: Count

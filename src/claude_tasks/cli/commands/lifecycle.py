@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from claude_tasks.cli.context import Context
 from claude_tasks.cli.results import Result
-from claude_tasks.domain.errors import ConflictError
+from claude_tasks.domain.errors import ConflictError, IllegibleError
+from claude_tasks.operations.lookup import as_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +37,20 @@ def run(context: Context, arguments: Namespace) -> Result:
     """Make the change."""
     tasks = context.operations.tasks
     command = arguments.command
-    task = (_deleted if command == "restore" else Context.find_task)(context, arguments.task)
     if command == "rm":
-        return _removed(tasks.remove(task.id))
+        task_id = _id_of(context, arguments.task)
+        return _removed(task_id, tasks.remove(task_id))
+    task = (_deleted if command == "restore" else Context.find_task)(context, arguments.task)
     change = {"enable": tasks.enable, "disable": tasks.disable, "restore": tasks.restore}[command]
     return _changed(context, _DONE[command], change(task.id))
+
+
+def _id_of(context: Context, reference: str) -> int:
+    """Also of a task whose row cannot be read, and which nothing else can be done with."""
+    try:
+        return context.find_task(reference).id
+    except IllegibleError:
+        return as_id(reference.strip())
 
 
 def _deleted(context: Context, reference: str) -> Task:
@@ -70,9 +80,11 @@ def _changed(context: Context, done: str, task: Task) -> Result:
     )
 
 
-def _removed(task: Task) -> Result:
+def _removed(task_id: int, task: Task | None) -> Result:
+    """``task`` is None where its row cannot be read."""
+    name = "" if task is None else f' "{task.name}"'
     return Result(
-        data=lambda: {"success": True, "message": "Task deleted", "id": task.id},
-        text=lambda: [f'Deleted task {task.id} "{task.name}". Its runs stay.'],
-        notes=[f"Bring it back with: claude-tasks restore {task.id}"],
+        data=lambda: {"success": True, "message": "Task deleted", "id": task_id},
+        text=lambda: [f"Deleted task {task_id}{name}. Its runs stay."],
+        notes=[] if task is None else [f"Bring it back with: claude-tasks restore {task_id}"],
     )

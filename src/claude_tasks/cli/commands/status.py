@@ -136,7 +136,7 @@ def _scheduler(status: Status) -> Toned:
         return Toned(leading.how_it_hangs(), "bad")
     if leader is not None:
         return Toned(f"{leader.role} {leader.pid} on {leader.host} leads", "good")
-    if any(entry.alive and entry.node.scheduler and not entry.hung for entry in status.nodes):
+    if status.stands_by:
         return Toned("about to be taken over by a living node", "warn")
     overdue = status.next_tick_at is not None and status.next_tick_at < status.at
     none = "none lives, and a tick is overdue" if overdue else "none lives"
@@ -147,6 +147,8 @@ def _lease(status: Status) -> str:
     from claude_tasks.cli.times import relative
 
     lease = status.lease
+    if lease is None:
+        return Toned(f"! {status.lease_problem}", "bad")
     if lease.holder is None:
         return f"free (epoch {lease.epoch})"
     times = [

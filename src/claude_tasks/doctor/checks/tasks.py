@@ -55,13 +55,17 @@ def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
     if contents is None:
         return unread(_NAME, database)
     known: _Known = {}
-    illegible = contents.what_is_illegible("tasks")
-    broken: list[Oddity] = [(f"{text} (its row cannot be read)", None) for text in illegible]
+    broken: list[Oddity] = [
+        (f"{text} (its row cannot be read)", fix)
+        for part, text, fix in contents.illegible
+        if part == "tasks"
+    ]
+    illegible = len(broken)
     odd: list[Oddity] = []
     for fact in contents.tasks:
         broken += _named(fact.task, _obstacle(fact, machine, known))
         odd += _named(fact.task, _oddity(fact.task))
-    return _finding(len(contents.tasks) + len(illegible), broken, odd)
+    return _finding(len(contents.tasks) + illegible, broken, odd)
 
 
 def _finding(count: int, broken: list[Oddity], odd: list[Oddity]) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from claude_tasks.doctor.checks.claude_binary import agent_here
 from claude_tasks.doctor.facts import Trouble, trouble_of
 from claude_tasks.doctor.finding import (
     failed,
@@ -52,7 +53,8 @@ class Found(Protocol):
 class CredentialFacts(NamedTuple):
     """What pays for the agent. ``expires_at`` is ms, None where nothing says so.
 
-    ``unreadable`` is a file of credentials that is there and may not be read.
+    ``unreadable`` is a file of credentials that is there and may not be read. ``has_agent`` says
+    whether there is an agent to log in with.
     """
 
     at: int
@@ -62,6 +64,7 @@ class CredentialFacts(NamedTuple):
     expires_at: int | None = None
     trouble: Trouble | None = None
     unreadable: str | None = None
+    has_agent: bool = True
 
 
 def credentials(
@@ -71,6 +74,7 @@ def credentials(
     agent_environment: Mapping[str, str],
     other_billing: Callable[[Mapping[str, str]], str | None],
     find_credentials: Callable[[Mapping[str, str], int], Found],
+    find_agent: Callable[[str | None, str | None], str],
 ) -> CredentialFacts:
     """Asked for as a run would: nothing is looked at where nothing is needed."""
     if settings.disable_usage_check:
@@ -82,7 +86,9 @@ def credentials(
         found = find_credentials(agent_environment, at)
     except ClaudeTasksError as error:
         unreadable = _unreadable_credentials(agent_environment)
-        return CredentialFacts(at, trouble=trouble_of(error), unreadable=unreadable)
+        has_agent = agent_here(find_agent, settings.claude_bin) is not None
+        trouble = trouble_of(error)
+        return CredentialFacts(at, trouble=trouble, unreadable=unreadable, has_agent=has_agent)
     return CredentialFacts(at, source=found.source, expires_at=found.expires_at)
 
 
@@ -114,6 +120,8 @@ def judge(credentials: CredentialFacts, usage: UsageState) -> Finding:
             text = f"{credentials.unreadable} is there, and cannot be read by this user"
             path = shell(credentials.unreadable)
             return failed(name, text, f'sudo chown "$(id -u)" {path} && chmod 600 {path}')
+        if not credentials.has_agent:
+            return failed(name, f"{trouble.message}; a login needs claude: see claude_binary")
         return failed(name, trouble.text, fix)
     text = f"found: {credentials.source}"
     if credentials.expires_at is not None:

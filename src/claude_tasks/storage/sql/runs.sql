@@ -1,6 +1,6 @@
 -- name: run_columns
 -- The columns of a run in the order of its record.
-r.id, r.task_id, t.name, r.trigger, r.scheduled_for, r.state, r.reason, r.attempt, r.claim,
+r.id, r.task_id, CAST(t.name AS TEXT), r.trigger, r.scheduled_for, r.state, r.reason, r.attempt, r.claim,
 r.claimed_by, r.lease_epoch, r.assigned_to, r.not_before, r.queued_at, r.started_at, r.ended_at,
 r.cancel_requested_at, r.cancel_reason, r.exit_code, r.output, r.error, r.session_id, r.model,
 r.cost_usd, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_creation_tokens,

@@ -61,6 +61,13 @@ WHERE id = :task_id AND revision = :expected_revision AND cursor_at = :expected_
   AND (next_run_at = :expected_next_run_at
        OR (next_run_at IS NULL AND :expected_next_run_at IS NULL))
 
+-- name: remove_illegible
+-- Of a row that somebody else wrote nothing counts, also not its revision.
+UPDATE tasks SET deleted_at = :at, next_run_at = NULL, updated_at = :at, revision = 1 + (
+    SELECT COALESCE(MAX(revision), 0) FROM task_revisions WHERE task_id = :task_id)
+WHERE id = :task_id AND deleted_at IS NULL
+RETURNING revision
+
 -- name: tick_is_taken
 -- Whether a tick of a task has its row already.
 SELECT 1 FROM task_runs WHERE task_id = :task_id AND scheduled_for = :scheduled_for

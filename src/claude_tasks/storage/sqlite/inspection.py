@@ -59,6 +59,7 @@ from claude_tasks.storage.sqlite.file_state import (
     is_wal,
     would_change_owner,
 )
+from claude_tasks.storage.sqlite.lease_table import missing_lease
 from claude_tasks.storage.sqlite.migrate import NEWEST
 from claude_tasks.storage.sqlite.run_filter import conditions
 from claude_tasks.storage.sqlite.run_table import select as select_run
@@ -213,26 +214,26 @@ class Inspection(SqliteStore):
             )
         return 0
 
-    def legible_lease(self) -> tuple[Lease | None, list[str]]:
+    def legible_lease(self) -> tuple[Lease | None, list[IllegibleError]]:
         """The lease, and what is wrong with its row."""
         rows = self._connection.rows(load("lease")["read_lease"])
-        leases, illegible = _legible("the lease", rows, lease_from_row)
+        leases, illegible = _legible("lease", rows, lease_from_row)
         if not rows:
-            illegible = ["the lease has no row"]
+            illegible = [missing_lease()]
         return (leases[0] if leases else None), illegible
 
-    def legible_nodes(self) -> tuple[list[Node], list[str]]:
+    def legible_nodes(self) -> tuple[list[Node], list[IllegibleError]]:
         """Nodes that have not said goodbye, and rows that cannot be read."""
         rows = self._connection.rows(load("nodes")["list_nodes"])
         return _legible("node", rows, node_from_row)
 
-    def legible_tasks(self) -> tuple[list[Task], list[str]]:
+    def legible_tasks(self) -> tuple[list[Task], list[IllegibleError]]:
         """Tasks that are not deleted, and rows that cannot be read."""
         sql = select_task(load("tasks")["list_tasks"])
         rows = self._connection.rows(sql, {"include_deleted": 0})
         return _legible("task", rows, task_from_row)
 
-    def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[str]]:
+    def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[IllegibleError]]:
         """Runs, newest first, and rows that cannot be read."""
         condition, parameters = conditions(wanted)
         sql = select_run("list_runs").replace("{conditions}", condition)
@@ -306,12 +307,12 @@ def _code_of(error: StorageError) -> int:
 
 def _legible(
     kind: str, rows: Iterable[Sequence[Any]], convert: Callable[[Sequence[Any]], _Record]
-) -> tuple[list[_Record], list[str]]:
+) -> tuple[list[_Record], list[IllegibleError]]:
     """Rows as records, and which of them are none."""
     records, illegible = [], []
     for row in rows:
         try:
             records.append(sound(kind, row, convert))
         except IllegibleError as error:
-            illegible.append(f"{kind} {row[0]}: {error.detail}")
+            illegible.append(error)
     return records, illegible

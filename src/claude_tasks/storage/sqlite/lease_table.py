@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from claude_tasks.domain.node import Node
 
 
+def missing_lease() -> IllegibleError:
+    """What is wrong where the lease has no row."""
+    return IllegibleError("lease", LEASE_NAME, "it is missing")
+
+
 class LeaseTable(Tables):
     """The room of leadership."""
 
@@ -24,7 +29,7 @@ class LeaseTable(Tables):
         """The lease as it stands."""
         rows = self._connection.rows(load("lease")["read_lease"])
         if not rows:
-            raise IllegibleError("lease", LEASE_NAME, "it is missing")
+            raise missing_lease()
         return sound("lease", rows[0], lease_from_row)
 
     def mend_lease(self, *, at: int) -> Lease:

@@ -125,6 +125,17 @@ class TaskTable(Tables):
             self._note("task", edit.task_id, at)
         return True
 
+    def remove_illegible(self, task_id: int, *, actor: Actor, at: int) -> None:
+        """Delete a task whose row cannot be read."""
+        parameters = {"task_id": task_id, "at": at}
+        with self._connection.write():
+            rows = self._connection.rows(load("tasks")["remove_illegible"], parameters)
+            for (revision,) in rows:  # unless another was faster
+                changes = {"deleted": (False, True)}
+                self._record_revision(task_id, revision, changes, actor=actor, at=at)
+                self._drop_queued(task_id, State.SKIPPED, Reason.DELETED, at=at)
+                self._note("task", task_id, at)
+
     def _withdraw(self, task: Task, edit: TaskEdit, *, at: int) -> None:
         """The skips for ticks that were due under the schedule that the edit takes away."""
         furthest = horizon(self._connection)

@@ -1,0 +1,73 @@
+"""Rows that somebody else wrote: each command says what is wrong, and one command helps."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_tasks.settings import load_settings
+from claude_tasks.wiring.operations import open_operations
+
+if TYPE_CHECKING:
+    from unit.cli.command_line import CommandLine
+
+
+def rewrite(cli: CommandLine, sql: str) -> None:
+    path = f"{cli.environment['CLAUDE_TASKS_DATA']}/tasks.db"
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("PRAGMA ignore_check_constraints = ON")
+        file.execute(sql)
+
+
+@pytest.fixture
+def two_tasks(cli: CommandLine) -> CommandLine:
+    for name in ("one", "two"):
+        cli.good("add", name, "Look.", "--every", "1h")
+    with contextlib.closing(open_operations(load_settings(cli.environment))) as operations:
+        operations.runs.start(1)  # it waits in the queue
+    return cli
+
+
+@pytest.mark.parametrize("change", ["name = X'00ff'", "tags = '{'", "revision = 'x', prompt = 7"])
+def test_a_task_whose_row_makes_no_sense_can_be_taken_away(
+    two_tasks: CommandLine, change: str
+) -> None:
+    rewrite(two_tasks, f"UPDATE tasks SET {change} WHERE id = 1")
+    for refused in ("show", "disable", "why"):
+        outcome = two_tasks(refused, "1")
+        assert (outcome.code, "claude-tasks rm 1" in outcome.err) == (5, True), outcome.err
+    doctor = two_tasks("doctor", "tasks")
+    assert "its row cannot be read" in doctor.out
+    assert "fix: claude-tasks rm 1" in doctor.out
+    assert two_tasks.good("rm", "1").out == "Deleted task 1. Its runs stay.\n"
+    assert [task["name"] for task in two_tasks.good("list", "--json").json["tasks"]] == ["two"]
+    assert "PASS  tasks" in two_tasks.good("doctor", "tasks").out
+    [run] = two_tasks.good("runs", "--json").json["runs"]
+    assert (run["state"], run["reason"]) == ("skipped", "deleted")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE scheduler_leases SET epoch = 'zzz'", "epoch is 'zzz'"),
+        ("UPDATE scheduler_leases SET holder = X'00ff'", "holder is b'\\x00\\xff'"),
+        ("DELETE FROM scheduler_leases", "it is missing"),
+    ],
+)
+def test_status_and_why_say_what_is_wrong_with_the_lease_and_all_the_rest(
+    two_tasks: CommandLine, change: str, says: str
+) -> None:
+    rewrite(two_tasks, change)
+    status = two_tasks.good("status")
+    assert f"! lease scheduler: its row cannot be read: {says}" in status.out
+    assert "none lives; start one with: claude-tasks daemon" in status.out
+    assert "0 of 8 running, 1 queued" in status.out
+    view = two_tasks.good("status", "--json").json
+    assert view["lease"] is None
+    assert says in view["lease_problem"]
+    why = two_tasks.good("why", "1").out
+    assert says in why
+    assert "start one with: claude-tasks daemon" in why
