@@ -37,6 +37,7 @@ def test_failed_run_exits_1_with_its_reason(program: Program) -> None:
     done = program("run", "bad")
     assert done.returncode == 1
     assert "Run 1 failed: agent_error" in done.stderr
+    assert done.stderr.count("agent_error") == 1, "it is said once"
     assert "claude-tasks logs 1" in done.stderr
 
 

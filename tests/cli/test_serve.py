@@ -123,7 +123,7 @@ def test_a_port_in_use_is_an_error_before_anything_starts(program: Program) -> N
         done = program("serve", "--port", str(port))
         as_json = program("serve", "--port", str(port), "--json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"127.0.0.1:{port} is in use by another program" in done.stderr
+    assert f"127.0.0.1:{port} is in use already" in done.stderr
     assert "claude-tasks serve --port 0" in done.stderr
     assert (as_json.returncode, as_json.stdout) == (1, "")
     assert json.loads(as_json.stderr)["code"] == "port_in_use"

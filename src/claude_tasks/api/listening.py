@@ -83,8 +83,9 @@ def _refused(host: str, port: int, error: OSError) -> ClaudeTasksError:
     place = f"{host or '0.0.0.0'}:{port}"  # noqa: S104 (only shown)
     if error.errno == errno.EADDRINUSE:
         return ClaudeTasksError(
-            f"{place} is in use by another program",
-            hint="stop that, or choose another port: claude-tasks serve --port 0 takes a free one",
+            f"{place} is in use already",
+            hint="end who listens there, or choose another port: "
+            "claude-tasks serve --port 0 takes a free one",
             code="port_in_use",
         )
     if error.errno in (errno.EACCES, errno.EPERM):

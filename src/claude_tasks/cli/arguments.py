@@ -99,13 +99,15 @@ class Parser(argparse.ArgumentParser):
 
     def _check_text(self, word: str) -> None:
         """Bytes that are no UTF-8 come as halves of characters, and nothing could keep them."""
-        flag = word.partition("=")[0] if word.startswith("-") else _shown(word)
+        flag = word.partition("=")[0] if word.startswith("-") else None
         if "\0" in word:
-            self.error(f"{flag}: a NUL character cannot be part of it")
+            self.error(f"{flag or _shown(word)}: a NUL character cannot be part of it")
         try:
             word.encode()
-        except UnicodeEncodeError:
-            self.error(f"{flag}: not UTF-8 text")
+        except UnicodeEncodeError as error:
+            around = word[max(0, error.start - _SHOWN_LENGTH // 2) : error.start + 1]
+            raw = (flag or f"'{around}'").encode(errors="surrogateescape")
+            self.error(f"{raw.decode(errors='backslashreplace')}: not UTF-8 text")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """A flag's value is one word that says something. Argparse drops ``--`` and goes on."""

@@ -16,7 +16,7 @@ from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.run import State
-from claude_tasks.wiring.node import build_node
+from claude_tasks.wiring.node import RUN_ENDS_LOG, build_node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def run_here(context: Context, task: Task) -> Run:
         Terminated: after SIGTERM, which leaves it at once.
     """
     pipe = SignalPipe(_SIGNALS)
-    start_plain_logging(outlet_of(context.printer.stderr))  # the node waits for no reader
+    # The node waits for no reader; how the run ended is our answer.
+    start_plain_logging(outlet_of(context.printer.stderr), without=RUN_ENDS_LOG)
     try:
         node = build_node(context.settings, role=Role.CLI, schedules=False)
         try:

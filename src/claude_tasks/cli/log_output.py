@@ -119,9 +119,13 @@ def formatter_of(log_format: str) -> logging.Formatter:
     return formatters.get(log_format, _PlainFormatter)()
 
 
-def start_plain_logging(stream: TextIO) -> None:
-    """For commands that stay a moment: warnings alone, as plain lines, where nobody else logs."""
+def start_plain_logging(stream: TextIO, *, without: str | None = None) -> None:
+    """For commands that stay a moment: warnings alone, as plain lines, where nobody else logs.
+
+    Nothing is shown of the logger named ``without``.
+    """
     logging.lastResort = _handler(stream, formatter_of("plain"))
+    logging.lastResort.addFilter(lambda record: record.name != without)
     logging.lastResort.setLevel(logging.WARNING)
 
 

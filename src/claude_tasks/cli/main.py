@@ -25,7 +25,8 @@ _OTHER_WORDS = {
     "del": "rm", "delete": "rm", "remove": "rm", "undelete": "restore",
     "ls": "list", "tasks": "list", "ps": "status", "kill": "cancel", "stop": "cancel",
     "start": "run", "log": "logs", "history": "runs", "new": "add", "create": "add",
-    "info": "show", "update": "edit",
+    "info": "show", "update": "edit", "pause": "disable", "suspend": "disable", "off": "disable",
+    "resume": "enable", "unpause": "enable", "on": "enable", "trigger": "run", "fire": "run",
 }  # fmt: skip
 """What other programs call it."""
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from claude_tasks.execution.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
+ENDS_LOG = f"{__name__}.ends"
+"""Where it is said how each run ended."""
+_ends = logging.getLogger(ENDS_LOG)
 
 _COUNTS = (
     "input_tokens",
@@ -332,10 +335,10 @@ def _remove(folder: RunFolder) -> None:
 def _log_end(run: Run, outcome: Outcome) -> None:
     name = f'run {run.id} of task {run.task_id} "{run.task_name}"'
     if outcome.state is State.COMPLETED:
-        log.info("%s completed", name)
+        _ends.info("%s completed", name)
     else:
         detail = (outcome.error or "").split("\n", 1)[0]
-        log.warning("%s %s (%s): %s", name, outcome.state, outcome.reason, detail)
+        _ends.warning("%s %s (%s): %s", name, outcome.state, outcome.reason, detail)
 
 
 def _with_earlier_attempts(run: Run, outcome: Outcome) -> Outcome:

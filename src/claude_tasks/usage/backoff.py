@@ -45,6 +45,8 @@ def failure_of(
 def _text(errors: Sequence[tuple[str, UsageUnavailableError]]) -> str:
     """``the reason that counts (cli: another's); what helps``."""
     told = errors[-1][1]
+    if told.code == NO_AGENT:
+        errors = errors[-1:]  # what others lack is not worth a word before there is one
     others = [f"{name}: {error.message}" for name, error in errors[:-1]]
     text = f"{told.message} ({'; '.join(others)})" if others else told.message
     return f"{text}; {told.hint}" if told.hint else text

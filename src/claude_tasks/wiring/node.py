@@ -16,7 +16,7 @@ from claude_tasks.domain.task_fields import OnUsageLimit
 from claude_tasks.execution.execution import SupervisedExecution
 from claude_tasks.execution.launching import LaunchRules
 from claude_tasks.execution.process_table import has_process_table, refuse_without_process_table
-from claude_tasks.execution.recorder import EndRules
+from claude_tasks.execution.recorder import ENDS_LOG, EndRules
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine, EngineThread
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from claude_tasks.settings import Settings
     from claude_tasks.system.service_thread import ServiceThread
     from claude_tasks.usage.keeper import UsageThread
+
+RUN_ENDS_LOG = ENDS_LOG
+"""The logger that says how each run ended, for a face that says so itself."""
 
 _NO_LIMIT = 1_000_000
 

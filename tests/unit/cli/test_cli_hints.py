@@ -31,7 +31,16 @@ def test_name_of_digits_is_added_and_referred_to_by_id(cli: CommandLine) -> None
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("delete", "rm"), ("remove", "rm"), ("ls", "list"), ("ps", "status")],
+    [
+        ("delete", "rm"),
+        ("remove", "rm"),
+        ("ls", "list"),
+        ("ps", "status"),
+        ("pause", "disable"),
+        ("unpause", "enable"),
+        ("resume", "enable"),
+        ("trigger", "run"),
+    ],
 )
 def test_words_of_other_programs_lead_to_ours(cli: CommandLine, word: str, meant: str) -> None:
     assert f"did you mean {meant}?" in cli(word).err

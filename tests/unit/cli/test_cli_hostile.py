@@ -200,6 +200,11 @@ def test_a_relative_data_folder_is_refused_where_it_is_relative_to_nothing(
         assert "CLAUDE_TASKS_DATA: here is relative" in outcome.err
 
 
+def test_a_word_that_is_not_utf8_is_shown_as_its_bytes(hostile: CommandLine) -> None:
+    err = hostile("add", "long " * 20 + os.fsdecode(b"na\xffme"), "Look.", "--every", "1h").err
+    assert "long na\\xff': not UTF-8 text" in err
+
+
 def test_a_data_folder_that_is_not_utf8_is_refused_by_every_command(
     hostile: CommandLine, tmp_path: Path
 ) -> None:

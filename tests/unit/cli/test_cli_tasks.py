@@ -226,6 +226,7 @@ def test_edit_against_an_older_revision_is_a_conflict(cli: CommandLine) -> None:
 def test_disable_enable_rm_restore(cli: CommandLine) -> None:
     _add(cli)
     assert cli.good("disable", "nightly", "--json").json["enabled"] is False
+    assert cli.good("disable", "1").out.startswith('Disabled already: task 1 "nightly".')
     assert "next" in cli.good("show", "1").out
     assert cli.good("enable", "1", "--json").json["next_run_at"]
     deleted = cli.good("rm", "nightly", "--json").json

@@ -336,7 +336,7 @@ MISSING = UsageUnavailableError("claude was not found", code="usage_no_agent", h
 @pytest.mark.parametrize(
     ("service", "leads"),
     [
-        (LOGGED_OUT, "claude was not found (oauth: no credentials); install it"),
+        (LOGGED_OUT, "claude was not found; install it"),
         (RATE_LIMITED, "too many requests (cli: claude was not found)"),
     ],
 )

@@ -42,7 +42,9 @@ def run(context: Context, arguments: Namespace) -> Result:
         return _removed(task_id, tasks.remove(task_id))
     task = (_deleted if command == "restore" else Context.find_task)(context, arguments.task)
     change = {"enable": tasks.enable, "disable": tasks.disable, "restore": tasks.restore}[command]
-    return _changed(context, _DONE[command], change(task.id))
+    changed = change(task.id)
+    done = _DONE[command] if changed.revision != task.revision else f"{_DONE[command]} already:"
+    return _changed(context, done, changed)
 
 
 def _id_of(context: Context, reference: str) -> int:

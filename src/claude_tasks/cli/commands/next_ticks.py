@@ -29,15 +29,17 @@ def configure(parser: Parser) -> None:
     parser.add_argument("task", metavar="TASK", nargs="?", help="id or name")
     parser.add_argument("--cron", metavar="EXPR", help="an expression instead of a task")
     parser.add_argument("--tz", metavar="ZONE", help="for --cron (default: this machine's)")
-    parser.add_argument("-n", metavar="N", type=typed("-n", int), default=_COUNT, help="how many")
+    parser.add_argument(
+        "-n", "--limit", metavar="N", type=typed("--limit", int), default=_COUNT, help="how many"
+    )
 
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Look ahead."""
     from claude_tasks.operations.preview import preview_view
 
-    if arguments.n not in _COUNTS:
-        raise InvalidInputError(f"-n must be between 1 and {_COUNTS[-1]}")
+    if arguments.limit not in _COUNTS:
+        raise InvalidInputError(f"--limit must be between 1 and {_COUNTS[-1]}")
     if (arguments.task is None) == (arguments.cron is None):
         raise InvalidInputError("next of what?", hint="name a task, or give --cron EXPR")
     if arguments.tz is not None and arguments.cron is None:
@@ -59,11 +61,11 @@ def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview,
     if arguments.task is None:
         zone = arguments.tz or context.zone
         cron = arguments.cron
-        return preview_expression(cron, timezone=zone, at=now, count=arguments.n), "never"
+        return preview_expression(cron, timezone=zone, at=now, count=arguments.limit), "never"
     task = context.find_task(arguments.task)
     skipped = context.tasks.is_skipped_ahead(context.operations.runs.summary(task), at=now)
     why_none = f"no next tick: the task is {switch_word(task, skipped=skipped)}"
-    return preview_task(task, count=arguments.n), why_none
+    return preview_task(task, count=arguments.limit), why_none
 
 
 def _text(preview: Preview, why_none: str, *, now: int) -> list[Block]:

@@ -32,7 +32,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--state", metavar="STATE", action="append", default=[], help="only these; repeatable"
     )
-    parser.add_argument("--limit", metavar="N", type=typed("--limit", int), default=_LIMIT)
+    parser.add_argument("-n", "--limit", metavar="N", type=typed("--limit", int), default=_LIMIT)
     parser.add_argument(
         "--before", metavar="RUN", type=typed("--before", int), help="only older than this run"
     )

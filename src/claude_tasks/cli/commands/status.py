@@ -36,6 +36,8 @@ _RUN_COLUMNS = (
     Column("WAITS FOR", flexible=3, droppable=True),
 )
 _SHORT_ID = 8
+_THIS = "claude-tasks status"
+"""A fix of the doctor's that is being done."""
 _MOST_TROUBLES = 3
 
 
@@ -114,7 +116,7 @@ def _doctor(report: Report) -> Toned:
     for finding in report.findings:
         if finding.verdict is not Verdict.PASS:
             lines.append(f"{finding.verdict.value} {finding.id}: {finding.detail}")
-            lines += [f"  fix: {finding.fix}"] if finding.fix else []
+            lines += [f"  fix: {finding.fix}"] if finding.fix not in (None, _THIS) else []
     if not lines:
         return Toned("")
     return Toned("\n".join(lines), "bad" if report.problems else "warn")

@@ -75,7 +75,7 @@ def judge(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFact
 def _writes(pid: int, stall: Stall, contents: Contents | None, machine: MachineFacts) -> Finding:
     """A node that was stopped a moment ago may be about to go on."""
     text = f"process {pid} is in the middle of a write, and nobody else can write: it {stall.why}"
-    text = f"{text}; or end it: kill -9 {pid}"
+    text = f"{text}; kill -9 {pid} ends it"
     nodes = () if contents is None else contents.nodes
     here = (pid, machine.host)
     fresh = any((it.node.pid, it.node.host) == here and it.works for it in nodes)

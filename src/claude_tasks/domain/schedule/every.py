@@ -42,7 +42,8 @@ class Every(NamedTuple):
         """One English sentence, with the zone."""
         period, anchor_at = human_duration(self.period_ms), self.anchor_at
         since = f", counted from {in_zone(anchor_at, self.timezone)}" if anchor_at else ""
-        return f"Every {period}{since} ({self.timezone})."
+        zone = "" if since.endswith(f" {self.timezone}") else f" ({self.timezone})"
+        return f"Every {period}{since}{zone}."
 
     def dst_note(self, tick: int) -> str | None:  # noqa: ARG002  (the protocol's signature)
         """Never anything: real time has no gaps."""
