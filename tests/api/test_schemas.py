@@ -25,10 +25,11 @@ from claude_tasks.domain.store_records import TaskSummary
 from claude_tasks.domain.task_fields import FIELDS, TaskSpec
 from claude_tasks.operations.clock_text import ClockTrouble
 from claude_tasks.operations.exchange import parse_task
+from claude_tasks.operations.explanation import Circumstance, Explanation
 from claude_tasks.operations.notifications import delivery_view
 from claude_tasks.operations.preview import preview_expression, preview_view
 from claude_tasks.operations.settings import SettingsOperations
-from claude_tasks.operations.status import Circumstance, Explanation, NodeStatus, Status
+from claude_tasks.operations.status import NodeStatus, Status
 from claude_tasks.operations.status_views import explanation_view, scheduler_view
 from claude_tasks.operations.tasks import arm
 from claude_tasks.operations.usage import UsageOperations, usage_view

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from claude_tasks.operations.status import Explanation
+    from claude_tasks.operations.explanation import Explanation
 
 _FAILS = "until that changes, every run fails"
 _OBSTACLES = {
@@ -31,7 +31,7 @@ def with_folder(explanation: Explanation) -> Explanation:
 
     Takes up to a second: never on a thread that others wait for.
     """
-    from claude_tasks.operations.status import Circumstance  # noqa: PLC0415 (loaded by now)
+    from claude_tasks.operations.explanation import Circumstance  # noqa: PLC0415 (loaded by now)
 
     folder = explanation.task.spec.working_dir
     if not folder.startswith(("/", "~")):

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.clock_step import ClockStep
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.store_records import NextTick
-    from claude_tasks.operations.status import Explanation, NodeStatus, Status
+    from claude_tasks.operations.explanation import Explanation
+    from claude_tasks.operations.status import NodeStatus, Status
 
 
 def status_view(status: Status) -> dict[str, Any]:

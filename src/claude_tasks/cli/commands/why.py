@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
-    from claude_tasks.operations.status import Explanation
+    from claude_tasks.operations.explanation import Explanation
 
 DESCRIPTION = "What stands in the way is marked with !."
 EXAMPLES = """
