@@ -25,7 +25,7 @@ from claude_tasks.domain.node import Role
 from claude_tasks.execution import executor
 from claude_tasks.execution.executor import Executor
 from claude_tasks.settings import load_settings
-from claude_tasks.storage.sqlite import tick_table
+from claude_tasks.storage.tables import ticks
 from claude_tasks.system.clock import SystemClock
 from claude_tasks.wiring.node import build_node
 
@@ -53,15 +53,15 @@ def stop_here(path: str) -> None:
 
 
 def stop_inside_the_tick(path: str) -> None:
-    advance = tick_table.TickTable._advance
+    advance = ticks.TickTable._advance
 
-    def advance_and_stop(self: tick_table.TickTable, plan: TickPlan) -> bool:
+    def advance_and_stop(self: ticks.TickTable, plan: TickPlan) -> bool:
         written = advance(self, plan)
         if os.path.exists(path):
             stop_here(path)
         return written
 
-    tick_table.TickTable._advance = advance_and_stop  # type: ignore[method-assign]
+    ticks.TickTable._advance = advance_and_stop  # type: ignore[method-assign]
 
 
 def stop_before(owner: type, name: str, path: str) -> None:

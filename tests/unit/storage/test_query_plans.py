@@ -9,7 +9,7 @@ import pytest
 
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.sqlite.store import open_store
-from claude_tasks.storage.sqlite.task_table import select
+from claude_tasks.storage.tables.tasks import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

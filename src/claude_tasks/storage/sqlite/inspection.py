@@ -59,12 +59,12 @@ from claude_tasks.storage.sqlite.file_state import (
     is_wal,
     would_change_owner,
 )
-from claude_tasks.storage.sqlite.lease_table import missing_lease
 from claude_tasks.storage.sqlite.migrate import NEWEST
-from claude_tasks.storage.sqlite.run_filter import conditions
-from claude_tasks.storage.sqlite.run_table import select as select_run
 from claude_tasks.storage.sqlite.store import SqliteStore
-from claude_tasks.storage.sqlite.task_table import select as select_task
+from claude_tasks.storage.tables.leadership import missing_lease
+from claude_tasks.storage.tables.run_filter import conditions
+from claude_tasks.storage.tables.runs import select as select_run
+from claude_tasks.storage.tables.tasks import select as select_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.storage.sqlite.clock_table import ClockTable
 from claude_tasks.storage.sqlite.connection import Connection, prepare_file
-from claude_tasks.storage.sqlite.lease_table import ChangeTable, LeaseTable, NodeTable
 from claude_tasks.storage.sqlite.migrate import bring_up_to_date
-from claude_tasks.storage.sqlite.notification_table import NotificationTable
-from claude_tasks.storage.sqlite.run_table import RunTable
-from claude_tasks.storage.sqlite.settings_table import SettingsTable
-from claude_tasks.storage.sqlite.task_table import TaskTable
-from claude_tasks.storage.sqlite.tick_table import TickTable
-from claude_tasks.storage.sqlite.usage_table import UsageTable
+from claude_tasks.storage.tables.clock import ClockTable
+from claude_tasks.storage.tables.leadership import ChangeTable, LeaseTable, NodeTable
+from claude_tasks.storage.tables.notifications import NotificationTable
+from claude_tasks.storage.tables.runs import RunTable
+from claude_tasks.storage.tables.settings import SettingsTable
+from claude_tasks.storage.tables.tasks import TaskTable
+from claude_tasks.storage.tables.ticks import TickTable
+from claude_tasks.storage.tables.usage import UsageTable
 
 if TYPE_CHECKING:
     from claude_tasks.domain.ports import Store

@@ -17,9 +17,9 @@ from claude_tasks.domain.clock_step import (
 from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import TASK_COLUMNS, sound, task_from_row
-from claude_tasks.storage.sqlite.queue_rules import require_term
-from claude_tasks.storage.sqlite.tables import Tables
-from claude_tasks.storage.sqlite.task_table import select
+from claude_tasks.storage.tables.base import Tables
+from claude_tasks.storage.tables.queue_rules import require_term
+from claude_tasks.storage.tables.tasks import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

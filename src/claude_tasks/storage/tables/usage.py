@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.tables.base import Tables
 
 if TYPE_CHECKING:
     from typing import Any

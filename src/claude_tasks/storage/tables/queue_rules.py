@@ -8,14 +8,14 @@ from claude_tasks.domain.errors import LeadershipLostError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.sqlite.given_again import standing_of
+from claude_tasks.storage.tables.given_again import standing_of
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.planned import PlannedRow
     from claude_tasks.domain.task import Task
     from claude_tasks.storage.sqlite.connection import Connection
-    from claude_tasks.storage.sqlite.given_again import Horizon
+    from claude_tasks.storage.tables.given_again import Horizon
 
 LONGEST_QUEUE = 100
 """Runs of one task that may wait: a task that never keeps up must not grow without end."""

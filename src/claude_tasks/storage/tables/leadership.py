@@ -10,8 +10,8 @@ from claude_tasks.domain.lease import DEFAULT_TTL_MS, HIGHEST, LEASE_NAME, Lease
 from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import lease_from_row, legible, node_from_row, sound
-from claude_tasks.storage.sqlite.tables import Tables
 from claude_tasks.storage.sqlite.write_lock import write_lock_holder
+from claude_tasks.storage.tables.base import Tables
 
 if TYPE_CHECKING:
     from claude_tasks.domain.node import Node

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.storage.named_sql import load
-from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.tables.base import Tables
 
 
 class SettingsTable(Tables):

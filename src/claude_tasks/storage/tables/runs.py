@@ -20,16 +20,16 @@ from claude_tasks.storage.records import (
     sound,
     task_from_row,
 )
-from claude_tasks.storage.sqlite.history_table import HistoryTable
-from claude_tasks.storage.sqlite.queue import Queue
-from claude_tasks.storage.sqlite.queue_rules import (
+from claude_tasks.storage.tables.history import HistoryTable
+from claude_tasks.storage.tables.queue import Queue
+from claude_tasks.storage.tables.queue_rules import (
     insert_planned,
     make_way,
     require_term,
     settle_overlap,
 )
-from claude_tasks.storage.sqlite.run_filter import conditions
-from claude_tasks.storage.sqlite.task_table import select as select_task
+from claude_tasks.storage.tables.run_filter import conditions
+from claude_tasks.storage.tables.tasks import select as select_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

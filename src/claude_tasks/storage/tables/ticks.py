@@ -9,15 +9,15 @@ from claude_tasks.domain.store_records import NextTick, TickOutcome
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import TASK_COLUMNS, legible, sound, task_from_row
-from claude_tasks.storage.sqlite.given_again import Horizon, horizon
-from claude_tasks.storage.sqlite.queue_rules import (
+from claude_tasks.storage.tables.base import Tables
+from claude_tasks.storage.tables.given_again import Horizon, horizon
+from claude_tasks.storage.tables.queue_rules import (
     insert_tick,
     make_way,
     require_term,
     settle_overlap,
 )
-from claude_tasks.storage.sqlite.tables import Tables
-from claude_tasks.storage.sqlite.task_table import select
+from claude_tasks.storage.tables.tasks import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from claude_tasks.domain.notification import (
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import addresses_from, denials_from
-from claude_tasks.storage.sqlite.history_table import HistoryTable
+from claude_tasks.storage.tables.history import HistoryTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

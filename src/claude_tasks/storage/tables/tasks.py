@@ -20,9 +20,9 @@ from claude_tasks.storage.records import (
     sound,
     task_from_row,
 )
-from claude_tasks.storage.sqlite.given_again import horizon
-from claude_tasks.storage.sqlite.queue_rules import insert_tick
-from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.tables.base import Tables
+from claude_tasks.storage.tables.given_again import horizon
+from claude_tasks.storage.tables.queue_rules import insert_tick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

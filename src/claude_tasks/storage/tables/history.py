@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.domain.run_figures import RunFigures
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import facts_from_row, legible
-from claude_tasks.storage.sqlite.run_filter import conditions, placeholders
-from claude_tasks.storage.sqlite.tables import Tables
+from claude_tasks.storage.tables.base import Tables
+from claude_tasks.storage.tables.run_filter import conditions, placeholders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

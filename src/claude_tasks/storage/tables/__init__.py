@@ -1,0 +1,1 @@
+"""What is SQL: the store's rooms, over named statements; a database gives them its connection."""
