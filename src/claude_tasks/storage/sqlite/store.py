@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.storage.sqlite.connection import Connection, prepare_file
 from claude_tasks.storage.sqlite.migrate import bring_up_to_date
+from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 from claude_tasks.storage.tables.clock import ClockTable
 from claude_tasks.storage.tables.leadership import ChangeTable, LeaseTable, NodeTable
 from claude_tasks.storage.tables.notifications import NotificationTable
@@ -34,15 +35,36 @@ class SqliteStore(
     ClockTable,
     ChangeTable,
 ):
-    """`claude_tasks.domain.ports.Store` in one SQLite file."""
+    """`claude_tasks.domain.ports.Store` in a SQLite file: the rooms, and what only SQLite says."""
+
+    _seen_version: int | None = None
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on this connection, which one thread uses at a time."""
+        super().__init__(connection)
+        self._file = connection
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call.
+
+        ``PRAGMA data_version`` reads shared memory: no disk, a few microseconds.
+        """
+        version = self._file.value("PRAGMA data_version")
+        moved = bool(version != self._seen_version)
+        self._seen_version = version
+        return moved
+
+    def writer(self) -> int | None:
+        """The process that holds the write lock."""
+        return write_lock_holder(self._file.path)
 
     def require_same(self) -> None:
         """The file behind the path is the one that was opened."""
-        self._connection.file.require_same()
+        self._file.file.require_same()
 
     def close(self) -> None:
         """Let the file go."""
-        self._connection.close()
+        self._file.close()
 
 
 def open_store(path: str, *, at: int, busy_timeout: float = DEFAULT_BUSY_TIMEOUT) -> Store:

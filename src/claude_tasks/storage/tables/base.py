@@ -1,4 +1,7 @@
-"""What the rooms of the store share: the connection, statements by name, the change feed's pen."""
+"""What the rooms of the store share: the connection, statements by name, the change feed's pen.
+
+A database gives them its `Connection`, and what only it can say: see `storage/sqlite/store.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,45 @@ from typing import TYPE_CHECKING
 from claude_tasks.storage.named_sql import load
 
 if TYPE_CHECKING:
-    from claude_tasks.storage.sqlite.connection import Connection
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+    from typing import Any, Protocol
+
+    class Cursor(Protocol):
+        """What a statement did: how many rows it wrote, the id of the last one inserted."""
+
+        @property
+        def rowcount(self) -> int: ...
+
+        @property
+        def lastrowid(self) -> int | None: ...
+
+    class Connection(Protocol):
+        """One connection to the database, for one thread at a time. Errors: `StorageError`.
+
+        Parameters are named, ``:name`` in the statement.
+        """
+
+        def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Cursor:
+            """Run one statement."""
+            ...
+
+        def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+            """Run one statement and fetch all it returns."""
+            ...
+
+        def value(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+            """The first column of the first row, None without one."""
+            ...
+
+        def write(self) -> AbstractContextManager[None]:
+            """One unit of writing: all of it or nothing, and no other writer meanwhile."""
+            ...
+
+        def read(self) -> AbstractContextManager[None]:
+            """One consistent view over several statements."""
+            ...
+
 
 _TRIM_EVERY = 1000
 

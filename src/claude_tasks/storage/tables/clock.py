@@ -18,7 +18,7 @@ from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import TASK_COLUMNS, sound, task_from_row
 from claude_tasks.storage.tables.base import Tables
-from claude_tasks.storage.tables.queue_rules import require_term
+from claude_tasks.storage.tables.planned_rows import require_term
 from claude_tasks.storage.tables.tasks import select
 
 if TYPE_CHECKING:

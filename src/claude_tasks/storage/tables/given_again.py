@@ -17,7 +17,7 @@ from claude_tasks.storage.named_sql import load
 
 if TYPE_CHECKING:
     from claude_tasks.domain.planned import PlannedRow
-    from claude_tasks.storage.sqlite.connection import Connection
+    from claude_tasks.storage.tables.base import Connection
 
 
 class Horizon(NamedTuple):

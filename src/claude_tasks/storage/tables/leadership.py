@@ -10,7 +10,6 @@ from claude_tasks.domain.lease import DEFAULT_TTL_MS, HIGHEST, LEASE_NAME, Lease
 from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import lease_from_row, legible, node_from_row, sound
-from claude_tasks.storage.sqlite.write_lock import write_lock_holder
 from claude_tasks.storage.tables.base import Tables
 
 if TYPE_CHECKING:
@@ -124,10 +123,6 @@ class NodeTable(Tables):
         with self._connection.write():
             return self._connection.execute(load("nodes")["move_beat"], parameters).rowcount == 1
 
-    def writer(self) -> int | None:
-        """The process that holds the write lock."""
-        return write_lock_holder(self._connection.path)
-
     def remove_node(self, node_id: str) -> None:
         """A node says goodbye, or was found dead."""
         with self._connection.write():
@@ -136,18 +131,6 @@ class NodeTable(Tables):
 
 class ChangeTable(Tables):
     """The room of the change feed."""
-
-    _seen_version: int | None = None
-
-    def changed(self) -> bool:
-        """Whether another connection committed since the last call.
-
-        ``PRAGMA data_version`` reads shared memory: no disk, a few microseconds.
-        """
-        version = self._connection.value("PRAGMA data_version")
-        moved = bool(version != self._seen_version)
-        self._seen_version = version
-        return moved
 
     def last_change(self) -> int:
         """The newest sequence number, 0 in an empty feed."""

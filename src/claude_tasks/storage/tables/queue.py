@@ -9,13 +9,14 @@ the room reaches, and what must wait holds no place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from claude_tasks.domain.queueing import Startable, merge_queues
 from claude_tasks.domain.usage import LONGEST_LOOK_MS
 from claude_tasks.storage.named_sql import load
 
 if TYPE_CHECKING:
-    from claude_tasks.storage.sqlite.connection import Connection
+    from claude_tasks.storage.tables.base import Connection
 
 _EVERYTHING = 1_000_000
 
@@ -37,7 +38,7 @@ class Queue:
     def all_startable(self) -> list[int]:
         """Every run that could start now or after another of its task, oldest first."""
         rows = self._startable(own=True, common=self._leading, limit=_EVERYTHING, every=True)
-        return [run_id for run_id, _, _ in rows]
+        return [each.run_id for each in rows]
 
     def choose(self, *, limit: int, per_node: bool, own_limit: int | None) -> list[int]:
         """The runs to start now, oldest first. To be asked inside the transaction that starts them.
@@ -49,17 +50,18 @@ class Queue:
             return []
         if own_limit is None:
             both = self._startable(own=True, common=self._leading, limit=room)
-            return [run_id for run_id, _, _ in both]
+            return [each.run_id for each in both]
         own_room = own_limit - self._count("count_own_running", self._node_id)
         own = self._startable(own=True, common=False, limit=room) if own_room > 0 else []
         common = self._startable(own=False, common=True, limit=room) if self._leading else []
-        return _merge(own, common, room=room, own_room=own_room)
+        return merge_queues(own, common, room=room, own_room=own_room)
 
     def _count(self, name: str, node_id: str | None) -> int:
         return int(self._connection.value(load("runs")[name], {"node_id": node_id}))
 
-    def _startable(self, *, own: bool, common: bool, limit: int, every: bool = False) -> list[Any]:
-        """Rows of a run's id, its task's id and the room that is left in the task."""
+    def _startable(
+        self, *, own: bool, common: bool, limit: int, every: bool = False
+    ) -> list[Startable]:
         parameters = {
             "node_id": self._node_id,
             "own": int(own),
@@ -69,20 +71,5 @@ class Queue:
             "limit": limit,
             "all": int(every),
         }
-        return self._connection.rows(load("runs")["startable"], parameters)
-
-
-def _merge(own: list[Any], common: list[Any], *, room: int, own_room: int) -> list[int]:
-    """Oldest first, while the room, the node's own and each task's lasts."""
-    own_ids = {run_id for run_id, _, _ in own}
-    of_task: dict[int, int] = {}
-    chosen: list[int] = []
-    for run_id, task_id, task_room in sorted(own + common):
-        if len(chosen) == room:
-            break
-        if of_task.get(task_id, 0) >= task_room or (run_id in own_ids and own_room <= 0):
-            continue
-        chosen.append(run_id)
-        of_task[task_id] = of_task.get(task_id, 0) + 1
-        own_room -= run_id in own_ids
-    return chosen
+        rows = self._connection.rows(load("runs")["startable"], parameters)
+        return [Startable._make(row) for row in rows]

@@ -21,13 +21,13 @@ from claude_tasks.storage.records import (
     task_from_row,
 )
 from claude_tasks.storage.tables.history import HistoryTable
-from claude_tasks.storage.tables.queue import Queue
-from claude_tasks.storage.tables.queue_rules import (
+from claude_tasks.storage.tables.planned_rows import (
     insert_planned,
     make_way,
     require_term,
-    settle_overlap,
+    settled,
 )
+from claude_tasks.storage.tables.queue import Queue
 from claude_tasks.storage.tables.run_filter import conditions
 from claude_tasks.storage.tables.tasks import select as select_task
 
@@ -53,7 +53,7 @@ class RunTable(HistoryTable):
         with self._connection.write():
             task = self._task(task_id)
             row = PlannedRow(at, AT_ONCE, yields=task.spec.overlap is Overlap.SKIP)
-            row = settle_overlap(self._connection, task, row)
+            row = settled(self._connection, task, row)
             run_id = insert_planned(
                 self._connection,
                 task,

@@ -22,7 +22,7 @@ from claude_tasks.storage.records import (
 )
 from claude_tasks.storage.tables.base import Tables
 from claude_tasks.storage.tables.given_again import horizon
-from claude_tasks.storage.tables.queue_rules import insert_tick
+from claude_tasks.storage.tables.planned_rows import insert_tick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

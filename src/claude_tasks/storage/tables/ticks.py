@@ -11,11 +11,11 @@ from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import TASK_COLUMNS, legible, sound, task_from_row
 from claude_tasks.storage.tables.base import Tables
 from claude_tasks.storage.tables.given_again import Horizon, horizon
-from claude_tasks.storage.tables.queue_rules import (
+from claude_tasks.storage.tables.planned_rows import (
     insert_tick,
     make_way,
     require_term,
-    settle_overlap,
+    settled,
 )
 from claude_tasks.storage.tables.tasks import select
 
@@ -118,7 +118,7 @@ class TickTable(Tables):
         self, task: Task, row: PlannedRow, furthest: Horizon, *, term: Term, at: int
     ) -> bool:
         """Write one row; True when it is a run to start."""
-        row = settle_overlap(self._connection, task, row)
+        row = settled(self._connection, task, row)
         run_id = insert_tick(self._connection, task, row, furthest, epoch=term.epoch, at=at)
         if run_id is None:
             return False  # this tick had its row already

@@ -1,12 +1,12 @@
-"""The rules that hold inside a transaction: the term stands, who yields, who makes way."""
+"""What holds inside a transaction: the term stands, who yields, who makes way."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import LeadershipLostError
-from claude_tasks.domain.run import Reason, State, Trigger
-from claude_tasks.domain.task_fields import Overlap
+from claude_tasks.domain.queueing import settle_overlap
+from claude_tasks.domain.run import State, Trigger
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.tables.given_again import standing_of
 
@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.planned import PlannedRow
     from claude_tasks.domain.task import Task
-    from claude_tasks.storage.sqlite.connection import Connection
+    from claude_tasks.storage.tables.base import Connection
     from claude_tasks.storage.tables.given_again import Horizon
-
-LONGEST_QUEUE = 100
-"""Runs of one task that may wait: a task that never keeps up must not grow without end."""
 
 
 def require_term(connection: Connection, term: Term) -> None:
@@ -27,19 +24,12 @@ def require_term(connection: Connection, term: Term) -> None:
         raise LeadershipLostError(f"the lease left epoch {term.epoch}")
 
 
-def settle_overlap(connection: Connection, task: Task, row: PlannedRow) -> PlannedRow:
-    """Turn a run that must yield, or that would make the queue endless, into a skip."""
+def settled(connection: Connection, task: Task, row: PlannedRow) -> PlannedRow:
+    """The row as the runs of its task that wait or run leave it."""
     if row.reason is not None:
         return row
     active = connection.value(load("ticks")["count_active"], {"task_id": task.id})
-    room = task.spec.max_concurrency or 1
-    if row.yields and active >= room:
-        why = "an earlier run of this task had not ended"
-    elif active >= room + LONGEST_QUEUE and task.spec.overlap is not Overlap.CANCEL_OTHER:
-        why = f"{active} runs of this task wait or run already"
-    else:
-        return row
-    return row._replace(reason=Reason.OVERLAP, error=why, skipped_count=1)
+    return settle_overlap(row, task.spec, active=active)
 
 
 def make_way(connection: Connection, task_id: int, *, keep: int, at: int) -> None:
