@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from functools import partial
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.revision import Actor, Face
@@ -42,17 +43,6 @@ def open_operations(
     ``actor`` makes the changes, by default whoever started this process. ``existing`` is that of
     `open_data`.
     """
-
-    def ask_to_end(run: Run) -> bool:
-        from claude_tasks.execution.run_folder import RunFolder
-
-        return RunFolder.of(settings.folder.runs, run.id, run.claim).ask_to_end()
-
-    def find_agent() -> str:
-        from claude_tasks.execution.agent_binary import find_agent_binary
-
-        return find_agent_binary(settings.claude_bin)
-
     clock = clock or SystemClock()
     store = open_data(settings, clock=clock, busy_timeout=busy_timeout, existing=existing)
     changeable = SettingsOperations(store, clock)
@@ -65,13 +55,13 @@ def open_operations(
     )
     return Operations(
         tasks=TaskOperations(store, clock, actor=actor or local_actor(os.environ)),
-        runs=RunOperations(store, clock, ask_to_end=ask_to_end),
+        runs=RunOperations(store, clock, ask_to_end=partial(_ask_to_end, settings)),
         status=StatusOperations(
             store,
             NodeRegistry(store, settings.folder.nodes),
             clock,
             max_concurrent_runs=settings.max_concurrent_runs,
-            find_agent=find_agent,
+            find_agent=partial(_find_agent, settings),
             usage=usage,
             signs=MachineSigns(settings),
         ),
@@ -81,6 +71,18 @@ def open_operations(
         changes=store,
         close=store.close,
     )
+
+
+def _ask_to_end(settings: Settings, run: Run) -> bool:
+    from claude_tasks.execution.run_folder import RunFolder
+
+    return RunFolder.of(settings.folder.runs, run.id, run.claim).ask_to_end()
+
+
+def _find_agent(settings: Settings) -> str:
+    from claude_tasks.execution.agent_binary import find_agent_binary
+
+    return find_agent_binary(settings.claude_bin)
 
 
 def local_actor(environment: Mapping[str, str]) -> Actor:
