@@ -6,6 +6,8 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
+import pytest
+
 from claude_tasks.domain.run import Reason, State
 from support.installation import EVERY_SECOND
 from support.waiting import wait_until
@@ -155,7 +157,12 @@ def test_running_rows_that_cannot_be_read_hold_no_place(installation: Installati
     installation.environment["CLAUDE_TASKS_MAX_CONCURRENT_RUNS"] = "2"
     installation.add(cron_expr=EVERY_SECOND, overlap="allow")
     broken = installation.add(enabled=False)
-    for claimed_by, denials in (("'gone'", "'[1'"), ("NULL", "'[]'"), ("X'00ff'", "'[]'")):
+    for claimed_by, denials in (
+        ("'gone'", "'[1'"),
+        ("NULL", "'[]'"),
+        ("X'00ff'", "'[]'"),
+        ("CAST(X'ff61' AS TEXT)", "'[]'"),
+    ):
         installation.rewrite(
             "INSERT INTO task_runs (task_id, trigger, state, attempt, claim, claimed_by,"
             " not_before, queued_at, started_at, permission_denials)"
@@ -165,7 +172,26 @@ def test_running_rows_that_cannot_be_read_hold_no_place(installation: Installati
     installation.start_leader()
     installation.wait_for_runs(2, State.COMPLETED)
     states = installation.query("SELECT state, reason FROM task_runs WHERE task_id = ?", broken.id)
-    assert states == [("failed", "lost")] * 3
+    assert states == [("failed", "lost")] * 4
+
+
+def test_a_run_that_waits_for_a_node_that_cannot_be_starts(installation: Installation) -> None:
+    task = installation.add(enabled=False)
+    installation.operations.runs.start(task.id)
+    installation.rewrite("UPDATE task_runs SET assigned_to = CAST(X'ff62' AS TEXT)")
+    installation.start_leader()
+    installation.wait_for_runs(1, State.COMPLETED)
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM nodes", "UPDATE nodes SET started_at = 'x'"])
+def test_a_leader_that_was_struck_from_the_registry_enters_itself_anew(
+    installation: Installation, change: str
+) -> None:
+    node = installation.start_leader()
+    installation.rewrite(change)
+    wait_until(installation.operations.status.leader, what="its row is back")
+    assert installation.operations.status.leader().pid == node.pid  # type: ignore[union-attr]
+    assert node.poll() is None
 
 
 def test_an_ended_row_that_makes_no_sense_keeps_no_message_of_others(

@@ -69,6 +69,9 @@ class StorageValueError(StorageError):
     code = "storage_value"
 
 
+DELETED_TASK = "deleted task"
+
+
 class IllegibleError(StorageError):
     """A row of the database that makes no record: somebody else wrote it, or a newer version."""
 
@@ -79,12 +82,12 @@ class IllegibleError(StorageError):
         self.what = f"{kind} {number}: {detail}"
         self.remedy = f"claude-tasks rm {number}" if kind == "task" else None
         """The command that helps, where one does."""
-        super().__init__(
-            f"{kind} {number}: its row cannot be read: {detail}",
-            hint=f"take it away with: {self.remedy}"
-            if self.remedy
-            else "claude-tasks doctor names what is wrong",
-        )
+        hint = "claude-tasks doctor names what is wrong"
+        if kind == "task":
+            hint = f"take it away with: {self.remedy}"
+        elif kind == DELETED_TASK:
+            hint = "its runs stay: claude-tasks runs"
+        super().__init__(f"{kind} {number}: its row cannot be read: {detail}", hint=hint)
 
 
 class DatabaseGoneError(ClaudeTasksError):

@@ -20,8 +20,8 @@ DEFAULT_TTL_MS = 15_000
 HIGHEST = 2**62
 """An epoch or a number of renewals from here on was not counted: 64 bits leave room above it."""
 
-_UNDECODABLE = "\ufffd"
-"""Stands where a text was no UTF-8: such a holder equals nothing that it could be compared with."""
+UNDECODABLE = "\ufffd"
+"""Stands where a text was no UTF-8: such a node id equals nothing that it is compared with."""
 
 _LONGEST_TTL_MS = 24 * 3_600_000
 """Longer than any setting: who waited for it would wait for ever."""
@@ -49,7 +49,7 @@ def require_written_by_a_node(lease: Lease) -> None:
 
     Values of another type than they are declared are not looked at.
     """
-    if isinstance(lease.holder, str) and _UNDECODABLE in lease.holder:
+    if isinstance(lease.holder, str) and UNDECODABLE in lease.holder:
         raise ValueError(f"holder is {lease.holder!r}")
     for name, value, end in (
         ("epoch", lease.epoch, HIGHEST),

@@ -86,8 +86,11 @@ class TaskStore(Protocol):
         """Write the edit and bump the revision; False when the task moved since it was read."""
         ...
 
-    def remove_illegible(self, task_id: int, *, actor: Actor, at: int) -> None:
-        """Delete a task whose row cannot be read; what waits of it in the queue is skipped."""
+    def remove_illegible(self, task_id: int, *, actor: Actor, at: int) -> bool:
+        """Delete a task whose row cannot be read; what waits of it in the queue is skipped.
+
+        False where another was faster.
+        """
         ...
 
     def task_revisions(self, task_id: int, *, limit: int) -> list[TaskRevision]:

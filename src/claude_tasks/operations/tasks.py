@@ -124,8 +124,9 @@ class TaskOperations(TaskLookup):
             try:
                 task = self._expected(task_id, expected_revision)
             except IllegibleError:
-                self._store.remove_illegible(task_id, actor=self._actor, at=at)
-                return None
+                if self._store.remove_illegible(task_id, actor=self._actor, at=at):
+                    return None
+                continue  # it was deleted meanwhile, or set right
             edit = _edit(
                 task,
                 {

@@ -130,14 +130,15 @@ class BeatKeeper:
 
     def step(self) -> float:
         """Move and look where it is time; seconds until it is again."""
-        monotonic = self._clock.monotonic()
+        monotonic, known = self._clock.monotonic(), True
         try:
             if monotonic >= self._look_at and self._watch is not None:
                 nodes = self._store.list_nodes()
                 self._watch.look(nodes, monotonic=monotonic)
                 self._look_at = monotonic + _look_seconds([self._node, *nodes])
-            if monotonic >= self._due_at:
-                self._beat(monotonic)
+                known = any(node.id == self._node.id for node in nodes)
+            if monotonic >= self._due_at or not known:
+                self._beat(monotonic, known=known)
         except StorageError as error:
             self._complain(f"the beat of this node cannot be moved: {error}")
             if isinstance(error, StorageBusyError):
@@ -147,13 +148,15 @@ class BeatKeeper:
         nexts = (self._due_at,) if self._watch is None else (self._due_at, self._look_at)
         return max(0.0, min(nexts) - self._clock.monotonic())
 
-    def _beat(self, monotonic: float) -> None:
+    def _beat(self, monotonic: float, *, known: bool) -> None:
+        """Move it; a node that is not, or not legibly, in the registry enters itself anew."""
         if self.is_stuck():
             self._complain("the scheduling loop makes no progress: what it holds goes to others")
             self._due_at = monotonic + _RETRY_SECONDS
             return
         at = self._clock.now()
-        if not self._store.move_beat(self._node.id, at=at, monotonic=monotonic):  # struck off
+        moved = known and self._store.move_beat(self._node.id, at=at, monotonic=monotonic)
+        if not moved:
             self._store.register_node(self._node._replace(beat_at=at, beat_monotonic=monotonic))
         self._due_at = monotonic + self._every
         self._complaint.settle()

@@ -43,10 +43,13 @@ def test_a_task_whose_row_makes_no_sense_can_be_taken_away(
     assert "its row cannot be read" in doctor.out
     assert "fix: claude-tasks rm 1" in doctor.out
     assert two_tasks.good("rm", "1").out == "Deleted task 1. Its runs stay.\n"
+    for gone in ("rm", "disable"):
+        assert two_tasks(gone, "1").code == 3
     assert [task["name"] for task in two_tasks.good("list", "--json").json["tasks"]] == ["two"]
     assert "PASS  tasks" in two_tasks.good("doctor", "tasks").out
     [run] = two_tasks.good("runs", "--json").json["runs"]
     assert (run["state"], run["reason"]) == ("skipped", "deleted")
+    assert "claude-tasks rm" not in two_tasks("restore", "1").err  # a revision is set right by it
 
 
 @pytest.mark.parametrize(

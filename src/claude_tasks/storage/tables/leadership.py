@@ -59,7 +59,7 @@ class LeaseTable(Tables):
     def _free(self) -> Lease:
         """A lease that is free, in an epoch that was never held."""
         highest = self._connection.value(load("lease")["highest_epoch"], {"end": HIGHEST})
-        return Lease(LEASE_NAME, None, highest + 1, 0, DEFAULT_TTL_MS, *[None] * 7)
+        return Lease(LEASE_NAME, None, max(0, highest) + 1, 0, DEFAULT_TTL_MS, *[None] * 7)
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
         """Become holder in a new epoch, if the lease still stands as seen."""

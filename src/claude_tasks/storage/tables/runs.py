@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
 from claude_tasks.domain.instant import to_rfc3339
+from claude_tasks.domain.lease import UNDECODABLE
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason, Run
 from claude_tasks.domain.session import fresh_session, names_a_session
@@ -341,7 +342,8 @@ class RunTable(HistoryTable):
     def release_assigned(self, node_id: str, *, at: int) -> int:
         """Leave a dead node's queued runs to the leader."""
         with self._connection.write():
-            released = self._connection.rows(load("runs")["release_assigned"], {"node_id": node_id})
+            name = "release_unknown" if UNDECODABLE in node_id else "release_assigned"
+            released = self._connection.rows(load("runs")[name], {"node_id": node_id})
             for (run_id,) in released:
                 self._note("run", run_id, at)
         return len(released)
@@ -410,7 +412,9 @@ def _why_unwatched(row: Sequence[Any]) -> str | None:
         run = sound("run", row, run_from_row)
     except IllegibleError as error:
         return error.message
-    return None if run.claimed_by is not None else f"run {run.id}: it is with no node"
+    if run.claimed_by is None or UNDECODABLE in run.claimed_by:
+        return f"run {run.id}: it is with no node"
+    return None
 
 
 def _name_a_session(arguments: str) -> bool:

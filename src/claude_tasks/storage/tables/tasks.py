@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.clock_step import AHEAD_MS
-from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.errors import DELETED_TASK, NotFoundError
 from claude_tasks.domain.revision import TaskRevision, changes_between
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
@@ -35,6 +35,7 @@ _SPEC_VALUES = ", ".join(f":{name}" for name in SPEC_COLUMNS)
 _ADDRESSES = (
     "(SELECT json_group_object(a.channel, a.address) FROM task_addresses a WHERE a.task_id = t.id)"
 )
+_DELETED_AT = TASK_COLUMNS.index("deleted_at")
 _COLUMNS = ", ".join([*(f"t.{name}" for name in TASK_COLUMNS[:-1]), _ADDRESSES])
 
 
@@ -70,10 +71,10 @@ class TaskTable(Tables):
         rows = self._connection.rows(select(load("tasks")["get_task"]), {"task_id": task_id})
         if not rows:
             raise _no_task(task_id)
-        task = sound("task", rows[0], task_from_row)
-        if task.deleted_at is not None and not include_deleted:
+        deleted = rows[0][_DELETED_AT] is not None
+        if deleted and not include_deleted:
             raise _no_task(task_id)
-        return task
+        return sound(DELETED_TASK if deleted else "task", rows[0], task_from_row)
 
     def find_tasks(self, name: str) -> list[Task]:
         """Live tasks of exactly this name."""
@@ -125,16 +126,17 @@ class TaskTable(Tables):
             self._note("task", edit.task_id, at)
         return True
 
-    def remove_illegible(self, task_id: int, *, actor: Actor, at: int) -> None:
+    def remove_illegible(self, task_id: int, *, actor: Actor, at: int) -> bool:
         """Delete a task whose row cannot be read."""
         parameters = {"task_id": task_id, "at": at}
         with self._connection.write():
             rows = self._connection.rows(load("tasks")["remove_illegible"], parameters)
-            for (revision,) in rows:  # unless another was faster
+            for (revision,) in rows:
                 changes = {"deleted": (False, True)}
                 self._record_revision(task_id, revision, changes, actor=actor, at=at)
                 self._drop_queued(task_id, State.SKIPPED, Reason.DELETED, at=at)
                 self._note("task", task_id, at)
+        return bool(rows)
 
     def _withdraw(self, task: Task, edit: TaskEdit, *, at: int) -> None:
         """The skips for ticks that were due under the schedule that the edit takes away."""
