@@ -255,6 +255,8 @@ class KeeperThread(ServiceThread):
         while not self.stopping.is_set():
             woken = self._woken.wait(max(0.0, min(due) - time.monotonic()))
             self._woken.clear()
+            if self.stopping.is_set():
+                return  # a step more may wait for the database, and resigning would come late
             for place, step in enumerate(self._steps):
                 if woken or time.monotonic() >= due[place]:
                     due[place] = time.monotonic() + step()

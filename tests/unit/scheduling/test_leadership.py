@@ -341,6 +341,20 @@ def test_the_thread_resigns_when_it_is_stopped(candidate: Callable[[str], Candid
     assert closed == [True]
 
 
+def test_a_thread_that_is_stopped_takes_no_step_more_before_it_resigns(
+    candidate: Callable[[str], Candidate],
+) -> None:
+    a = candidate("a")
+    thread = KeeperThread(a.beats, a.keeper, close=lambda: None)
+    thread.start()
+    wait_until(lambda: a.epoch == 1)
+    steps: list[bool] = []
+    a.store.renew_lease = lambda *_, **__: bool(steps.append(True))  # type: ignore[method-assign]
+    thread.stop()
+    assert not steps
+    assert a.store.read_lease().holder is None
+
+
 def _tui(make: Callable[..., Candidate], name: str = "tui") -> Candidate:
     return make(name, role=Role.TUI, yields=True)
 
