@@ -349,7 +349,12 @@ def test_a_thread_that_is_stopped_takes_no_step_more_before_it_resigns(
     thread.start()
     wait_until(lambda: a.epoch == 1)
     steps: list[bool] = []
-    a.store.renew_lease = lambda *_, **__: bool(steps.append(True))  # type: ignore[method-assign]
+
+    def renew(*_: object, **__: object) -> bool:
+        steps.append(True)
+        return True
+
+    a.store.renew_lease = renew  # type: ignore[method-assign]
     thread.stop()
     assert not steps
     assert a.store.read_lease().holder is None
