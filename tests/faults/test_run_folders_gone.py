@@ -75,6 +75,24 @@ def test_a_run_whose_folder_was_removed_is_not_started_again(
     installation.check()
 
 
+def test_a_run_of_which_nothing_on_disk_tells_is_not_started_again(
+    installation: Installation,
+) -> None:
+    task = installation.add(enabled=False, prompt="[case:slow seconds=6]")
+    logs = installation.data / "logs" / str(task.id)
+    node = installation.start_leader()
+    logs.touch()  # so that it cannot be written beside the events that the agent was started
+    installation.operations.runs.start(task.id)
+    agent_is_started(installation)
+    remove_folders(installation)
+    node.kill()
+    node.wait()
+    installation.start()
+    [run] = installation.wait_for_runs(1, State.COMPLETED)
+    assert run.claim == 1
+    assert len(installation.starts.read_text().splitlines()) == 1
+
+
 def test_a_run_whose_folder_and_supervisor_are_gone_is_lost(installation: Installation) -> None:
     installation.add(enabled=False, prompt="[case:slow seconds=60]")
     node = installation.start_leader()
@@ -86,6 +104,8 @@ def test_a_run_whose_folder_and_supervisor_are_gone_is_lost(installation: Instal
     node.kill()
     for process in (psutil.Process(supervisor), *children):
         process.kill()
+    [owner] = installation.data.glob("logs/*/*.run")
+    os.utime(owner, (0, 0))  # the clock may have stood anywhere when its agent started
     installation.start_leader()
     [run] = installation.wait_for_runs(1, State.FAILED)
     assert (run.reason, run.claim) == (Reason.LOST, 1)

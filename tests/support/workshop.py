@@ -65,7 +65,9 @@ class Workshop:
         return self.store.get_run(run.id)
 
     def claim(self) -> None:
-        at = self.clock.now()
+        """Start whatever is in line, however long it was to wait."""
+        waiting = self.store.list_runs(RunFilter(states=(State.QUEUED,)))
+        at = max([self.clock.now(), *(run.not_before for run in waiting)])
         for entry in self.store.claim_runs("me", term=None, limit=100, per_node=False, at=at):
             self.execution.launch(entry)
 

@@ -4,6 +4,10 @@
     started.json  StartedFacts  supervisor ─▶ whoever cancels, or finds the claim
     exit.json     ExitFacts     supervisor, rescuer ─▶ recorder
 
+and beside the agent's events in ``logs``, which outlive the folder:
+
+    N.events.run  EventsOwner   supervisor ─▶ executor that finds the folder removed, next claim
+
 Whatever stands there is held against its record before it is believed: a disk, another version or
 an agent may have put anything in its place. A file without a ``version`` is of the first one. The
 supervisors share this module, so it stays small: records of plain types, and one function that
@@ -100,6 +104,17 @@ class StartedFacts(NamedTuple):
     started_at: int
     monotonic: float | None = None
     process_started: str = ""
+
+
+class EventsOwner(NamedTuple):
+    """Whose events stand beside it: the claim that began to write last, before its agent started.
+
+    An earlier version did not say the claim.
+    """
+
+    run_id: int
+    queued_at: int
+    claim: int | None = None
 
 
 class Said(NamedTuple):
@@ -267,6 +282,7 @@ def _is_text(value: str) -> bool:
 _ENDS = frozenset(EndedBy)
 _is_version = _checker(int)
 _SHAPES: dict[Any, list[tuple[str, Callable[[Any], Any], bool]]] = {
-    kind: _shape(kind) for kind in (TaskSnapshot, RunSpec, StartedFacts, Said, ExitFacts)
+    kind: _shape(kind)
+    for kind in (TaskSnapshot, RunSpec, StartedFacts, EventsOwner, Said, ExitFacts)
 }
 """Made once, before the supervisors are forked."""

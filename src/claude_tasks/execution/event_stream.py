@@ -1,7 +1,7 @@
 """The agent's event stream on disk: live while it runs, bounded whatever it prints.
 
     events.jsonl   the head, as it comes │ a line that says what is missing │ the tail, at the end
-    events.run     whose run it is
+    events.run     whose claim of a run writes there: there before its agent starts
 
 The last result event is kept whole wherever it stands: what is neither in head nor tail of it goes
 between them. Run ids repeat from one database to the next: a file that is not known to be of this
@@ -10,17 +10,15 @@ very run is moved aside, neither continued nor deleted.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 from claude_tasks.execution.bounded import Tail
+from claude_tasks.execution.contract import EventsOwner, decode, encode
 from claude_tasks.system.durable import read_whole, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from claude_tasks.execution.contract import RunSpec
 
 HEAD_BYTES = 16 * 1024 * 1024
 TAIL_BYTES = 512 * 1024
@@ -30,9 +28,12 @@ RESULT_BYTES = 64 * 1024 * 1024
 _BLOCK = 1 << 20
 
 
-def owner_of(path: str) -> str:
-    """The file beside a stream of events that says whose run it is: made when its agent starts."""
-    return f"{path.removesuffix('.jsonl')}.run"
+def owner_of(path: str) -> EventsOwner | None:
+    """The claim that began to write to a stream of events last, None where nothing tells."""
+    try:
+        return decode(EventsOwner, read_whole(_owner_file(path), limit=_BLOCK))
+    except (OSError, ValueError):
+        return None
 
 
 class EventStreamFile:
@@ -47,18 +48,17 @@ class EventStreamFile:
         path: str,
         *,
         result_span: Callable[[], tuple[int, int] | None],
-        identity: str,
-        is_first: bool,
+        owner: EventsOwner,
     ) -> None:
         """Open for appending, 0600; a retry continues the file of the attempt before it.
 
         ``result_span`` tells where in the stream the last result is. It has seen what is written
-        here. A file that was begun under another ``identity`` is moved aside; whatever is there at
-        a run's first claim, ``is_first``, is not of this run.
+        here. A file that another run than the ``owner``'s began is moved aside; whatever is there
+        at a run's first claim is not of this run.
         """
         self._path = path
         self._result_span = result_span
-        self._identity = identity
+        self._owner = owner
         self._head = 0
         self._in_head = True
         self._position = 0
@@ -67,7 +67,7 @@ class EventStreamFile:
         self._result_start = self._kept_until = -1
         self.failure: str | None = None
         """Why writing failed, None while all is well."""
-        self._descriptor = self._open(is_first=is_first)
+        self._descriptor = self._open(is_first=owner.claim == 1)
         self._begun = os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
 
     def write(self, chunk: bytes) -> None:
@@ -173,11 +173,11 @@ class EventStreamFile:
 
     def _own(self, *, is_first: bool) -> None:
         """See to it that what stands there is of this very run."""
-        owner = owner_of(self._path)
-        foreign = is_first or _content(owner) != self._identity.encode()
-        if foreign and _is_there(self._path):
+        before = owner_of(self._path)
+        is_ours = before is not None and before._replace(claim=self._owner.claim) == self._owner
+        if (is_first or not is_ours) and _is_there(self._path):
             os.rename(self._path, _free_name(self._path))
-        write_private(owner, self._identity.encode())
+        write_private(_owner_file(self._path), encode(self._owner))
 
     def _put(self, data: bytes) -> None:
         if self._descriptor < 0:
@@ -277,9 +277,8 @@ class _Blocks:
         return block
 
 
-def identity_of(spec: RunSpec) -> str:
-    """What tells a run from that of another database with the same number."""
-    return json.dumps({"run_id": spec.run_id, "queued_at": spec.queued_at})
+def _owner_file(path: str) -> str:
+    return f"{path.removesuffix('.jsonl')}.run"
 
 
 def _make_folders(folder: str) -> None:
@@ -300,13 +299,6 @@ def _is_there(path: str) -> bool:
         return os.lstat(path).st_size > 0
     except FileNotFoundError:
         return False
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        return read_whole(path, limit=_BLOCK)
-    except (OSError, ValueError):
-        return None
 
 
 def _free_name(path: str) -> str:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import DatabaseGoneError, SpawnError
 from claude_tasks.domain.task_fields import FIELDS
-from claude_tasks.execution.contract import EndedBy, ExitFacts, TaskSnapshot
+from claude_tasks.execution.contract import EndedBy, EventsOwner, ExitFacts, TaskSnapshot
 from claude_tasks.execution.event_stream import owner_of
 from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan
-from claude_tasks.execution.process_tree import end_strays, holders_of, is_alive
+from claude_tasks.execution.process_tree import end_strays, is_alive
 from claude_tasks.execution.run_folder import (
     FOR_GOOD,
     REMOVED,
@@ -47,8 +47,6 @@ _SILENCE_SECONDS = 1.0
 """A spawner that owes an answer for longer is no progress."""
 _AGAIN_SECONDS = 1.0
 """How often a supervisor that the kernel does not end is killed again."""
-_COARSE_MS = 10
-"""How far the kernel's time of a file may be behind the clock: its own tick, at most 10 ms."""
 
 
 class Ended(NamedTuple):
@@ -248,12 +246,9 @@ class Executor:
 
     def _has_begun(self, run: Run) -> bool:
         """Whether the agent of this claim was started, by what stands beside its events."""
-        events = events_path(self._data.logs, run.task_id, run.id)
-        try:
-            begun_ms = os.stat(owner_of(events)).st_mtime_ns // 1_000_000
-        except OSError:
-            return False
-        return run.started_at is None or begun_ms + _COARSE_MS >= run.started_at
+        owner = owner_of(events_path(self._data.logs, run.task_id, run.id))
+        claims = (run.claim, None)  # an earlier version's may have been of this one
+        return owner in [EventsOwner(run.id, run.queued_at, claim) for claim in claims]
 
     def _folder(self, run: Run) -> RunFolder:
         return RunFolder.of(self._data.runs, run.id, run.claim)
@@ -338,9 +333,7 @@ class Executor:
 
         Its supervisor goes on, and makes the folder anew for what it has to say at the end.
         """
-        folder = watched.folder
-        supervised = holders_of(f"{folder.spec} (deleted)")  # as proc(5) names a removed file
-        if supervised or is_alive(folder.path) or os.path.exists(folder.exit):
+        if watched.folder.lives_on() or os.path.exists(watched.folder.exit):
             return None
         return _lost(watched, "its folder was removed, and nobody saw how it ended")
 

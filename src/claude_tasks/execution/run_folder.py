@@ -26,7 +26,7 @@ from claude_tasks.execution.contract import (
     decode,
     encode,
 )
-from claude_tasks.execution.process_tree import end_strays, holders_of
+from claude_tasks.execution.process_tree import end_strays, holders_of, is_alive
 from claude_tasks.system.durable import read_whole, write_atomically, write_private
 from claude_tasks.system.process_state import is_supervisor, process_started
 
@@ -149,6 +149,11 @@ class RunFolder(NamedTuple):
     def is_there(self) -> bool:
         """Whether the folder, or whatever took its place, is there."""
         return os.path.lexists(self.path)
+
+    def lives_on(self) -> bool:
+        """Whether a supervisor or an agent lives that began in the folder before its removal."""
+        supervised = holders_of(f"{self.spec} (deleted)")  # as proc(5) names a removed file
+        return bool(supervised) or is_alive(self.path)
 
     def remove(self) -> None:
         """Forget the claim once its end is recorded. Errors: `OSError`.
@@ -290,7 +295,8 @@ class RunFolder(NamedTuple):
         was_started = kept or self._was_started()
         # Without its task the folder was removed, and made anew just now. So it is asked now: a
         # supervisor writes that down before it takes the prompt, which a late one finds no more.
-        if not was_started and self.task() is None and has_begun():
+        # Where it could not write it down (``logs`` full, or no folder), its processes tell.
+        if not was_started and self.task() is None and (has_begun() or self.lives_on()):
             self._unmake()
             return Condition.REMOVED
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
@@ -307,8 +313,8 @@ class RunFolder(NamedTuple):
 
     def _unmake(self) -> None:
         """Take back what a look made of a folder that somebody removed."""
-        os.unlink(self.spec)
-        with contextlib.suppress(OSError):  # something is left in it
+        with contextlib.suppress(OSError):  # removed once more, or something is left in it
+            os.unlink(self.spec)
             os.rmdir(self.path)
 
     def _was_started(self) -> bool:

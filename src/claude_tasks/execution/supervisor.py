@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.run_marker import MARKER
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
-from claude_tasks.execution.contract import EndedBy, ExitFacts
-from claude_tasks.execution.event_stream import EventStreamFile, identity_of
+from claude_tasks.execution.contract import EndedBy, EventsOwner, ExitFacts
+from claude_tasks.execution.event_stream import EventStreamFile
 from claude_tasks.execution.following import Following
 from claude_tasks.execution.process_tree import (
     become_subreaper,
@@ -104,8 +104,7 @@ class _Supervision:
         events = EventStreamFile(
             self._spec.events,
             result_span=lambda: self._transcript.result_span,
-            identity=identity_of(self._spec),
-            is_first=self._spec.claim == 1,
+            owner=EventsOwner(self._spec.run_id, self._spec.queued_at, self._spec.claim),
         )
         try:
             agent, output, error = self._start()
@@ -141,9 +140,12 @@ class _Supervision:
         )
 
     def _not_started(self, failure: OSError | ValueError) -> ExitFacts:
-        """No agent was started: for the machine's reasons the run goes back into the queue."""
+        """No agent was started: when that is not its task's doing, it goes back into the queue."""
         now = _now()
-        if isinstance(failure, OSError) and failure.errno in MACHINE_REASONS:
+        if isinstance(failure, OSError) and (
+            failure.errno in MACHINE_REASONS
+            or failure.filename == self._folder.prompt  # somebody removed the folder
+        ):
             return ExitFacts(EndedBy.UNSTARTED, error=str(failure))
         why = self._why_not(failure)
         return ExitFacts(EndedBy.SPAWN, error=why, started_at=now, ended_at=now)

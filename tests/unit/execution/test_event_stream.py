@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.execution import event_stream
+from claude_tasks.execution.contract import EventsOwner
 from claude_tasks.execution.event_stream import EventStreamFile
 from claude_tasks.execution.transcript import Transcript
 
@@ -29,7 +30,7 @@ def written(folder: Path, stream: bytes, *, chunk: int) -> bytes:
     path = folder / "data" / "logs" / "1" / "1.events.jsonl"
     transcript = Transcript(now=lambda: 0)
     file = EventStreamFile(
-        str(path), result_span=lambda: transcript.result_span, identity="{}", is_first=True
+        str(path), result_span=lambda: transcript.result_span, owner=EventsOwner(1, 7, 1)
     )
     for start in range(0, len(stream), chunk):
         transcript.feed(stream[start : start + chunk])

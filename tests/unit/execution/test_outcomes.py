@@ -16,6 +16,7 @@ from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.task_fields import OnUsageLimit
 from claude_tasks.domain.usage import NETWORK_PATIENCE_MS
 from claude_tasks.execution import following, recorder
+from claude_tasks.execution.contract import EventsOwner
 from claude_tasks.execution.event_stream import EventStreamFile
 from claude_tasks.standin import sessions
 from support.invariants import check_invariants
@@ -61,14 +62,6 @@ def again(workshop: Workshop, run: Run) -> Run:
 def give_up(workshop: Workshop, run: Run) -> None:
     """Leave nothing in the queue."""
     workshop.store.request_cancel(run.id, at=workshop.clock.now())
-
-
-def claim_now(workshop: Workshop, run: Run) -> None:
-    """Claim it however long it was to wait."""
-    waiting = workshop.store.get_run(run.id)
-    at = max(workshop.clock.now(), waiting.not_before)
-    for entry in workshop.store.claim_runs("me", term=None, limit=9, per_node=False, at=at):
-        workshop.execution.launch(entry)
 
 
 # What it said
@@ -267,7 +260,7 @@ def test_flags_about_sessions_that_name_none_are_no_hindrance(
 def test_a_retry_begins_a_session_of_its_own(workshop: Workshop) -> None:
     run = workshop.launch("[case:api_error status=529]", max_retries=1)
     again(workshop, run)
-    claim_now(workshop, run)
+    workshop.claim()
     retried = workshop.store.get_run(run.id)
     assert retried.session_id not in (None, run.session_id)
     assert workshop.finish(run).session_id == retried.session_id
@@ -277,7 +270,7 @@ def test_a_resume_goes_on_in_its_session(workshop: Workshop) -> None:
     run = workshop.launch("[case:usage_limit]", on_usage_limit=OnUsageLimit.DEFER)
     waiting = again(workshop, run)
     assert (waiting.resumes, waiting.resume_of) == (1, run.session_id)
-    claim_now(workshop, run)
+    workshop.claim()
     ended = workshop.finish(run)
     assert (ended.state, ended.session_id) == (State.COMPLETED, run.session_id)
 
@@ -291,7 +284,7 @@ def test_a_session_that_is_gone_is_begun_anew_once(
     again(workshop, run)
     assert run.session_id is not None
     os.unlink(kept / run.session_id)
-    claim_now(workshop, run)
+    workshop.claim()
     anew = again(workshop, run)
     assert (anew.resume_of, anew.not_before) == (None, 0)
     assert "No conversation found" in (anew.error or "")
@@ -333,7 +326,7 @@ def test_a_network_that_is_away_costs_no_retry(workshop: Workshop) -> None:
         assert waiting.unreachable_since is not None
         assert "ECONNRESET" in (waiting.error or "")
         assert "the network is away since" in (waiting.error or "")
-        claim_now(workshop, run)
+        workshop.claim()
     since = again(workshop, run).unreachable_since
     assert since == waiting.unreachable_since, "it is counted from the first time"
     give_up(workshop, run)
@@ -346,7 +339,7 @@ def test_a_network_that_is_away_for_good_fails_the_run(
     assert NETWORK_PATIENCE_MS == 15 * 60 * 1000
     run = workshop.launch("[case:unreachable]")
     again(workshop, run)
-    claim_now(workshop, run)
+    workshop.claim()
     ended = workshop.finish(run)
     assert (ended.state, ended.reason) == (State.FAILED, Reason.AGENT_ERROR)
     assert ended.unreachable_since is not None
@@ -399,7 +392,7 @@ def test_an_event_file_of_another_database_is_moved_aside(workshop: Workshop, cl
         again(workshop, run)
         (folder / "1.events.jsonl").write_text('{"type":"of another"}\n')
         (folder / "1.events.run").write_text('{"run_id": 1, "queued_at": 7}')
-        claim_now(workshop, run)
+        workshop.claim()
         run = workshop.finish(run)
     assert "of another" not in events_of(workshop, run).read_text()
     aside = sorted(folder.glob("1.events.jsonl.of-another-run.*"))
@@ -409,7 +402,7 @@ def test_an_event_file_of_another_database_is_moved_aside(workshop: Workshop, cl
 def test_a_retry_continues_the_event_file(workshop: Workshop) -> None:
     run = workshop.launch("[case:api_error status=529]", max_retries=1)
     again(workshop, run)
-    claim_now(workshop, run)
+    workshop.claim()
     run = workshop.finish(run)
     events = [json.loads(line) for line in events_of(workshop, run).read_text().split("\n") if line]
     assert [event["type"] for event in events].count("result") == 2
@@ -417,7 +410,7 @@ def test_a_retry_continues_the_event_file(workshop: Workshop) -> None:
 
 def test_a_data_folder_that_is_gone_is_not_made_again(workshop: Workshop, tmp_path: Path) -> None:
     gone = tmp_path / "gone" / "logs" / "1" / "1.events.jsonl"
-    stream = EventStreamFile(str(gone), result_span=lambda: None, identity="x", is_first=True)
+    stream = EventStreamFile(str(gone), result_span=lambda: None, owner=EventsOwner(1, 7, 1))
     stream.write(b"{}\n")
     stream.close()
     assert stream.failure is not None

@@ -504,6 +504,26 @@ def test_a_full_disk_at_launch_queues_the_run_again(
     assert workshop.started() == [f"{run.id}.2"]
 
 
+def test_a_folder_removed_before_its_agent_starts_queues_the_run_again(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = RunFolder.create
+    fails = [True]
+
+    def remove_once(self: RunFolder, spec: RunSpec, prompt: str) -> None:
+        create(self, spec, prompt)
+        if fails and fails.pop():
+            os.unlink(self.prompt)  # as far as `rm -rf` got when the supervisor looked for it
+
+    monkeypatch.setattr(RunFolder, "create", remove_once)
+    run = workshop.launch("hello")
+    wait_until(lambda: workshop.execution.settle(at=workshop.clock.now()) == 1)
+    assert workshop.store.get_run(run.id).state is State.QUEUED
+    workshop.claim()
+    assert workshop.finish(workshop.store.get_run(run.id)).state is State.COMPLETED
+    assert workshop.started() == [f"{run.id}.2"]
+
+
 def test_what_claims_that_are_over_left_behind_is_removed(workshop: Workshop) -> None:
     over = workshop.run("hello")
     open_run = workshop.launch("[case:slow seconds=1]")
