@@ -204,6 +204,21 @@ def test_a_lease_whose_row_makes_no_sense_is_set_right_and_taken(
     assert lead(store, at=START, node_id="b").epoch > old.epoch
 
 
+@pytest.mark.parametrize("epoch", [2**62 - 3, 2**62 - 2, 2**62 - 1, 2**62, 2**61])
+def test_an_epoch_far_ahead_ends_no_term_for_ever(
+    store: Store, rewrite: Callable[[str], None], epoch: int
+) -> None:
+    lead(store, at=START, node_id="a")
+    rewrite(f"epoch = {epoch}")
+    for _ in range(5):
+        store.mend_lease(at=START)
+        term = lead(store, at=START, node_id="a")
+        renewed = store.renew_lease(term, ttl_ms=TTL, at=START, monotonic=6.5)
+    assert renewed
+    assert store.read_lease().epoch == term.epoch
+    assert lead(store, at=START, node_id="b").epoch == term.epoch + 1
+
+
 @pytest.mark.parametrize("assignment", ["host = X'00'", "pid = 'me'", "ttl_ms = X'00'"])
 def test_a_renewal_sets_right_what_is_there_for_people(
     store: Store, rewrite: Callable[[str], None], assignment: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from claude_tasks.doctor.facts import (
     Contents,
     DatabaseFacts,
+    Illegible,
     NodeFact,
     RunningFact,
     TaskFact,
@@ -205,7 +206,7 @@ class _Reading:
         self._seen = seen
         self._signs = signs
         self._at = at
-        self._illegible: list[tuple[str, str, str | None]] = []
+        self._illegible: list[Illegible] = []
 
     def contents(self) -> Contents:
         seen, since = self._seen, self._at - DAY_MS
@@ -233,9 +234,9 @@ class _Reading:
         try:
             records, illegible = read()
         except StorageError as error:
-            self._illegible.append((part, error.message, None))
+            self._illegible.append(Illegible(part, error.message, of_all=True))
             return none
-        self._illegible += [(part, error.what, error.remedy) for error in illegible]
+        self._illegible += [Illegible(part, error.what, error.remedy) for error in illegible]
         return records
 
     def _whole(self, part: str, read: Callable[[], list[_Read]]) -> list[_Read]:
@@ -243,9 +244,9 @@ class _Reading:
         try:
             return read()
         except StorageError as error:
-            self._illegible.append((part, error.message, None))
+            self._illegible.append(Illegible(part, error.message, of_all=True))
         except (TypeError, ValueError) as error:
-            self._illegible.append((part, f"the {part}: {error}", None))
+            self._illegible.append(Illegible(part, f"the {part}: {error}", of_all=True))
         return []
 
     def _legible_runs(self) -> tuple[list[Run], list[IllegibleError]]:

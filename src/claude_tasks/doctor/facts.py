@@ -107,15 +107,26 @@ class TaskFact(NamedTuple):
     mount: str | None = None
 
 
+class Illegible(NamedTuple):
+    """What could not be read of a part, with the command that helps.
+
+    ``of_all`` is whether it is not about a row: nothing of the part could be read.
+    """
+
+    part: str
+    text: str
+    fix: str | None = None
+    of_all: bool = False
+
+
 class Contents(NamedTuple):
     """What stands in the database.
 
     ``lost`` are (run, task's name) of the last day; ``failing`` are (task, name) whose last five
     runs all failed; ``given_up`` says why messages of the last day did not arrive, newest first.
     ``left_by_clock`` are tasks that wait for a false future, ``furthest_instant`` (ms) is the
-    furthest that anybody wrote. ``lease`` is None where its row cannot be read. ``illegible`` says
-    of each part (``lease``, ``nodes``, ``tasks``, ``runs``, ``messages``) what of it could not be
-    read, with the command that helps.
+    furthest that anybody wrote. ``lease`` is None where its row cannot be read. ``illegible`` is
+    about its parts ``lease``, ``nodes``, ``tasks``, ``runs`` and ``messages``.
     """
 
     lease: "Lease | None"
@@ -128,11 +139,11 @@ class Contents(NamedTuple):
     usage: UsageState = UsageState(None, None)
     left_by_clock: "tuple[LeftTask, ...]" = ()
     furthest_instant: int = 0
-    illegible: tuple[tuple[str, str, str | None], ...] = ()
+    illegible: tuple[Illegible, ...] = ()
 
     def what_is_illegible(self, *parts: str) -> list[str]:
         """What could not be read of these parts."""
-        return [text for part, text, _ in self.illegible if part in parts]
+        return [it.text for it in self.illegible if it.part in parts]
 
 
 class DatabaseFacts(NamedTuple):

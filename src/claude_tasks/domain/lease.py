@@ -20,6 +20,9 @@ DEFAULT_TTL_MS = 15_000
 HIGHEST = 2**62
 """An epoch or a number of renewals from here on was not counted: 64 bits leave room above it."""
 
+CREDIBLE = HIGHEST // 2
+"""What is said of earlier epochs counts up to here: the ones after it have to be in bounds too."""
+
 UNDECODABLE = "\ufffd"
 """Stands where a text was no UTF-8: such a node id equals nothing that it is compared with."""
 

@@ -33,7 +33,7 @@ from claude_tasks.doctor.checks.notifications import ChannelFacts
 from claude_tasks.doctor.checks.permissions import LooseEntry, PermissionFacts
 from claude_tasks.doctor.checks.service import ServiceFacts
 from claude_tasks.doctor.checks.usage_credentials import CredentialFacts
-from claude_tasks.doctor.facts import Barred, FolderFacts, RunningFact, Trouble
+from claude_tasks.doctor.facts import Barred, FolderFacts, Illegible, RunningFact, Trouble
 from claude_tasks.doctor.finding import Report
 from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
@@ -292,19 +292,27 @@ SLEEPER = node_fact(silent_ms=20_000)
         (database(nodes=(node_fact(alive=None),)), "PASS", "cannot be told", ""),
         (database(lease=LATE, nodes=(node_fact(alive=None),)), "WARN", "cannot be told", ""),
         (
-            database(lease=None, nodes=(), illegible=(("lease", "the lease: pid is 'x'", None),)),
+            database(lease=None, nodes=(), illegible=(Illegible("lease", "pid is 'x'"),)),
             "FAIL",
             "pid is 'x'; a node that starts sets it right",
             "claude-tasks daemon",
         ),
         (
-            database(lease=None, illegible=(("lease", "lease scheduler: it is missing", None),)),
+            database(lease=None, illegible=(Illegible("lease", "lease scheduler: it is missing"),)),
             "WARN",
             "about to set it right",
             "",
         ),
         (
-            database(illegible=(("nodes", "node x: pid is 'y'", None),)),
+            database(
+                lease=None, illegible=(Illegible("lease", "no such table: x", of_all=True),)
+            ),
+            "FAIL",
+            "no such table: x; mend it, or put a backup back",
+            "",
+        ),
+        (
+            database(illegible=(Illegible("nodes", "node x: pid is 'y'"),)),
             "FAIL", "node x: pid is 'y'", "",
         ),
         (NO_DATABASE, "WARN", "none yet", "claude-tasks daemon"),
@@ -501,16 +509,18 @@ def test_tasks_without_a_database() -> None:
 
 
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
-    bad = (("tasks", "task 3: extra_args is odd", "claude-tasks rm 3"),)
+    bad = (Illegible("tasks", "task 3: extra_args is odd", "claude-tasks rm 3"),)
     finding = check_of_tasks.judge(
         database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
     )
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="rm 3")
-    of_runs, of_nodes = (database(illegible=((part, "odd", None),)) for part in ("runs", "nodes"))
+    of_runs, of_nodes = (
+        database(illegible=(Illegible(part, "odd"),)) for part in ("runs", "nodes")
+    )
     says(runs.judge(of_runs, MACHINE), "FAIL", "odd", fix="")
     says(versions.judge(of_nodes, MACHINE), "FAIL", "odd", fix="")
     says(check_of_nodes.judge(of_nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
-    facts = database(illegible=(("messages", "odd", None),))
+    facts = database(illegible=(Illegible("messages", "odd"),))
     says(notifications.judge(facts, UNTOLD), "FAIL", "odd")
 
 

@@ -300,6 +300,7 @@ def test_an_index_that_lacks_a_row_is_damage(path: Path) -> None:
         ("UPDATE nodes SET role = 'odd'", "nodes", "'odd' is not a valid Role"),
         ("UPDATE nodes SET beat_monotonic = 'x'", "nodes", "beat_monotonic is 'x'"),
         ("DROP TABLE nodes", "nodes", "no such table: nodes"),
+        ("DROP TABLE scheduler_leases", "lease", "no such table: scheduler_leases"),
         ("DROP TABLE deliveries", "messages", "no such table: deliveries"),
     ],
 )
@@ -313,9 +314,10 @@ def test_what_cannot_be_read_hides_nothing_else(
         other.execute(change)
     facts = facts_of(path)
     assert facts.contents is not None
-    [(illegible, text, _)] = facts.contents.illegible
-    assert illegible == part
-    assert says in text
+    [illegible] = facts.contents.illegible
+    assert illegible.part == part
+    assert says in illegible.text
+    assert illegible.of_all == change.startswith("DROP")
     read = (facts.contents.tasks, facts.contents.nodes, facts.contents.running)
     assert sum(map(len, read)) == 3 + (part in ("messages", "lease"))
 

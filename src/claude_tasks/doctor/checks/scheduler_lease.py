@@ -54,7 +54,9 @@ def judge(database: DatabaseFacts, machine: MachineFacts, *, at: int) -> Finding
 
 
 def _illegible(contents: Contents) -> Finding:
-    """Whoever leads next sets the row right."""
+    """Whoever leads next sets the row right; a table that is gone nobody does."""
+    if any(it.part == "lease" and it.of_all for it in contents.illegible):
+        return failed("scheduler_lease", cannot_be_read(contents.what_is_illegible("lease")))
     text = f"cannot be read from the database: {some(contents.what_is_illegible('lease'))}"
     if standing_by(contents):
         return warned("scheduler_lease", f"{text}; a living node is about to set it right")

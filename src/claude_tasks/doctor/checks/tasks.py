@@ -56,9 +56,9 @@ def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
         return unread(_NAME, database)
     known: _Known = {}
     broken: list[Oddity] = [
-        (f"{text} (its row cannot be read)", fix)
-        for part, text, fix in contents.illegible
-        if part == "tasks"
+        (f"{it.text} (its row cannot be read)", it.fix)
+        for it in contents.illegible
+        if it.part == "tasks"
     ]
     illegible = len(broken)
     odd: list[Oddity] = []

@@ -6,7 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import IllegibleError
-from claude_tasks.domain.lease import DEFAULT_TTL_MS, HIGHEST, LEASE_NAME, Lease, Term
+from claude_tasks.domain.lease import (
+    CREDIBLE,
+    DEFAULT_TTL_MS,
+    LEASE_NAME,
+    Lease,
+    Term,
+    require_written_by_a_node,
+)
 from claude_tasks.domain.store_records import Change
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import lease_from_row, legible, node_from_row, sound
@@ -58,8 +65,10 @@ class LeaseTable(Tables):
 
     def _free(self) -> Lease:
         """A lease that is free, in an epoch that was never held."""
-        highest = self._connection.value(load("lease")["highest_epoch"], {"end": HIGHEST})
-        return Lease(LEASE_NAME, None, max(0, highest) + 1, 0, DEFAULT_TTL_MS, *[None] * 7)
+        highest = self._connection.value(load("lease")["highest_epoch"], {"end": CREDIBLE})
+        free = Lease(LEASE_NAME, None, max(0, highest) + 1, 0, DEFAULT_TTL_MS, *[None] * 7)
+        require_written_by_a_node(free)
+        return free
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
         """Become holder in a new epoch, if the lease still stands as seen."""
