@@ -47,6 +47,25 @@ def serve(installation: Installation) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
+def test_a_task_whose_row_makes_no_sense_is_named_and_can_be_deleted(
+    installation: Installation, serve: Callable[..., Server]
+) -> None:
+    server = serve()
+    bad, good = server.add()["id"], server.add()["id"]
+    with contextlib.closing(sqlite3.connect(installation.database)) as other, other:
+        other.execute("UPDATE tasks SET extra_args = 'x', revision = 9 WHERE id = ?", (bad,))
+        other.execute("INSERT INTO changes (topic, ref, at) VALUES ('task', '1', 0)")
+    for method, path in (("GET", ""), ("PATCH", ""), ("POST", "/toggle"), ("POST", "/run")):
+        answer = server.client.request(method, f"/tasks/{bad}{path}", json={})
+        body = answer.json()
+        assert (answer.status_code, body["code"]) == (500, "storage_illegible"), answer.text
+        assert f"task {bad}" in body["error"]
+        assert body["hint"] == f"take it away with: claude-tasks rm {bad}"
+    assert [task["id"] for task in server.get("/tasks")["tasks"]] == [good]
+    assert server.client.delete(f"/tasks/{bad}").status_code == 200
+    assert server.client.get(f"/tasks/{bad}").status_code == 404
+
+
 def _task(name: str = "new", **fields: Any) -> dict[str, Any]:
     return {"name": name, "prompt": "hello", "cron_expr": YEARLY, "enabled": True, **fields}
 

@@ -7,6 +7,7 @@ import msgspec
 from claude_tasks.domain.errors import (
     ClaudeTasksError,
     ConflictError,
+    IllegibleError,
     InvalidInputError,
     NotFoundError,
     StorageBusyError,
@@ -56,6 +57,8 @@ def status_of(error: ClaudeTasksError) -> int:
 def body_of(error: ClaudeTasksError) -> ErrorBody:
     """What a client may know of an error."""
     status = status_of(error)
+    if isinstance(error, IllegibleError):  # it names a row, and the command that helps
+        return ErrorBody(error.message, error.code, hint=error.hint)
     if error.code not in _BY_CODE and (status in (500, 503) or error.code == "storage_value"):
         return ErrorBody(_UNSAID[status], error.code)
     return ErrorBody(error.message, error.code, hint=error.hint)

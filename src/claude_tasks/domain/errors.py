@@ -77,9 +77,11 @@ class IllegibleError(StorageError):
 
     code = "storage_illegible"
 
-    def __init__(self, kind: str, number: object, detail: str) -> None:
-        """``kind`` and ``number`` say which row; ``detail`` what is wrong with it."""
-        self.what = f"{kind} {number}: {detail}"
+    def __init__(self, kind: str, number: object, detail: str, *, name: object = None) -> None:
+        """``kind``, ``number`` and ``name`` say which row; ``detail`` what is wrong with it."""
+        self.number = number
+        row = f'{kind} {number} "{name}"' if isinstance(name, str) else f"{kind} {number}"
+        self.what = f"{row}: {detail}"
         self.remedy = f"claude-tasks rm {number}" if kind == "task" else None
         """The command that helps, where one does."""
         hint = "claude-tasks doctor names what is wrong"
@@ -87,7 +89,7 @@ class IllegibleError(StorageError):
             hint = f"take it away with: {self.remedy}"
         elif kind == DELETED_TASK:
             hint = "its runs stay: claude-tasks runs"
-        super().__init__(f"{kind} {number}: its row cannot be read: {detail}", hint=hint)
+        super().__init__(f"{row}: its row cannot be read: {detail}", hint=hint)
 
 
 class DatabaseGoneError(ClaudeTasksError):

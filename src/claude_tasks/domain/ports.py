@@ -20,6 +20,7 @@ from claude_tasks.domain.usage_ports import UsageStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from claude_tasks.domain.errors import IllegibleError
     from claude_tasks.domain.lease import Lease, Term
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.planned import TickPlan
@@ -67,11 +68,15 @@ class TaskStore(Protocol):
         ...
 
     def find_tasks(self, name: str) -> list[Task]:
-        """Live tasks of exactly this name, oldest first."""
+        """Live tasks of exactly this name, oldest first. Errors: `IllegibleError`."""
         ...
 
     def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
         """All tasks, newest first, each with its last run, from one query."""
+        ...
+
+    def illegible_tasks(self) -> list[IllegibleError]:
+        """What is wrong with the live tasks that `list_tasks` leaves out."""
         ...
 
     def count_tasks(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.clock_ports import ClockStore
     from claude_tasks.domain.clock_step import LeftTask
+    from claude_tasks.domain.errors import IllegibleError
     from claude_tasks.domain.ports import TaskStore
     from claude_tasks.domain.revision import TaskRevision
     from claude_tasks.domain.store_records import TaskSummary
@@ -68,6 +69,11 @@ class TaskLookup:
     def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
         """All tasks, newest first."""
         return self._store.list_tasks(include_deleted=include_deleted)
+
+    def left_out(self, found: Sequence[TaskSummary]) -> Sequence[IllegibleError]:
+        """Live tasks that a list of all leaves out, for their rows make none."""
+        live = sum(task.deleted_at is None for task, *_ in found)
+        return self._store.illegible_tasks() if sum(self.count()) > live else []
 
     def left_by_clock(self, found: Sequence[TaskSummary], *, at: int) -> Sequence[LeftTask]:
         """Which of these wait for a false future or were used up in it. Asks only on suspicion."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from claude_tasks.domain.errors import IllegibleError
+from claude_tasks.domain.errors import DELETED_TASK, IllegibleError
 from claude_tasks.domain.lease import Lease, require_written_by_a_node
 from claude_tasks.domain.node import Node, Role
 from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
@@ -29,6 +28,7 @@ TASK_COLUMNS = ("id", *SPEC_COLUMNS, *Task._fields[2:], "addresses")
 """The columns of a task, in the order in which `task_from_row` takes them; addresses as JSON."""
 
 _SPEC = len(SPEC_COLUMNS)
+_NAME = TASK_COLUMNS.index("name")
 _NO_ADDRESSES = "{}"
 
 _EMPTY_LIST = "[]"
@@ -46,7 +46,7 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
     try:
         record = read(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise IllegibleError(kind, row[0], str(error)) from error
+        raise _illegible(kind, row, str(error)) from error
     for part in (record, record.spec) if isinstance(record, Task) else (record,):
         names, cells, kinds = _plain_fields(type(part))  # type: ignore[arg-type]
         if not all(map(isinstance, cells(part), kinds)):
@@ -54,8 +54,13 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
             name, value = next(
                 (name, it) for name, it, wanted in all_ if not isinstance(it, wanted)
             )
-            raise IllegibleError(kind, row[0], f"{name} is {value!r}")
+            raise _illegible(kind, row, f"{name} is {value!r}")
     return record
+
+
+def _illegible(kind: str, row: Sequence[Any], detail: str) -> IllegibleError:
+    name = row[_NAME] if kind in ("task", DELETED_TASK) else None
+    return IllegibleError(kind, row[0], detail, name=name)
 
 
 def legible(
@@ -65,11 +70,20 @@ def legible(
 
     ``doctor`` names the rest.
     """
-    records = []
+    return told_apart(kind, rows, read)[0]
+
+
+def told_apart(
+    kind: str, rows: Iterable[Sequence[Any]], read: Callable[[Sequence[Any]], Record]
+) -> tuple[list[Record], list[IllegibleError]]:
+    """Rows as records, and what is wrong with those that are none."""
+    records, illegible = [], []
     for row in rows:
-        with contextlib.suppress(IllegibleError):
+        try:
             records.append(sound(kind, row, read))
-    return records
+        except IllegibleError as error:
+            illegible.append(error)
+    return records, illegible
 
 
 @cache

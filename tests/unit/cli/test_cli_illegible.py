@@ -52,6 +52,34 @@ def test_a_task_whose_row_makes_no_sense_can_be_taken_away(
     assert "claude-tasks rm" not in two_tasks("restore", "1").err  # a revision is set right by it
 
 
+def test_a_list_names_the_tasks_that_it_leaves_out_and_names_lead_to_them(
+    two_tasks: CommandLine,
+) -> None:
+    rewrite(two_tasks, "UPDATE tasks SET extra_args = 'x' WHERE id = 1")
+    listed = two_tasks.good("list")
+    assert "two" in listed.out
+    assert 'Note: task 1 "one": its row cannot be read: ' in listed.err
+    assert "take it away with: claude-tasks rm 1" in listed.err
+    refused = two_tasks("why", "one")
+    assert (refused.code, "claude-tasks rm 1" in refused.err) == (5, True)
+    assert 'task 1 "one"' in two_tasks("doctor", "tasks").out
+    assert two_tasks.good("rm", "one").out == "Deleted task 1. Its runs stay.\n"
+    assert two_tasks.good("list").err == ""
+
+    rewrite(two_tasks, "UPDATE tasks SET extra_args = 'x' WHERE id = 2")
+    assert two_tasks.good("list").out == "No task that can be read.\n"
+
+
+def test_a_task_whose_last_run_makes_no_sense_is_listed_without_it(two_tasks: CommandLine) -> None:
+    rewrite(two_tasks, "UPDATE tasks SET last_run_id = 1 WHERE id = 1")
+    rewrite(two_tasks, "UPDATE task_runs SET state = 'odd' WHERE id = 1")
+    assert {task["name"] for task in two_tasks.good("list", "--json").json["tasks"]} == {
+        "one",
+        "two",
+    }
+    assert two_tasks.good("list").err == ""
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -51,8 +51,8 @@ def _id_of(context: Context, reference: str) -> int:
     """Also of a task whose row cannot be read, and which nothing else can be done with."""
     try:
         return context.find_task(reference).id
-    except IllegibleError:
-        return as_id(reference.strip())
+    except IllegibleError as illegible:
+        return as_id(str(illegible.number))
 
 
 def _deleted(context: Context, reference: str) -> Task:

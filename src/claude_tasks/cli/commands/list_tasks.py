@@ -24,6 +24,7 @@ claude-tasks list --all --json | jq '.tasks[].name'
 _EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
 _MOST_NOTES = 3
 _NONE_TAGGED = "No task has that tag."
+_NONE_LEGIBLE = "No task that can be read."
 
 
 def configure(parser: Parser) -> None:
@@ -35,18 +36,32 @@ def configure(parser: Parser) -> None:
 def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
     found = context.tasks.list(include_deleted=arguments.all)
+    left_out = context.tasks.left_out(found)
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.spec.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
+    if left_out:
+        empty = _NONE_LEGIBLE
     left = context.tasks.left_by_clock(found, at=context.now())
     return Result(
         data=lambda: _data(found),
         text=lambda: _text(context, found, left, empty=empty),
-        notes=[*_clock_notes(context, found, left), *_denied(context, found)],
+        notes=[
+            *_notes([f"{error.message}; {error.hint}" for error in left_out]),
+            *_notes(_clock_problems(context, found, left)),
+            *_denied(context, found),
+        ],
     )
 
 
-def _clock_notes(context: Context, found: list[TaskSummary], left: Sequence[LeftTask]) -> list[str]:
+def _notes(lines: list[str]) -> list[str]:
+    more = [f"Note: and {len(lines) - _MOST_NOTES} more"] if len(lines) > _MOST_NOTES else []
+    return [f"Note: {line}" for line in lines[:_MOST_NOTES]] + more
+
+
+def _clock_problems(
+    context: Context, found: list[TaskSummary], left: Sequence[LeftTask]
+) -> list[str]:
     """What a clock that was ahead left, with the command that helps."""
     if not left:
         return []
@@ -54,11 +69,7 @@ def _clock_notes(context: Context, found: list[TaskSummary], left: Sequence[Left
 
     led = context.operations.status.leader() is not None
     shown = {summary.task.id for summary in found}
-    lines = [
-        trouble(each, led=led, at=context.now()).line for each in left if each.task_id in shown
-    ]
-    more = [f"Note: and {len(lines) - _MOST_NOTES} more"] if len(lines) > _MOST_NOTES else []
-    return [f"Note: {line}" for line in lines[:_MOST_NOTES]] + more
+    return [trouble(each, led=led, at=context.now()).line for each in left if each.task_id in shown]
 
 
 def _denied(context: Context, found: Sequence[TaskSummary]) -> list[str]:

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from claude_tasks.domain.errors import IllegibleError, StorageError
 from claude_tasks.storage.named_sql import load
@@ -41,8 +41,8 @@ from claude_tasks.storage.records import (
     lease_from_row,
     node_from_row,
     run_from_row,
-    sound,
     task_from_row,
+    told_apart,
 )
 from claude_tasks.storage.sqlite.connection import (
     APPLICATION_ID,
@@ -67,7 +67,7 @@ from claude_tasks.storage.tables.runs import select as select_run
 from claude_tasks.storage.tables.tasks import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 _Seen = TypeVar("_Seen")
-_Record = TypeVar("_Record", bound=tuple[Any, ...])
 
 _BUSY_SECONDS = 2.0
 _TRIES = 3
@@ -217,7 +216,7 @@ class Inspection(SqliteStore):
     def legible_lease(self) -> tuple[Lease | None, list[IllegibleError]]:
         """The lease, and what is wrong with its row."""
         rows = self._connection.rows(load("lease")["read_lease"])
-        leases, illegible = _legible("lease", rows, lease_from_row)
+        leases, illegible = told_apart("lease", rows, lease_from_row)
         if not rows:
             illegible = [missing_lease()]
         return (leases[0] if leases else None), illegible
@@ -225,20 +224,20 @@ class Inspection(SqliteStore):
     def legible_nodes(self) -> tuple[list[Node], list[IllegibleError]]:
         """Nodes that have not said goodbye, and rows that cannot be read."""
         rows = self._connection.rows(load("nodes")["list_nodes"])
-        return _legible("node", rows, node_from_row)
+        return told_apart("node", rows, node_from_row)
 
     def legible_tasks(self) -> tuple[list[Task], list[IllegibleError]]:
         """Tasks that are not deleted, and rows that cannot be read."""
         sql = select_task(load("tasks")["list_tasks"])
         rows = self._connection.rows(sql, {"include_deleted": 0})
-        return _legible("task", rows, task_from_row)
+        return told_apart("task", rows, task_from_row)
 
     def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[IllegibleError]]:
         """Runs, newest first, and rows that cannot be read."""
         condition, parameters = conditions(wanted)
         sql = select_run("list_runs").replace("{conditions}", condition)
         rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
-        return _legible("run", rows, run_from_row)
+        return told_apart("run", rows, run_from_row)
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:
         """Enabled tasks (id, name) whose last so many runs all failed."""
@@ -303,16 +302,3 @@ def _unfinished(path: str) -> StorageError:
 def _code_of(error: StorageError) -> int:
     """SQLite's extended code, 0 where it was not SQLite."""
     return int(getattr(error.__cause__, "sqlite_errorcode", 0))
-
-
-def _legible(
-    kind: str, rows: Iterable[Sequence[Any]], convert: Callable[[Sequence[Any]], _Record]
-) -> tuple[list[_Record], list[IllegibleError]]:
-    """Rows as records, and which of them are none."""
-    records, illegible = [], []
-    for row in rows:
-        try:
-            records.append(sound(kind, row, convert))
-        except IllegibleError as error:
-            illegible.append(error)
-    return records, illegible

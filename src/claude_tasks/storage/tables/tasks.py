@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.clock_step import AHEAD_MS
-from claude_tasks.domain.errors import DELETED_TASK, NotFoundError
+from claude_tasks.domain.errors import DELETED_TASK, IllegibleError, NotFoundError
 from claude_tasks.domain.revision import TaskRevision, changes_between
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
@@ -19,6 +19,7 @@ from claude_tasks.storage.records import (
     legible,
     sound,
     task_from_row,
+    told_apart,
 )
 from claude_tasks.storage.tables.base import Tables
 from claude_tasks.storage.tables.given_again import horizon
@@ -77,19 +78,27 @@ class TaskTable(Tables):
         return sound(DELETED_TASK if deleted else "task", rows[0], task_from_row)
 
     def find_tasks(self, name: str) -> list[Task]:
-        """Live tasks of exactly this name."""
+        """Live tasks of exactly this name. One that cannot be read is better named than not."""
         rows = self._connection.rows(select(load("tasks")["find_tasks"]), {"name": name})
-        return legible("task", rows, task_from_row)
+        tasks, illegible = told_apart("task", rows, task_from_row)
+        if illegible and not tasks:
+            raise illegible[0]
+        return tasks
 
     def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
-        """All tasks with what they last ran; ``doctor`` names those whose rows make none."""
+        """All tasks with what they last ran; see also `illegible_tasks`."""
         rows = self._connection.rows(
             select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
         )
         try:
             return [_summary(row) for row in rows]
         except (TypeError, ValueError):  # one is broken: only then is each held against its record
-            return [_summary(row) for row in rows if _makes_a_task(row)]
+            return [_partial_summary(row) for row in rows if legible("task", [row], task_from_row)]
+
+    def illegible_tasks(self) -> list[IllegibleError]:
+        """Live tasks whose rows make none."""
+        rows = self._connection.rows(select(load("tasks")["list_tasks"]), {"include_deleted": 0})
+        return told_apart("task", rows, task_from_row)[1]
 
     def count_tasks(self) -> tuple[int, int]:
         """Enabled ones and others."""
@@ -234,8 +243,12 @@ def _no_task(task_id: int) -> NotFoundError:
     return NotFoundError("Task not found", hint=f"there is no task {task_id}: claude-tasks list")
 
 
-def _makes_a_task(row: Sequence[Any]) -> bool:
-    return bool(legible("task", [row], task_from_row) and legible("run", [row], _summary))
+def _partial_summary(row: Sequence[Any]) -> TaskSummary:
+    """Without what it last ran, where that makes no sense."""
+    try:
+        return _summary(row)
+    except (TypeError, ValueError):
+        return TaskSummary(task_from_row(row), None, None, None, None)
 
 
 def _summary(row: Sequence[Any]) -> TaskSummary:
