@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -171,8 +172,64 @@ def test_running_rows_that_cannot_be_read_hold_no_place(installation: Installati
         )
     installation.start_leader()
     installation.wait_for_runs(2, State.COMPLETED)
-    states = installation.query("SELECT state, reason FROM task_runs WHERE task_id = ?", broken.id)
-    assert states == [("failed", "lost")] * 4
+    ends = "SELECT state, reason FROM task_runs WHERE task_id = ? ORDER BY id"
+    launched, *nobodys = installation.query(ends, broken.id)
+    assert nobodys == [("failed", "lost")] * 3
+    assert launched != ("failed", "lost"), "it was set right, and its agent was never started"
+
+
+SPOILED_RUNS = [
+    "attempt = 'many'",
+    "started_at = 'today'",
+    "trigger = 'odd'",
+    "reason = 'odd'",
+    "not_before = X'01'",
+    "output = X'ff'",
+    f"permission_denials = '{'[' * 100_000}'",
+]
+
+
+def test_a_run_in_a_state_that_there_is_not_holds_up_no_other_and_is_named(
+    installation: Installation,
+) -> None:
+    installation.start_leader()
+    for _ in range(2):
+        task = installation.add(enabled=False, prompt="[case:slow seconds=2]")
+    for run_id in (1, 2):
+        installation.operations.runs.start(run_id)
+    wait_until(installation.starts.exists, what="an agent started")
+    installation.rewrite("UPDATE task_runs SET state = 'odd' WHERE id = 1")
+    installation.wait_for_runs(1, State.COMPLETED)
+    assert installation.operations.runs.start(task.id).id == 3
+    installation.wait_for_runs(2, State.COMPLETED)
+    assert "run 1: 'odd' is not a valid State" in installation.finding("runs").detail
+
+
+@pytest.mark.parametrize("fault", [None, signal.SIGKILL])
+def test_runs_whose_rows_are_spoiled_under_way_end_as_their_agents_did(
+    installation: Installation, fault: signal.Signals | None
+) -> None:
+    runs = {}
+    node = installation.start_leader(CLAUDE_TASKS_MAX_CONCURRENT_RUNS="20")
+    for assignment in SPOILED_RUNS:
+        task = installation.add(enabled=False, prompt="[case:slow seconds=4]")
+        runs[installation.operations.runs.start(task.id).id] = assignment
+    wait_until(
+        lambda: (
+            installation.starts.exists()
+            and len(installation.starts.read_text().splitlines()) == len(runs)
+        ),
+        what="their agents started",
+    )
+    for run_id, assignment in runs.items():
+        installation.rewrite(f"UPDATE task_runs SET {assignment} WHERE id = ?", run_id)
+    if fault is not None:
+        node.send_signal(fault)
+        installation.start_leader()
+    installation.wait_for_runs(len(runs), State.COMPLETED)
+    assert {run.claim for run in installation.runs()} == {1}
+    assert all(run.cost_usd for run in installation.runs())
+    installation.check()
 
 
 def test_a_run_that_waits_for_a_node_that_cannot_be_starts(installation: Installation) -> None:

@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.doctor.catalog import run_checks
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.execution import claim_signs
-from claude_tasks.settings import load_settings
 from claude_tasks.system.clock import SystemClock
-from claude_tasks.wiring.doctor import look_around
 from cli.program import Program
 from support.dead_mount import dead_mount
 from support.installation import EVERY_SECOND, FAULTY_NODE, TTL, Installation, pause, stopped
@@ -25,7 +22,6 @@ from support.server import Server
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.run import Run
 
 FREEZER = Path("/sys/fs/cgroup/freezer")
@@ -216,13 +212,6 @@ def stuck(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Instal
     return installation
 
 
-def of_runs(installation: Installation) -> Finding:
-    """What the doctor says of runs, from within: it waits for half a minute too."""
-    look = look_around(load_settings(installation.environment), installation.environment)
-    [finding] = run_checks(look, ["runs"]).findings
-    return finding
-
-
 def why(installation: Installation, run: Run) -> str:
     found = installation.operations.status.why(run.task_id).findings
     return "; ".join(it.text for it in found if it.topic == "running" and it.stands_in_the_way)
@@ -235,7 +224,7 @@ def test_a_run_that_kill_does_not_end_is_named(stuck: Installation, tmp_path: Pa
         run = stuck.operations.runs.start(task.id)
         pid = stuck.supervisor_pid(stuck.operations.runs.get(run.id))
         wait_until(lambda: "was killed" in stuck.log(), what="it is killed, in vain")
-        finding = of_runs(stuck)
+        finding = stuck.finding("runs")
         assert finding.verdict == "FAIL"
         assert f"process {pid} waits in the kernel for a disk or a mount" in finding.detail
         assert finding.fix == f"sudo umount -f -l {mount.path}"
@@ -243,7 +232,7 @@ def test_a_run_that_kill_does_not_end_is_named(stuck: Installation, tmp_path: Pa
         type_(finding.fix or "")
         [ended] = stuck.wait_for_runs(1, State.FAILED)
         assert ended.reason is Reason.TIMEOUT
-    assert of_runs(stuck).verdict == "PASS"
+    assert stuck.finding("runs").verdict == "PASS"
     stuck.check()
 
 
@@ -259,7 +248,7 @@ def test_a_frozen_run_is_named(stuck: Installation) -> None:
     stuck.operations.runs.cancel(run.id)
     try:
         wait_until(lambda: "was killed" in stuck.log(), what="it is killed, in vain")
-        finding = of_runs(stuck)
+        finding = stuck.finding("runs")
         assert finding.verdict == "FAIL"
         assert f"process {pid} is frozen with its container: run {run.id}" in finding.detail
         assert str(finding.fix) in why(stuck, run)

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import claude_tasks
+from claude_tasks.doctor.catalog import run_checks
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite.write_lock import write_lock_holder
+from claude_tasks.wiring.doctor import look_around
 from claude_tasks.wiring.operations import open_operations
 from support.agent import install
 from support.builders import spec
@@ -30,6 +32,7 @@ from support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
 
@@ -227,6 +230,12 @@ class Installation:
             seconds=40,
             what="nothing is queued or running",
         )
+
+    def finding(self, check: str) -> Finding:
+        """What one of doctor's checks says."""
+        look = look_around(load_settings(self.environment), self.environment)
+        [finding] = run_checks(look, [check]).findings
+        return finding
 
     def check(self, *, settled: bool = True) -> None:
         check_invariants(self.database, settled=settled, starts=self.starts)

@@ -266,6 +266,13 @@ class RunStore(Protocol):
         """What reads as running and no node can watch, because its row makes no record."""
         ...
 
+    def mend_run(self, run_id: int, *, at: int) -> bool:
+        """Set the cells of a row right that make no sense, as if nothing were known.
+
+        False where none is such, or one by which a claim is known, or its end.
+        """
+        ...
+
     def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
         """Let one of these end, so that it holds no place."""
         ...

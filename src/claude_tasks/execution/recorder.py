@@ -137,8 +137,8 @@ class Recorder:
         """The same, whatever is wrong with one: the ends of the others are recorded."""
         try:
             return self._settle(end, at=at)
-        except IllegibleError as illegible:
-            error: Exception = illegible
+        except (IllegibleError, StorageValueError) as its_own:
+            error: Exception = its_own
         except StorageError:
             raise
         except Exception as failure:  # noqa: BLE001 (said below, and on the row)
@@ -155,7 +155,7 @@ class Recorder:
 
     def _settle(self, end: Ended, *, at: int) -> Finish | None:
         """The end of one claim; None when the run went back into the queue."""
-        run = self._store.get_run(end.run.id)
+        run = self._run_of(end, at=at)
         if run.state is not State.RUNNING or run.claim != end.run.claim:
             return None  # settled before a crash, or by another node
         if end.facts.ended_by is EndedBy.UNSTARTED:
@@ -179,6 +179,15 @@ class Recorder:
         if self._goes_on(run, outcome, end, at=at):
             return None
         return self._finish(run, outcome, end)
+
+    def _run_of(self, end: Ended, *, at: int) -> Run:
+        """Its row as it stands now: somebody may have spoiled it meanwhile."""
+        try:
+            return self._store.get_run(end.run.id)
+        except IllegibleError:
+            if not self._store.mend_run(end.run.id, at=at):
+                raise
+        return self._store.get_run(end.run.id)
 
     def _goes_on(self, run: Run, outcome: Outcome, end: Ended, *, at: int) -> bool:
         """Whether the run went back into the queue for another attempt."""

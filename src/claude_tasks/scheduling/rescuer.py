@@ -67,13 +67,16 @@ class Rescuer:
         return rescued
 
     def _end_illegible(self, *, at: int) -> None:
-        """Let runs end that no node can read, and so none watches, once nothing of them lives.
+        """Set the rows right that no node can read: the next look finds what becomes of the run.
 
-        Not at the first look: a node that had it in hand before its row was spoiled records it.
+        Where it would not be known by its row, it ends once nothing of it lives. Not at the first
+        look: a node that had it in hand before its row was spoiled records it.
         """
         found = {run.run_id: run for run in self._store.illegible_running()}
         for run_id in found.keys() & self._illegible:
-            if not self._execution.is_supervised(run_id, found[run_id].claim):
+            if self._store.mend_run(run_id, at=at):
+                log.warning("%s: it is set right", found[run_id].error)
+            elif not self._execution.is_supervised(run_id, found[run_id].claim):
                 log.error("%s: it is ended", found[run_id].error)
                 self._store.fail_illegible_run(found[run_id], at=at)
         self._illegible = set(found)

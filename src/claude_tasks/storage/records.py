@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
@@ -32,6 +33,15 @@ _NAME = TASK_COLUMNS.index("name")
 _NO_ADDRESSES = "{}"
 
 _EMPTY_LIST = "[]"
+_TEXTS = tuple[str, ...]
+_UNKNOWN: dict[Any, object] = {
+    int: 0,
+    str: "",
+    _TEXTS: _EMPTY_LIST,
+    Trigger: Trigger.MANUAL,
+    State: State.FAILED,
+    "attempt": 1,
+}
 _PLAIN_TYPES = (int, str, int | None, str | None, float | None)
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
@@ -107,7 +117,15 @@ def task_from_row(row: Sequence[Any]) -> Task:
 
 def addresses_from(text: str) -> dict[str, str]:
     """Addresses by channel, of the JSON that they are read as."""
-    return {} if text == _NO_ADDRESSES else json.loads(text)
+    return {} if text == _NO_ADDRESSES else document(text)
+
+
+def document(text: str) -> Any:
+    """What a cell says as JSON. Errors: `TypeError`, `ValueError`."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(f"brackets in brackets without end: {text[:80]}") from None
 
 
 def denials_from(text: str) -> tuple[str, ...]:
@@ -127,6 +145,29 @@ def run_from_row(row: Sequence[Any]) -> Run:
         reason=_reason(run.reason),
         cancel_reason=_reason(run.cancel_reason),
         permission_denials=_list(row[29]),
+    )
+
+
+def wrong_cells(row: Sequence[Any]) -> dict[str, object]:
+    """The columns of a run's row that cannot be read, with what stands for nothing known."""
+    kinds = get_type_hints(Run)
+    return {
+        name: None if _fits(kinds[name], None) else _UNKNOWN.get(name, _UNKNOWN[kinds[name]])
+        for name, cell in zip(Run._fields, row, strict=True)
+        if not _fits(kinds[name], cell)
+    }
+
+
+def _fits(kind: Any, cell: Any) -> bool:
+    """Whether a cell can be read as a field of a run."""
+    if kind == _TEXTS:
+        try:
+            return bool(_list(cell)) or cell == _EMPTY_LIST
+        except (TypeError, ValueError):
+            return False
+    return any(
+        cell in set(option) if issubclass(option, StrEnum) else isinstance(cell, option)
+        for option in get_args(kind) or (kind,)
     )
 
 
@@ -171,7 +212,7 @@ def outcome_values(outcome: Outcome) -> dict[str, object]:
 def _list(text: str) -> tuple[str, ...]:
     if text == _EMPTY_LIST:
         return ()
-    items = json.loads(text)
+    items = document(text)
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError(f"no list of texts: {text[:80]}")
     return tuple(items)

@@ -31,7 +31,15 @@ def two_tasks(cli: CommandLine) -> CommandLine:
     return cli
 
 
-@pytest.mark.parametrize("change", ["name = X'00ff'", "tags = '{'", "revision = 'x', prompt = 7"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "name = X'00ff'",
+        "tags = '{'",
+        f"tags = '{'[' * 100_000}'",
+        "revision = 'x', prompt = 7",
+    ],
+)
 def test_a_task_whose_row_makes_no_sense_can_be_taken_away(
     two_tasks: CommandLine, change: str
 ) -> None:
@@ -68,6 +76,14 @@ def test_a_list_names_the_tasks_that_it_leaves_out_and_names_lead_to_them(
 
     rewrite(two_tasks, "UPDATE tasks SET extra_args = 'x' WHERE id = 2")
     assert two_tasks.good("list").out == "No task that can be read.\n"
+
+
+@pytest.mark.parametrize("changes", ["{", "[" * 100_000, "[1]", '{"a": 7}'])
+def test_a_change_that_makes_no_sense_hides_no_other(cli: CommandLine, changes: str) -> None:
+    cli.good("add", "one", "Look.", "--every", "1h")
+    cli.good("edit", "1", "--model", "opus")
+    rewrite(cli, f"UPDATE task_revisions SET changes = '{changes}' WHERE revision = 1")
+    assert "model" in cli.good("show", "1").out
 
 
 def test_a_task_whose_last_run_makes_no_sense_is_listed_without_it(two_tasks: CommandLine) -> None:

@@ -64,6 +64,10 @@ UPDATE task_runs SET state = 'running', claim = claim + 1, claimed_by = :node_id
     error = CASE WHEN reason = 'usage_threshold' THEN NULL ELSE error END
 WHERE id = :run_id AND state = 'queued'
 
+-- name: set_right
+-- Cells that made no sense.
+UPDATE task_runs SET {assignments} WHERE id = :run_id
+
 -- name: fail_illegible
 -- running -> failed: nobody can say what it was to do.
 UPDATE task_runs SET state = 'failed', reason = :reason, error = :error, ended_at = :at
@@ -216,6 +220,23 @@ WHERE r.state = 'running' AND r.claimed_by <> :node_id
 -- All that reads as running, also where its task or its node is no more.
 SELECT {run_columns} FROM task_runs r LEFT JOIN tasks t ON t.id = r.task_id
 WHERE r.state = 'running'
+
+-- name: in_no_state
+-- Runs in a state that there is not, newest first: each state is one step in the index.
+WITH RECURSIVE found(state) AS (
+    SELECT MIN(state) FROM task_runs
+    UNION ALL
+    SELECT (SELECT MIN(state) FROM task_runs WHERE state > found.state) FROM found
+    WHERE found.state IS NOT NULL
+)
+SELECT {run_columns} FROM task_runs r LEFT JOIN tasks t ON t.id = r.task_id
+WHERE r.state IN (SELECT state FROM found WHERE state NOT IN (
+    'queued', 'running', 'completed', 'failed', 'cancelled', 'skipped'))
+ORDER BY r.id DESC LIMIT :limit
+
+-- name: any_run
+-- One, also where its task is no more.
+SELECT {run_columns} FROM task_runs r LEFT JOIN tasks t ON t.id = r.task_id WHERE r.id = :run_id
 
 -- name: cancel_requests
 -- Running runs that a node was asked to end.

@@ -233,10 +233,11 @@ class Inspection(SqliteStore):
         return told_apart("task", rows, task_from_row)
 
     def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[IllegibleError]]:
-        """Runs, newest first, and rows that cannot be read."""
+        """Runs, newest first, and rows that cannot be read, by their state or otherwise."""
         condition, parameters = conditions(wanted)
         sql = select_run("list_runs").replace("{conditions}", condition)
         rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
+        rows += self._connection.rows(select_run("in_no_state"), {"limit": wanted.limit})
         return told_apart("run", rows, run_from_row)
 
     def failing_always(self, *, last: int) -> list[tuple[int, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
@@ -15,11 +14,13 @@ from claude_tasks.domain.store_records import Claimed, Finish, IllegibleRun, Run
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
+    document,
     legible,
     outcome_values,
     run_from_row,
     sound,
     task_from_row,
+    wrong_cells,
 )
 from claude_tasks.storage.tables.history import HistoryTable
 from claude_tasks.storage.tables.planned_rows import (
@@ -33,7 +34,7 @@ from claude_tasks.storage.tables.run_filter import conditions
 from claude_tasks.storage.tables.tasks import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Trigger
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 
 _CLAIM = Run._fields.index("claim")
+_PLACE = {"id", "task_id", "task_name"}
+_TELLING = {*_PLACE, "claim", "claimed_by", "queued_at", "state"}
+"""By these a run's folder is known for its own, and who watches it; what has ended stays so."""
 _ALL = 2**31
 """More than there are runs."""
 
@@ -313,6 +317,17 @@ class RunTable(HistoryTable):
                 found.append(IllegibleRun(row[0], row[_CLAIM], error))
         return found
 
+    def mend_run(self, run_id: int, *, at: int) -> bool:
+        """Set the cells right that make no sense, unless what tells one claim from another does."""
+        with self._connection.write():
+            [row] = self._connection.rows(select("any_run"), {"run_id": run_id})
+            wrong = wrong_cells(row)
+            if not wrong or wrong.keys() & _TELLING:
+                return False
+            self._set_right(run_id, wrong)
+            self._note("run", run_id, at)
+        return True
+
     def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
         """Let one of these end, so that it holds no place."""
         with self._connection.write():
@@ -384,7 +399,17 @@ class RunTable(HistoryTable):
 
     def _fail_illegible(self, run_id: int, reason: Reason, error: str, *, at: int) -> None:
         parameters = {"run_id": run_id, "reason": reason, "error": error, "at": at}
+        [row] = self._connection.rows(select("any_run"), {"run_id": run_id})
+        self._set_right(run_id, wrong_cells(row))
         self._connection.execute(load("runs")["fail_illegible"], parameters)
+
+    def _set_right(self, run_id: int, columns: Mapping[str, object]) -> None:
+        """Write columns of a row, but for those that are its place among the others."""
+        names = columns.keys() - _PLACE
+        if names:
+            assignments = ", ".join(f"{name} = :{name}" for name in sorted(names))
+            sql = load("runs")["set_right"].replace("{assignments}", assignments)
+            self._connection.execute(sql, {**columns, "run_id": run_id})
 
     def _finish(self, finish: Finish, *, at: int) -> bool:
         parameters = outcome_values(finish.outcome)
@@ -420,7 +445,7 @@ def _why_unwatched(row: Sequence[Any]) -> str | None:
 def _name_a_session(arguments: str) -> bool:
     """Whether a task's own words do; a row that makes no sense says nothing, and ends its run."""
     try:
-        return names_a_session(json.loads(arguments))
+        return names_a_session(document(arguments))
     except (ValueError, TypeError, AttributeError):
         return False
 

@@ -16,6 +16,7 @@ from claude_tasks.storage.records import (
     SPEC_COLUMNS,
     TASK_COLUMNS,
     column_values,
+    document,
     legible,
     sound,
     task_from_row,
@@ -193,10 +194,7 @@ class TaskTable(Tables):
         """Who changed a task, newest first."""
         parameters = {"task_id": task_id, "limit": limit}
         rows = self._connection.rows(load("tasks")["task_revisions"], parameters)
-        return [
-            TaskRevision(revision, changed_at, actor, _pairs(json.loads(changes)))
-            for revision, changed_at, actor, changes in rows
-        ]
+        return legible("revision", rows, _revision)
 
     def _record_revision(
         self, task_id: int, revision: int, changes: Mapping[str, Any], *, actor: Actor, at: int
@@ -237,6 +235,11 @@ def _changes_of(before: Task, after: Task) -> dict[str, tuple[Any, Any]]:
 
 def _pairs(changes: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, Any]]:
     return {name: (old, new) for name, (old, new) in changes.items()}
+
+
+def _revision(row: Sequence[Any]) -> TaskRevision:
+    revision, changed_at, actor, changes = row
+    return TaskRevision(revision, changed_at, actor, _pairs(document(changes)))
 
 
 def _no_task(task_id: int) -> NotFoundError:

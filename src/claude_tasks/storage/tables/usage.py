@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.records import document
 from claude_tasks.storage.tables.base import Tables
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _text_of(reading: Reading) -> str:
 def _reading(text: str, source: str, at: int) -> Reading | None:
     """What was put there; None for what makes no sense, which is then asked for anew."""
     try:
-        windows = json.loads(text)
+        windows = document(text)
         return Reading(tuple(Window(name, *values) for name, values in windows.items()), source, at)
     except (ValueError, TypeError, AttributeError):
         return None
