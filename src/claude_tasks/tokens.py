@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ConfigurationError, ConflictError, StorageError
 from claude_tasks.system.durable import write_atomically, write_private
-from claude_tasks.system.trust import open_trusted
+from claude_tasks.system.trust import open_trusted, out_of_the_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,13 @@ class TokenPlace(NamedTuple):
     def makes_one(self) -> str:
         """The command that makes such a token."""
         return "claude-tasks token new" + (" --read-only" if self.setting == "read_token" else "")
+
+    @property
+    def remedy(self) -> str:
+        """What puts another in the place of one that cannot be used."""
+        if self.stored:
+            return f"{self.makes_one} --replace"
+        return f"take it out there; {self.makes_one} makes and stores one"
 
 
 class TokenError(ConfigurationError):
@@ -85,8 +92,9 @@ def store_token(path: str, token: str, *, replace: bool = False) -> None:
             hint="--replace makes a new one; the old one is refused from then on",
         ) from None
     except OSError as error:
+        helps = out_of_the_way(path) if os.path.isdir(path) else "make the folder writable"
         raise StorageError(
-            f"{path}: {error.strerror}", hint="make the folder writable", code="storage_readonly"
+            f"{path}: {error.strerror}", hint=helps, code="storage_readonly"
         ) from error
 
 
@@ -103,7 +111,7 @@ def load_tokens(settings: Settings) -> Tokens:
     read = _token(given, where)
     if full is not None and full == read:
         text = "the full token and the read-only token are the same"
-        raise TokenError(text, where, hint=f"{where.makes_one} --replace")
+        raise TokenError(text, where, hint=where.remedy)
     return Tokens(full, read)
 
 
@@ -204,8 +212,7 @@ def _checked(token: str, where: TokenPlace) -> str:
             "(a space, a control character or one outside ASCII)"
         )
     if problem is not None:
-        replaces = " --replace" if where.stored else " makes and stores one"
-        raise TokenError(problem, where, hint=f"{where.makes_one}{replaces}")
+        raise TokenError(problem, where, hint=where.remedy)
     return token
 
 

@@ -130,13 +130,30 @@ def test_full_and_read_only_token_must_differ(tmp_path: Path) -> None:
 
 
 def test_a_folder_or_a_pipe_in_the_place_of_the_file_ends_in_an_error(tmp_path: Path) -> None:
-    (tmp_path / "auth_token").mkdir(mode=0o700)
-    with pytest.raises(ConfigurationError, match="Is a directory"):
-        load_tokens(Settings(str(tmp_path)))
-    (tmp_path / "auth_token").rmdir()
+    path = tmp_path / "auth_token"
+    for mode in (0o700, 0o755):
+        path.mkdir(mode=mode)
+        with pytest.raises(ConfigurationError, match="it is a folder") as refused:
+            load_tokens(Settings(str(tmp_path)))
+        assert refused.value.hint == f"mv {path} {path}.old"
+        with pytest.raises(StorageError) as unstored:
+            store_token(str(path), GOOD, replace=True)
+        assert unstored.value.hint == refused.value.hint
+        path.rmdir()
     os.mkfifo(tmp_path / "auth_token", 0o600)
     with pytest.raises(ConfigurationError, match="is empty"):
         load_tokens(Settings(str(tmp_path)))
+
+
+def test_the_same_token_twice_is_refused_with_what_helps(tmp_path: Path) -> None:
+    store_token(str(tmp_path / "auth_token"), GOOD)
+    with pytest.raises(ConfigurationError, match=r"CLAUDE_TASKS_READ_TOKEN.*the same") as refused:
+        load_tokens(Settings(str(tmp_path), read_token=GOOD))
+    assert "take it out there" in (refused.value.hint or "")
+    store_token(str(tmp_path / "read_token"), GOOD)
+    with pytest.raises(ConfigurationError, match="the same") as stored:
+        load_tokens(Settings(str(tmp_path)))
+    assert stored.value.hint == "claude-tasks token new --read-only --replace"
 
 
 def test_tokens_do_not_show_when_printed() -> None:

@@ -33,7 +33,8 @@ def open_trusted(path: str, *, private: bool = False) -> int:
     """A descriptor to read it from; a ``private`` file may be read by nobody else either.
 
     It never waits, whatever lies there. Errors: `FileNotFoundError` and other `OSError`;
-    `ConfigurationError` where others could have written it, or where it is a link to nowhere.
+    `ConfigurationError` where others could have written it, where it is a link to nowhere or no
+    file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -46,6 +47,7 @@ def open_trusted(path: str, *, private: bool = False) -> int:
         raise
     try:
         status = os.fstat(descriptor)
+        _check_kind(path, status)
         if private:
             _check_private(path, status)
         _check(path, status, path, folder_shared=False)
@@ -54,6 +56,11 @@ def open_trusted(path: str, *, private: bool = False) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def out_of_the_way(path: str) -> str:
+    """The command that makes room for a file."""
+    return f"mv {_quoted(path)} {_quoted(f'{path}.old')}"
 
 
 def _check_folders(path: str) -> None:
@@ -107,6 +114,11 @@ def _check_owner(place: str, status: os.stat_result, path: str) -> str:
             f"{sudo}chown {itself}{os.geteuid()} {_quoted(place)}",
         )
     return what
+
+
+def _check_kind(path: str, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise ConfigurationError(f"{path}: it is a folder, no file", hint=out_of_the_way(path))
 
 
 def _check_private(path: str, status: os.stat_result) -> None:

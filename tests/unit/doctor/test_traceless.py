@@ -293,7 +293,11 @@ def test_an_index_that_lacks_a_row_is_damage(path: Path) -> None:
     [
         ("DELETE FROM scheduler_leases", "lease", "it is missing"),
         ("UPDATE scheduler_leases SET renewed_at = 'x'", "lease", "renewed_at is 'x'"),
-        ("UPDATE tasks SET extra_args = 'x' WHERE id = 1", "tasks", "task 1: Expecting value"),
+        (
+            "UPDATE tasks SET extra_args = 'x' WHERE id = 1",
+            "tasks",
+            'task 1 "first": Expecting',
+        ),
         ("UPDATE tasks SET anchor_at = 'x' WHERE id = 1", "tasks", "anchor_at is 'x'"),
         ("UPDATE tasks SET name = x'ff' WHERE id = 1", "tasks", "name is b"),
         ("UPDATE task_runs SET reason = 'odd'", "runs", "'odd' is not a valid Reason"),

@@ -83,7 +83,7 @@ def _token_fix(error: TokenError, settings: Settings, environment: Mapping[str, 
         return f"unset {variable}" if environment.get(variable) else None
     if not os.access(where.path, os.R_OK):  # another's, and perhaps a good one
         return None
-    return f"{where.makes_one} --replace"
+    return where.remedy
 
 
 def _host_of(address: str) -> str:
