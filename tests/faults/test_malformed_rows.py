@@ -342,3 +342,18 @@ def test_texts_that_are_no_utf_8_are_shown_and_stop_nothing(installation: Instal
     installation.wait_for_runs(3, State.COMPLETED)
     names = [summary.task.name for summary in installation.operations.tasks.list()]
     assert sorted(names) == ["good", "\ufffdodd"]
+
+
+@pytest.mark.parametrize("column", ["prompt", "model", "append_system_prompt"])
+def test_no_agent_is_told_what_is_no_utf_8(installation: Installation, column: str) -> None:
+    task = installation.add(enabled=False)
+    installation.rewrite(f"UPDATE tasks SET {column} = CAST(X'ff61' AS TEXT) WHERE id = ?", task.id)
+    own = installation.add(enabled=False, **{column: "their own \ufffd"})
+    for each in (task, own):
+        installation.operations.runs.start(each.id)
+    installation.start_leader()
+    [refused] = installation.wait_for_runs(1, State.FAILED)
+    assert (refused.task_id, refused.reason) == (task.id, Reason.SPAWN)
+    assert f"{column} is no UTF-8" in (refused.error or "")
+    [run] = installation.wait_for_runs(1, State.COMPLETED)
+    assert run.task_id == own.id

@@ -35,6 +35,10 @@ SELECT {task_columns} FROM tasks t WHERE t.id = :task_id
 -- The task of a run.
 SELECT {task_columns} FROM tasks t WHERE t.id = (SELECT task_id FROM task_runs WHERE id = :run_id)
 
+-- name: bytes_of
+-- One column of a task as it is stored.
+SELECT CAST({column} AS BLOB) FROM tasks WHERE id = :task_id
+
 -- name: find_tasks
 -- Live tasks of one name, oldest first.
 SELECT {task_columns} FROM tasks t WHERE t.name = :name AND t.deleted_at IS NULL ORDER BY t.id

@@ -14,6 +14,7 @@ from claude_tasks.domain.store_records import Claimed, Finish, IllegibleRun, Run
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
+    SPEC_COLUMNS,
     document,
     legible,
     outcome_values,
@@ -392,10 +393,27 @@ class RunTable(HistoryTable):
         sql = select_task(load("tasks")["get_task_of_run"])
         try:
             rows = self._connection.rows(sql, {"run_id": run_id})
-            return Claimed(self.get_run(run_id), sound("task", rows[0], task_from_row))
+            task = sound("task", rows[0], task_from_row)
+            self._require_whole_texts(task)
+            return Claimed(self.get_run(run_id), task)
         except IllegibleError as error:
             self._fail_illegible(run_id, Reason.SPAWN, error.message, at=at)
             return None
+
+    def _require_whole_texts(self, task: Task) -> None:
+        """No agent is told what somebody only half wrote. Errors: `IllegibleError`.
+
+        A text that is no UTF-8 was read with `UNDECODABLE` in it; another may hold that itself.
+        """
+        for column in SPEC_COLUMNS:
+            if UNDECODABLE not in str(getattr(task.spec, column)) or column == "name":
+                continue
+            sql = load("tasks")["bytes_of"].replace("{column}", column)
+            try:
+                self._connection.value(sql, {"task_id": task.id}).decode()
+            except UnicodeDecodeError:
+                wrong = f"{column} is no UTF-8"
+                raise IllegibleError("task", task.id, wrong, name=task.spec.name) from None
 
     def _fail_illegible(self, run_id: int, reason: Reason, error: str, *, at: int) -> None:
         parameters = {"run_id": run_id, "reason": reason, "error": error, "at": at}
