@@ -675,8 +675,15 @@ BAD = Trouble("auth_token: it is empty", "make another")
         (LOCAL._replace(open_to=LISTENING, has_token=True), "FAIL", "by now: stop it", ""),
         (LOCAL._replace(trouble=BAD, fix="mend it"), "WARN", "it is empty", "mend it"),
         (OPEN._replace(trouble=BAD), "FAIL", "it is empty", ""),
+        (
+            LOCAL._replace(trouble=BAD, fix="mend it", asking=LISTENING),
+            "FAIL", "at http://0.0.0.0:8080 refuses every request: auth_token: it is empty",
+            "mend it",
+        ),
+        (LOCAL._replace(asking=LISTENING), "PASS", "and none is stored here", ""),
+        (LOCAL._replace(asking=LISTENING, has_token=True), "PASS", "this machine only", ""),
     ],
-)
+)  # fmt: skip
 def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:
     says(api_exposure.judge(facts), verdict, words, fix=fix)
 

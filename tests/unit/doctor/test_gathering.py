@@ -331,7 +331,9 @@ def test_living_nodes_that_are_open_are_told(tmp_path: Path) -> None:
             node_fact("e"),
         )
     )
-    assert fact(facts, "api_exposure", "exposure").open_to == (node("a", **far),)
+    exposure = fact(facts, "api_exposure", "exposure")
+    assert exposure.open_to == (node("a", **far),)
+    assert exposure.asking == (node("b", **{**far, "open": False}),)
 
 
 @pytest.mark.parametrize(

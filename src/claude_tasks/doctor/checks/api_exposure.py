@@ -32,7 +32,8 @@ class ExposureFacts(NamedTuple):
     """Where the API would listen, and what it would ask for. The tokens stay where they are.
 
     ``fix`` is the command that mends a token that cannot be used, None where none does. ``open_to``
-    are living nodes that listen beyond this machine and ask for no token.
+    are living nodes that listen beyond this machine and ask for no token, ``asking`` those that
+    listen and ask for one.
     """
 
     host: str
@@ -41,6 +42,7 @@ class ExposureFacts(NamedTuple):
     trouble: Trouble | None = None
     fix: str | None = None
     open_to: tuple[Node, ...] = ()
+    asking: tuple[Node, ...] = ()
 
 
 def exposure(
@@ -54,10 +56,11 @@ def exposure(
     from claude_tasks.tokens import TokenError, load_tokens
 
     nodes = () if database.contents is None else database.contents.nodes
-    living = (entry.node for entry in nodes if entry.alive)
+    living = [entry.node for entry in nodes if entry.alive and entry.node.listens is not None]
+    asking = tuple(node for node in living if not node.open)
     open_to = tuple(node for node in living if _is_open(node, is_loopback))
     loopback = is_loopback(settings.host)
-    facts = ExposureFacts(settings.host, loopback, has_token=False, open_to=open_to)
+    facts = ExposureFacts(settings.host, loopback, has_token=False, open_to=open_to, asking=asking)
     try:
         return facts._replace(has_token=any(load_tokens(settings)))
     except ConfigurationError as error:
@@ -101,11 +104,16 @@ def judge(exposure: ExposureFacts) -> Finding:
     if exposure.open_to:
         return _open_now(exposure)
     if exposure.trouble is not None:
-        make = failed if not exposure.loopback else warned
+        make = failed if exposure.asking or not exposure.loopback else warned
         text = f"serve would not start: {exposure.trouble.text}"
+        if exposure.asking:
+            text = f"{_where(exposure.asking)} refuses every request: {exposure.trouble.text}"
         return make(name, text, exposure.fix)
     if exposure.loopback:
-        return passed(name, f"{host}: this machine only")
+        text = f"{host}: this machine only"
+        if exposure.asking and not exposure.has_token:  # it may have one by its own environment
+            text = f"{text}; {_where(exposure.asking)} asks for a token, and none is stored here"
+        return passed(name, text)
     if exposure.has_token:
         return passed(name, f"{host}, with a token")
     text = f"{host} without a token: serve refuses to be open to all who can reach this machine"
@@ -113,10 +121,14 @@ def judge(exposure: ExposureFacts) -> Finding:
 
 
 def _open_now(exposure: ExposureFacts) -> Finding:
-    where = [f"{it.role} {it.pid} on {it.host} at {it.listens}" for it in exposure.open_to]
-    text = f"open without a token to all who can reach this machine: {some(where)}"
+    where = _where(exposure.open_to)
+    text = f"open without a token to all who can reach this machine: {where}"
     if exposure.has_token:
         text = f"{text}; a token is there by now: stop it, and start it without --insecure-no-auth"
         return failed("api_exposure", text)
     text = f"{text}; make one, then stop it, and start it without --insecure-no-auth"
     return failed("api_exposure", text, "claude-tasks token new")
+
+
+def _where(nodes: tuple[Node, ...]) -> str:
+    return some([f"{it.role} {it.pid} on {it.host} at {it.listens}" for it in nodes])
