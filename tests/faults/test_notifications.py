@@ -66,6 +66,20 @@ def test_a_message_that_nobody_takes_is_given_up_visibly(
     assert installation.runs()[0].error == run.error
 
 
+def test_a_channel_that_takes_no_message_just_now_is_named(
+    installation: Installation, inbox: Inbox
+) -> None:
+    inbox.status = 503
+    installation.start_leader()
+    a_failure(installation, inbox)
+    sql = "SELECT COUNT(*) FROM deliveries WHERE state = 'pending' AND error IS NOT NULL"
+    wait_until(lambda: installation.query(sql)[0][0], what="it is to be tried again")
+    said = "1 message waits for webhook, which takes none just now: http://127.0.0.1:"
+    finding = installation.finding("notifications")
+    assert (finding.verdict, said in finding.detail) == ("WARN", True)
+    assert f"Note: {said}" in Program(installation)("notify").stderr
+
+
 def test_a_channel_that_hangs_delays_no_tick(installation: Installation, inbox: Inbox) -> None:
     inbox.answers.clear()
     installation.start_leader()

@@ -225,6 +225,7 @@ class _Reading:
             left_by_clock=tuple(self._whole("tasks", lambda: seen.left_by_clock(at=self._at))),
             furthest_instant=seen.furthest_instant(),
             given_up=tuple(self._whole("messages", lambda: _given_up(seen, since=since))),
+            stalled=tuple(self._whole("messages", seen.stalled_channels)),
             illegible=tuple(dict.fromkeys(self._illegible)),
         )
 

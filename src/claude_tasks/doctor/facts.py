@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.lease import Lease
     from claude_tasks.domain.node import Node
+    from claude_tasks.domain.notification import StalledChannel
     from claude_tasks.domain.signs import Stall
     from claude_tasks.domain.task import Task
     from claude_tasks.system.path_probe import Looked
@@ -123,7 +124,8 @@ class Contents(NamedTuple):
     """What stands in the database.
 
     ``lost`` are (run, task's name) of the last day; ``failing`` are (task, name) whose last five
-    runs all failed; ``given_up`` says why messages of the last day did not arrive, newest first.
+    runs all failed; ``given_up`` says why messages of the last day did not arrive, newest first;
+    ``stalled`` are channels that take none just now.
     ``left_by_clock`` are tasks that wait for a false future, ``furthest_instant`` (ms) is the
     furthest that anybody wrote. ``lease`` is None where its row cannot be read. ``illegible`` is
     about its parts ``lease``, ``nodes``, ``tasks``, ``runs`` and ``messages``.
@@ -136,6 +138,7 @@ class Contents(NamedTuple):
     lost: tuple[tuple[int, str], ...] = ()
     failing: tuple[tuple[int, str], ...] = ()
     given_up: tuple[str, ...] = ()
+    stalled: "tuple[StalledChannel, ...]" = ()
     usage: UsageState = UsageState(None, None)
     left_by_clock: "tuple[LeftTask, ...]" = ()
     furthest_instant: int = 0

@@ -140,6 +140,20 @@ class DeliveryCounts(NamedTuple):
     failed: int
 
 
+class StalledChannel(NamedTuple):
+    """A channel that did not take a message at the last try: how many wait, and why."""
+
+    channel: str
+    waiting: int
+    error: str
+
+    @property
+    def line(self) -> str:
+        """In a sentence."""
+        wait = "message waits" if self.waiting == 1 else "messages wait"
+        return f"{self.waiting} {wait} for {self.channel}, which takes none just now: {self.error}"
+
+
 class OverdueTask(NamedTuple):
     """A task whose tick did not begin in time."""
 

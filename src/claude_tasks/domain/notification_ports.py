@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DueDelivery,
         NewDelivery,
         OverdueTask,
+        StalledChannel,
         Unannounced,
     )
 
@@ -69,6 +70,10 @@ class NotificationStore(Protocol):
 
     def count_deliveries(self, *, since: int) -> DeliveryCounts:
         """How many wait, and how many were sent and given up since an instant."""
+        ...
+
+    def stalled_channels(self) -> list[StalledChannel]:
+        """Channels that did not take a message at the last try, while messages wait for them."""
         ...
 
     def failures_in_a_row(self, task_id: int, *, until: int) -> int:

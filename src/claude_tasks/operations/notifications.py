@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from claude_tasks.domain.instant import to_rfc3339
 
 if TYPE_CHECKING:
-    from claude_tasks.domain.notification import DeliveryRecord
+    from claude_tasks.domain.notification import DeliveryRecord, StalledChannel
     from claude_tasks.domain.notification_ports import NotificationStore
 
 
@@ -25,6 +25,10 @@ class NotificationOperations:
     def latest(self, *, limit: int, task_id: int | None = None) -> list[DeliveryRecord]:
         """The newest messages, of all tasks or of one, newest first."""
         return self._store.list_deliveries(limit=limit, task_id=task_id)
+
+    def stalled(self) -> list[StalledChannel]:
+        """Channels that take no message just now."""
+        return self._store.stalled_channels()
 
 
 def delivery_view(record: DeliveryRecord) -> dict[str, Any]:

@@ -385,3 +385,9 @@ def test_what_a_clock_that_was_ahead_left_is_said_with_the_command(
     assert "Changed task 1" in edited.out
     assert "the clock was" not in cli.good("list").err
     assert "1095d ahead, and was set back" in cli.good("why", "nightly").out
+
+
+def test_notify_says_whose_channels_there_are(cli: CommandLine) -> None:
+    assert "so nobody is told" in cli.good("notify").err
+    cli.good("add", "one", "Look.", "--every", "1h", "--slack", "https://hooks.slack.com/x")
+    assert "no channel is set but by tasks themselves: 1; " in cli.good("notify").err

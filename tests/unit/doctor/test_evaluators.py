@@ -37,6 +37,7 @@ from claude_tasks.doctor.facts import Barred, FolderFacts, Illegible, RunningFac
 from claude_tasks.doctor.finding import Report
 from claude_tasks.domain.clock_step import Left, LeftTask
 from claude_tasks.domain.node import Role
+from claude_tasks.domain.notification import StalledChannel
 from claude_tasks.domain.signs import ClaimSigns, Stall
 from claude_tasks.domain.usage import Failure, Reading, UsageState, Window
 from claude_tasks.system.path_probe import Looked
@@ -630,6 +631,11 @@ TOLD = ChannelFacts(("slack",), tasks=2)
         (
             database(given_up=("slack: 404 Not Found", "slack: 500")), TOLD,
             "WARN", "2 given up in the last day, the newest to slack: 404", "claude-tasks notify",
+        ),
+        (
+            database(stalled=(StalledChannel("slack", 192, "Connection refused"),)), TOLD,
+            "WARN", "192 messages wait for slack, which takes none just now: Connection refused",
+            "claude-tasks notify test",
         ),
         (database(), TOLD._replace(apprise=False), "WARN", "not installed", "[apprise]"),
         (database(), TOLD._replace(apprise=True), "PASS", "slack", ""),

@@ -8,6 +8,7 @@ from claude_tasks.domain.errors import InvalidInputError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
@@ -60,6 +61,8 @@ def _show(context: Context, task: Task | None) -> Result:
 
     channels = channels_of(context.settings, task)
     messages = context.operations.notifications
+    stalled = messages.stalled()
+    own = [] if task is not None or channels else _with_own_channels(context)
     records = messages.latest(limit=_SHOWN, task_id=None if task is None else task.id)
     on = (
         context.settings.notify_on
@@ -78,8 +81,23 @@ def _show(context: Context, task: Task | None) -> Result:
             "deliveries": [delivery_view(record) for record in records],
         },
         text=text,
-        notes=[] if channels else [f"{_NONE}; {_HOW}"],
+        notes=[*(f"Note: {channel.line}" for channel in stalled), *_none_set(channels, own)],
     )
+
+
+def _with_own_channels(context: Context) -> list[str]:
+    from claude_tasks.domain.notification import addresses_of
+
+    return [str(each.task.id) for each in context.tasks.list() if addresses_of(each.task.spec)]
+
+
+def _none_set(channels: Sequence[Addressed], own: list[str]) -> list[str]:
+    """That nobody is told, or only of those tasks that say so themselves."""
+    if channels:
+        return []
+    if own:
+        return [f"no channel is set but by tasks themselves: {', '.join(own)}; {_HOW}"]
+    return [f"{_NONE}; {_HOW}"]
 
 
 _WORDS = {

@@ -8,6 +8,7 @@ from claude_tasks.doctor.finding import (
     cannot_be_read,
     failed,
     passed,
+    some,
     warned,
 )
 
@@ -62,6 +63,9 @@ def judge(database: DatabaseFacts, channels: ChannelFacts) -> Finding:
     if given_up:
         text = f"{len(given_up)} given up in the last day, the newest to {given_up[0]}"
         return warned(name, text, "claude-tasks notify")
+    if contents is not None and contents.stalled:
+        text = some([channel.line for channel in contents.stalled])
+        return warned(name, text, "claude-tasks notify test")
     own = f"{channels.tasks} task{'s' * (channels.tasks != 1)} with channels of their own"
     told = [*channels.general, *([own] if channels.tasks else [])]
     return passed(name, ", ".join(told) or "no channel is set: nobody is told of a failure")

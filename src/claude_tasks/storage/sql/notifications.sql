@@ -97,6 +97,11 @@ SELECT COALESCE(SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END), 0),
        COALESCE(SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0)
 FROM deliveries WHERE state = 'pending' OR ended_at >= :since
 
+-- name: stalled_channels
+-- Channels that did not take a message at the last try, with how many wait for them, and why.
+SELECT channel, COUNT(*), MAX(error) FROM deliveries WHERE state = 'pending'
+GROUP BY channel HAVING MAX(error) IS NOT NULL
+
 -- name: overdue_tasks
 -- Tasks whose tick nobody took in time, or took and left in the queue without a reason of its own.
 SELECT id, name, next_run_at FROM tasks

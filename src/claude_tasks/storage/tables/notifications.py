@@ -11,6 +11,7 @@ from claude_tasks.domain.notification import (
     DeliveryState,
     DueDelivery,
     OverdueTask,
+    StalledChannel,
     Unannounced,
 )
 from claude_tasks.domain.run import Reason, State
@@ -128,6 +129,11 @@ class NotificationTable(HistoryTable):
         """How many wait, and how many were sent and given up since an instant."""
         [row] = self._connection.rows(load("notifications")["count_deliveries"], {"since": since})
         return DeliveryCounts._make(row)
+
+    def stalled_channels(self) -> list[StalledChannel]:
+        """Channels that take no message just now."""
+        rows = self._connection.rows(load("notifications")["stalled_channels"])
+        return [StalledChannel._make(row) for row in rows]
 
     def _records(self, statement: str, parameters: dict[str, object]) -> list[DeliveryRecord]:
         text = load("notifications")[statement].format(columns=_RECORD_COLUMNS)
