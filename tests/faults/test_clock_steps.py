@@ -19,7 +19,7 @@ from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.schedule import upcoming
 from claude_tasks.domain.store_records import Claimed, Finish, RunFilter
 from claude_tasks.domain.task_fields import Catchup, Overlap
-from claude_tasks.domain.tick import schedule_of
+from claude_tasks.domain.task_schedule import schedule_of
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine

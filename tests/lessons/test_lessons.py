@@ -12,7 +12,8 @@ import pytest
 from claude_tasks.domain.errors import LeadershipLostError, NotFoundError, StorageError
 from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import Finish, RunFilter
-from claude_tasks.domain.tick import plan_ticks, schedule_of
+from claude_tasks.domain.task_schedule import schedule_of
+from claude_tasks.domain.tick import plan_ticks
 from claude_tasks.execution.command import agent_argv
 from claude_tasks.operations.tasks import TaskOperations
 from claude_tasks.storage.sqlite.store import open_store

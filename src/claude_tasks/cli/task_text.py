@@ -48,7 +48,7 @@ def confirmation(done: str, task: Task, *, now: int) -> list[Block]:
 def next_ticks_text(preview: Preview, why_none: str, *, now: int) -> str:
     """The next ticks, one a line, or why there are none."""
     if not preview.ticks:
-        return Toned(why_none, "warn")
+        return Toned("never" if preview.is_senseless else why_none, "warn")
     return ticks_text(preview, now=now)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.clock_step import Counted, SetBack
 from claude_tasks.domain.errors import ClaudeTasksError
-from claude_tasks.domain.tick import schedule_of
+from claude_tasks.domain.task_schedule import schedule_of
 
 if TYPE_CHECKING:
     from claude_tasks.domain.task import Task

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
-from claude_tasks.domain.schedule import Schedule, missed_between, parse_schedule
+from claude_tasks.domain.schedule import missed_between
 from claude_tasks.domain.task_fields import Catchup, Overlap
+from claude_tasks.domain.task_schedule import schedule_of
 
 if TYPE_CHECKING:
+    from claude_tasks.domain.schedule import Schedule
     from claude_tasks.domain.task import Task
 
 ON_TIME_MS = 60_000
@@ -26,16 +28,6 @@ CATCHUP_ALL_CAP = 100
 
 COUNT_CAP = 10_000
 """Missed ticks are counted exactly up to here; beyond, the record says "at least"."""
-
-
-def schedule_of(task: Task) -> Schedule:
-    """The schedule a stored task was validated with."""
-    return parse_schedule(
-        task.spec.cron_expr,
-        timezone=task.spec.timezone,
-        scheduled_at=task.spec.scheduled_at,
-        anchor_at=task.anchor_at,
-    )
 
 
 def start_jitter_ms(task_id: int, jitter_seconds: int) -> int:

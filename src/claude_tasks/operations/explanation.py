@@ -10,7 +10,7 @@ from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.schedule.zones import in_zone
 from claude_tasks.domain.signs import UNRECORDED_MS
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.domain.tick import schedule_of
+from claude_tasks.domain.task_schedule import schedule_of, schedule_problem
 from claude_tasks.operations.clock_text import is_felt, own, step_text
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ class Explainer:
 
 
 def _schedule(task: Task) -> Circumstance:
+    problem = schedule_problem(task)
+    if problem is not None:
+        text = f"{task.spec.cron_expr!r}: {problem.text}; {problem.mend(task)}"
+        return Circumstance("schedule", text, stands_in_the_way=True)
     return Circumstance("schedule", schedule_of(task).describe())
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.schedule import dst_note, parse_schedule, upcoming
 from claude_tasks.domain.schedule.zones import in_zone
-from claude_tasks.domain.tick import schedule_of
+from claude_tasks.domain.task_schedule import schedule_of, schedule_problem
 
 if TYPE_CHECKING:
     from claude_tasks.domain.schedule import Schedule
@@ -22,12 +22,13 @@ class PreviewTick(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """A schedule, seen from now."""
+    """A schedule, seen from now; ``is_senseless``: ``description`` says what is wrong with it."""
 
     expression: str
     timezone: str
     description: str
     ticks: list[PreviewTick]
+    is_senseless: bool = False
 
 
 def preview_expression(cron_expr: str, *, timezone: str, at: int, count: int) -> Preview:
@@ -37,7 +38,11 @@ def preview_expression(cron_expr: str, *, timezone: str, at: int, count: int) ->
 
 
 def preview_task(task: Task, *, count: int) -> Preview:
-    """The ticks a task will have; none while it is disabled, deleted, or spent."""
+    """The ticks a task will have; none while it is disabled, deleted, spent, or senseless."""
+    problem = schedule_problem(task)
+    if problem is not None:
+        text = f"{problem.text}; {problem.mend(task)}"
+        return Preview(task.spec.cron_expr, task.spec.timezone, text, [], is_senseless=True)
     schedule = schedule_of(task)
     first = task.next_run_at
     if first is None:

@@ -118,3 +118,18 @@ def test_status_and_why_say_what_is_wrong_with_the_lease_and_all_the_rest(
     why = two_tasks.good("why", "1").out
     assert says in why
     assert "start one with: claude-tasks daemon" in why
+
+
+def test_a_task_whose_schedule_makes_no_sense_is_shown_with_the_command_that_mends_it(
+    two_tasks: CommandLine,
+) -> None:
+    rewrite(two_tasks, "UPDATE tasks SET cron_expr = '61 * * * *' WHERE id = 1")
+    why = two_tasks.good("why", "one").out
+    assert "! schedule" in why
+    assert "'61' is not a minute; claude-tasks edit 1 --cron <EXPRESSION>" in why
+    for look in (("show", "one"), ("next", "one")):
+        said = two_tasks.good(*look).out
+        assert "'61' is not a minute; claude-tasks edit 1 --cron <EXPRESSION>" in said
+    assert two_tasks.good("next", "one", "--json").json["next_runs"] == []
+    two_tasks.good("edit", "1", "--cron", "0 9 * * *")
+    assert "! schedule" not in two_tasks.good("why", "one").out

@@ -391,3 +391,17 @@ def test_notify_says_whose_channels_there_are(cli: CommandLine) -> None:
     assert "so nobody is told" in cli.good("notify").err
     cli.good("add", "one", "Look.", "--every", "1h", "--slack", "https://hooks.slack.com/x")
     assert "no channel is set but by tasks themselves: 1; " in cli.good("notify").err
+
+
+def test_an_expression_in_the_place_of_a_task_leads_to_the_flag(cli: CommandLine) -> None:
+    assert "next --cron '0 2 30 2 *'" in cli("next", "0 2 30 2 *").err
+    assert "--cron" not in cli("next", "nightly").err
+
+
+def test_a_field_that_stands_twice_in_a_document_is_refused(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    path = tmp_path / "tasks.json"
+    path.write_text('{"tasks": [{"name": "a", "name": "b", "prompt": "p", "cron_expr": "@daily"}]}')
+    refused = cli("import", str(path))
+    assert (refused.code, "'name' stands twice in one object" in refused.err) == (2, True)

@@ -113,6 +113,14 @@ def _said(total: int, ids: list[int], *, dry_run: bool) -> str:
     return f"Imported {amount}{span}."
 
 
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"{twice!r} stands twice in one object")
+    return dict(pairs)
+
+
 def _document(context: Context, path: str) -> Any:
     import json
 
@@ -120,7 +128,7 @@ def _document(context: Context, path: str) -> Any:
 
     text = context.read_stdin() if path == "-" else read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_said_once)
     except (ValueError, RecursionError) as error:
         place = "standard input" if path == "-" else path
         raise InvalidInputError(f"{place}: not JSON: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.results import Result, Toned
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.context import Context
     from claude_tasks.cli.results import Block
+    from claude_tasks.domain.task import Task
     from claude_tasks.operations.preview import Preview
 
 DESCRIPTION = ""
@@ -22,6 +23,8 @@ claude-tasks next --cron "@every 90s"
 """
 _COUNT = 10
 _COUNTS = range(1, 10_001)
+_FIELDS = (5, 6)
+"""Of a cron expression, without and with seconds."""
 
 
 def configure(parser: Parser) -> None:
@@ -62,10 +65,23 @@ def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview,
         zone = arguments.tz or context.zone
         cron = arguments.cron
         return preview_expression(cron, timezone=zone, at=now, count=arguments.limit), "never"
-    task = context.find_task(arguments.task)
+    task = _found(context, arguments.task)
     skipped = context.tasks.is_skipped_ahead(context.operations.runs.summary(task), at=now)
     why_none = f"no next tick: the task is {switch_word(task, skipped=skipped)}"
     return preview_task(task, count=arguments.limit), why_none
+
+
+def _found(context: Context, reference: str) -> Task:
+    """A task. Errors: `NotFoundError`, which leads on where an expression was meant."""
+    from shlex import quote
+
+    try:
+        return context.find_task(reference)
+    except NotFoundError as error:
+        if len(reference.split()) not in _FIELDS:
+            raise
+        hint = f"for an expression: claude-tasks next --cron {quote(reference)}"
+        raise NotFoundError(error.message, hint=hint) from None
 
 
 def _text(preview: Preview, why_none: str, *, now: int) -> list[Block]:

@@ -14,9 +14,6 @@ from claude_tasks.doctor.finding import (
 from claude_tasks.doctor.node_help import (
     unread,
 )
-from claude_tasks.domain.errors import (
-    ClaudeTasksError,
-)
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
@@ -26,12 +23,13 @@ if TYPE_CHECKING:
     )
     from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.task import Task
+    from claude_tasks.domain.task_schedule import ScheduleProblem
 
 from claude_tasks.domain.task_fields import PERMISSION_MODES
 from claude_tasks.system.path_probe import Looked
 
 if TYPE_CHECKING:
-    _Known = dict[tuple[str, str, bool], tuple[str, str] | None]
+    _Known = dict[tuple[str, str, bool], ScheduleProblem | None]
     Oddity = tuple[str, str | None]
     """What is wrong, and the command that mends it."""
 
@@ -89,8 +87,8 @@ def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | 
     # First: no edit is taken of a task whose schedule makes no sense.
     wrong = _schedule_problem(task, known)
     if wrong is not None:
-        text, flag = wrong
-        return text, _edit(task, flag)
+        schedule = f"{task.spec.cron_expr!r} ({task.spec.timezone})"
+        return f"its schedule {schedule} is not valid: {wrong.text}", wrong.mend(task)
     if fact.looked is not Looked.FOLDER:
         text = f"its working directory {fact.folder} {_WRONG[fact.looked]}"
         return text, _way_in(fact)
@@ -109,33 +107,15 @@ def _way_in(fact: TaskFact) -> str:
     return _edit(fact.task, "--dir <FOLDER>")
 
 
-def _schedule_problem(task: Task, known: _Known) -> tuple[str, str] | None:
+def _schedule_problem(task: Task, known: _Known) -> ScheduleProblem | None:
     """Thousands of tasks share few expressions: each is parsed once."""
+    # Loads the cron library, which an installation without tasks can do without.
+    from claude_tasks.domain.task_schedule import schedule_problem
+
     key = (task.spec.cron_expr, task.spec.timezone, task.spec.scheduled_at is None)
     if key not in known:
-        known[key] = _parse_problem(task)
+        known[key] = schedule_problem(task)
     return known[key]
-
-
-def _parse_problem(task: Task) -> tuple[str, str] | None:
-    """What is wrong with the schedule, and the flag of ``edit`` that mends it."""
-    # Loads the cron library, which an installation without tasks can do without.
-    from claude_tasks.domain.tick import schedule_of
-
-    try:
-        schedule_of(task)
-    except ClaudeTasksError as error:
-        schedule = f"{task.spec.cron_expr!r} ({task.spec.timezone})"
-        text = f"its schedule {schedule} is not valid: {error.message}"
-        return text, _flag_that_mends(task, error.message)
-    return None
-
-
-def _flag_that_mends(task: Task, message: str) -> str:
-    """A zone within the expression wins over the task's own."""
-    if message.startswith("Unknown time zone") and "TZ=" not in task.spec.cron_expr:
-        return "--tz <ZONE>"
-    return "--at <TIME>" if task.is_one_off else "--cron <EXPRESSION>"
 
 
 def _bypasses(task: Task) -> bool:

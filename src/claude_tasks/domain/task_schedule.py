@@ -1,0 +1,48 @@
+"""The schedule of a stored task, which somebody may have spoiled since it was validated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.schedule import Schedule, parse_schedule
+
+if TYPE_CHECKING:
+    from claude_tasks.domain.task import Task
+
+
+class ScheduleProblem(NamedTuple):
+    """What is wrong with a schedule, and the flag of ``edit`` that mends it."""
+
+    text: str
+    flag: str
+
+    def mend(self, task: Task) -> str:
+        """The command that helps."""
+        return f"claude-tasks edit {task.id} {self.flag}"
+
+
+def schedule_of(task: Task) -> Schedule:
+    """The schedule a stored task was validated with. Errors: `InvalidInputError`."""
+    return parse_schedule(
+        task.spec.cron_expr,
+        timezone=task.spec.timezone,
+        scheduled_at=task.spec.scheduled_at,
+        anchor_at=task.anchor_at,
+    )
+
+
+def schedule_problem(task: Task) -> ScheduleProblem | None:
+    """Why it has no schedule; None for one that makes sense."""
+    try:
+        schedule_of(task)
+    except InvalidInputError as error:
+        return ScheduleProblem(error.message, _flag(task, error.message))
+    return None
+
+
+def _flag(task: Task, message: str) -> str:
+    """A zone within the expression wins over the task's own."""
+    if message.startswith("Unknown time zone") and "TZ=" not in task.spec.cron_expr:
+        return "--tz <ZONE>"
+    return "--at <TIME>" if task.is_one_off else "--cron <EXPRESSION>"
