@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
@@ -33,15 +32,6 @@ _NAME = TASK_COLUMNS.index("name")
 _NO_ADDRESSES = "{}"
 
 _EMPTY_LIST = "[]"
-_TEXTS = tuple[str, ...]
-_UNKNOWN: dict[Any, object] = {
-    int: 0,
-    str: "",
-    _TEXTS: _EMPTY_LIST,
-    Trigger: Trigger.MANUAL,
-    State: State.FAILED,
-    "attempt": 1,
-}
 _PLAIN_TYPES = (int, str, int | None, str | None, float | None)
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
@@ -131,7 +121,7 @@ def document(text: str) -> Any:
 def denials_from(text: str) -> tuple[str, ...]:
     """What was denied to a run; nothing where that makes no sense."""
     try:
-        return _list(text)
+        return texts_from(text)
     except (TypeError, ValueError):
         return ()
 
@@ -144,30 +134,7 @@ def run_from_row(row: Sequence[Any]) -> Run:
         state=State(run.state),
         reason=_reason(run.reason),
         cancel_reason=_reason(run.cancel_reason),
-        permission_denials=_list(row[29]),
-    )
-
-
-def wrong_cells(row: Sequence[Any]) -> dict[str, object]:
-    """The columns of a run's row that cannot be read, with what stands for nothing known."""
-    kinds = get_type_hints(Run)
-    return {
-        name: None if _fits(kinds[name], None) else _UNKNOWN.get(name, _UNKNOWN[kinds[name]])
-        for name, cell in zip(Run._fields, row, strict=True)
-        if not _fits(kinds[name], cell)
-    }
-
-
-def _fits(kind: Any, cell: Any) -> bool:
-    """Whether a cell can be read as a field of a run."""
-    if kind == _TEXTS:
-        try:
-            return bool(_list(cell)) or cell == _EMPTY_LIST
-        except (TypeError, ValueError):
-            return False
-    return any(
-        cell in set(option) if issubclass(option, StrEnum) else isinstance(cell, option)
-        for option in get_args(kind) or (kind,)
+        permission_denials=texts_from(row[29]),
     )
 
 
@@ -209,7 +176,8 @@ def outcome_values(outcome: Outcome) -> dict[str, object]:
     return values
 
 
-def _list(text: str) -> tuple[str, ...]:
+def texts_from(text: str) -> tuple[str, ...]:
+    """A list of texts, of its JSON. Errors: `TypeError`, `ValueError`."""
     if text == _EMPTY_LIST:
         return ()
     items = document(text)
@@ -228,7 +196,7 @@ def _reader_of(field: Field) -> Callable[[Any], Any] | None:
         words = field.words
         return lambda text: None if text is None else words(text)
     if field.kind is Kind.LIST:
-        return _list
+        return texts_from
     return bool if field.kind is Kind.SWITCH else None
 
 

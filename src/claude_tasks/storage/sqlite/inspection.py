@@ -63,7 +63,7 @@ from claude_tasks.storage.sqlite.migrate import NEWEST
 from claude_tasks.storage.sqlite.store import SqliteStore
 from claude_tasks.storage.tables.leadership import missing_lease
 from claude_tasks.storage.tables.run_filter import conditions
-from claude_tasks.storage.tables.runs import select as select_run
+from claude_tasks.storage.tables.run_filter import select as select_run
 from claude_tasks.storage.tables.tasks import select as select_task
 
 if TYPE_CHECKING:

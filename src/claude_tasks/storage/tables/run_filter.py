@@ -1,15 +1,20 @@
-"""A filter of runs as a condition of SQL and the parameters that go with it."""
+"""Runs in SQL: their columns, and a filter as a condition and the parameters that go with it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from claude_tasks.storage.named_sql import fragment
+from claude_tasks.storage.named_sql import fragment, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claude_tasks.domain.store_records import RunFilter
+
+
+def select(name: str) -> str:
+    """A statement with the run's columns filled in."""
+    return load("runs")[name].replace("{run_columns}", fragment("runs", "run_columns"))
 
 
 def conditions(wanted: RunFilter) -> tuple[str, dict[str, Any]]:

@@ -10,18 +10,16 @@ from claude_tasks.domain.lease import UNDECODABLE
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason, Run
 from claude_tasks.domain.session import fresh_session, names_a_session
-from claude_tasks.domain.store_records import Claimed, Finish, IllegibleRun, RunFilter, TurnedAway
+from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, TurnedAway
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
-    SPEC_COLUMNS,
     document,
     legible,
     outcome_values,
     run_from_row,
     sound,
     task_from_row,
-    wrong_cells,
 )
 from claude_tasks.storage.tables.history import HistoryTable
 from claude_tasks.storage.tables.planned_rows import (
@@ -31,11 +29,12 @@ from claude_tasks.storage.tables.planned_rows import (
     settled,
 )
 from claude_tasks.storage.tables.queue import Queue
-from claude_tasks.storage.tables.run_filter import conditions
+from claude_tasks.storage.tables.run_filter import conditions, select
+from claude_tasks.storage.tables.spoiled_runs import SpoiledRuns
 from claude_tasks.storage.tables.tasks import select as select_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.run import Outcome, Trigger
@@ -43,15 +42,11 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 
-_CLAIM = Run._fields.index("claim")
-_PLACE = {"id", "task_id", "task_name"}
-_TELLING = {*_PLACE, "claim", "claimed_by", "queued_at", "state"}
-"""By these a run's folder is known for its own, and who watches it; what has ended stays so."""
 _ALL = 2**31
 """More than there are runs."""
 
 
-class RunTable(HistoryTable):
+class RunTable(SpoiledRuns, HistoryTable):
     """The room of runs."""
 
     def add_run(self, task_id: int, *, trigger: Trigger, assigned_to: str | None, at: int) -> Run:
@@ -309,32 +304,6 @@ class RunTable(HistoryTable):
         rows = self._connection.rows(select("running_elsewhere"), {"node_id": node_id})
         return legible("run", rows, run_from_row)
 
-    def illegible_running(self) -> list[IllegibleRun]:
-        """What reads as running and no node can watch: its row makes no record."""
-        found = []
-        for row in self._connection.rows(select("all_running")):
-            error = _why_unwatched(row)
-            if error is not None:
-                found.append(IllegibleRun(row[0], row[_CLAIM], error))
-        return found
-
-    def mend_run(self, run_id: int, *, at: int) -> bool:
-        """Set the cells right that make no sense, unless what tells one claim from another does."""
-        with self._connection.write():
-            [row] = self._connection.rows(select("any_run"), {"run_id": run_id})
-            wrong = wrong_cells(row)
-            if not wrong or wrong.keys() & _TELLING:
-                return False
-            self._set_right(run_id, wrong)
-            self._note("run", run_id, at)
-        return True
-
-    def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
-        """Let one of these end, so that it holds no place."""
-        with self._connection.write():
-            self._fail_illegible(run.run_id, Reason.LOST, run.error, at=at)
-            self._note("run", run.run_id, at)
-
     def cancel_requests(self, node_id: str) -> list[int]:
         """Running runs of this node that somebody wants to end."""
         rows = self._connection.rows(load("runs")["cancel_requests"], {"node_id": node_id})
@@ -400,35 +369,6 @@ class RunTable(HistoryTable):
             self._fail_illegible(run_id, Reason.SPAWN, error.message, at=at)
             return None
 
-    def _require_whole_texts(self, task: Task) -> None:
-        """No agent is told what somebody only half wrote. Errors: `IllegibleError`.
-
-        A text that is no UTF-8 was read with `UNDECODABLE` in it; another may hold that itself.
-        """
-        for column in SPEC_COLUMNS:
-            if UNDECODABLE not in str(getattr(task.spec, column)) or column == "name":
-                continue
-            sql = load("tasks")["bytes_of"].replace("{column}", column)
-            try:
-                self._connection.value(sql, {"task_id": task.id}).decode()
-            except UnicodeDecodeError:
-                wrong = f"{column} is no UTF-8"
-                raise IllegibleError("task", task.id, wrong, name=task.spec.name) from None
-
-    def _fail_illegible(self, run_id: int, reason: Reason, error: str, *, at: int) -> None:
-        parameters = {"run_id": run_id, "reason": reason, "error": error, "at": at}
-        [row] = self._connection.rows(select("any_run"), {"run_id": run_id})
-        self._set_right(run_id, wrong_cells(row))
-        self._connection.execute(load("runs")["fail_illegible"], parameters)
-
-    def _set_right(self, run_id: int, columns: Mapping[str, object]) -> None:
-        """Write columns of a row, but for those that are its place among the others."""
-        names = columns.keys() - _PLACE
-        if names:
-            assignments = ", ".join(f"{name} = :{name}" for name in sorted(names))
-            sql = load("runs")["set_right"].replace("{assignments}", assignments)
-            self._connection.execute(sql, {**columns, "run_id": run_id})
-
     def _finish(self, finish: Finish, *, at: int) -> bool:
         parameters = outcome_values(finish.outcome)
         parameters.update(run_id=finish.run_id, claim=finish.claim, log_path=finish.log_path)
@@ -449,25 +389,9 @@ class RunTable(HistoryTable):
         return won
 
 
-def _why_unwatched(row: Sequence[Any]) -> str | None:
-    """Why no node watches a run that reads as running; None where one may."""
-    try:
-        run = sound("run", row, run_from_row)
-    except IllegibleError as error:
-        return error.message
-    if run.claimed_by is None or UNDECODABLE in run.claimed_by:
-        return f"run {run.id}: it is with no node"
-    return None
-
-
 def _name_a_session(arguments: str) -> bool:
     """Whether a task's own words do; a row that makes no sense says nothing, and ends its run."""
     try:
         return names_a_session(document(arguments))
     except (ValueError, TypeError, AttributeError):
         return False
-
-
-def select(name: str) -> str:
-    """A statement with the run's columns filled in."""
-    return load("runs")[name].replace("{run_columns}", fragment("runs", "run_columns"))
