@@ -21,8 +21,9 @@ from claude_tasks.execution.run_log import log_path, write_run_log
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_tasks.domain.ports import OneDatabase, RunStore
+    from claude_tasks.domain.ports import OneDatabase
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.run_ports import RunStore
     from claude_tasks.domain.usage_ports import UsageStore
     from claude_tasks.execution.executor import Ended
     from claude_tasks.execution.run_folder import RunFolder

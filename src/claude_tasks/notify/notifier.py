@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.notification import Unannounced
     from claude_tasks.domain.notification_ports import NotificationStore
-    from claude_tasks.domain.ports import Clock, RunStore, TaskStore
+    from claude_tasks.domain.ports import Clock, TaskStore
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.run_ports import RunStore
     from claude_tasks.domain.task import Task
     from claude_tasks.notify.delivery import Delivery
     from claude_tasks.notify.heartbeat import Heartbeat

@@ -10,9 +10,10 @@ from claude_tasks.domain.store_records import RunFilter, TaskSummary
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from claude_tasks.domain.ports import Clock, RunStore
+    from claude_tasks.domain.ports import Clock
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.run_figures import RunFigures
+    from claude_tasks.domain.run_ports import RunStore
     from claude_tasks.domain.task import Task
 
 

@@ -9,7 +9,8 @@ from claude_tasks.domain.errors import InvalidInputError
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from claude_tasks.domain.ports import Clock, RunStore, SettingsStore
+    from claude_tasks.domain.ports import Clock, SettingsStore
+    from claude_tasks.domain.run_ports import RunStore
 
     class ConsultedStore(SettingsStore, RunStore, Protocol):
         """Settings, and the runs that wait because of one."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_tasks.domain.lease import Term
-    from claude_tasks.domain.ports import Execution, RunStore
+    from claude_tasks.domain.ports import Execution
+    from claude_tasks.domain.run_ports import RunStore
     from claude_tasks.domain.store_records import UsageBlock
     from claude_tasks.domain.usage import Judgement
     from claude_tasks.scheduling.preflight import Preflight

@@ -43,7 +43,7 @@ class Queue:
     def choose(self, *, limit: int, per_node: bool, own_limit: int | None) -> list[int]:
         """The runs to start now, oldest first. To be asked inside the transaction that starts them.
 
-        The limits are those of `claude_tasks.domain.ports.RunStore.claim_runs`.
+        The limits are those of `claude_tasks.domain.run_ports.RunStore.claim_runs`.
         """
         room = limit - self._count("count_running", self._node_id if per_node else None)
         if room <= 0:
