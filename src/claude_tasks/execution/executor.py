@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import DatabaseGoneError, SpawnError
 from claude_tasks.domain.task_fields import FIELDS
@@ -29,7 +29,7 @@ from claude_tasks.execution.run_folder import (
 )
 from claude_tasks.execution.run_log import events_path, snapshot_of
 from claude_tasks.execution.spawner import Spawner
-from claude_tasks.execution.watched import SILENT_SECONDS, Watched
+from claude_tasks.execution.watched import SILENT_SECONDS, Ended, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,20 +47,6 @@ _SILENCE_SECONDS = 1.0
 """A spawner that owes an answer for longer is no progress."""
 _AGAIN_SECONDS = 1.0
 """How often a supervisor that the kernel does not end is killed again."""
-
-
-class Ended(NamedTuple):
-    """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run.
-
-    With ``keeps_folder`` that has to stand: as the tombstone of a claim that another node may yet
-    launch, or as the folder of somebody else's run.
-    """
-
-    run: Run
-    facts: ExitFacts
-    snapshot: TaskSnapshot
-    folder: RunFolder
-    keeps_folder: bool = False
 
 
 class Executor:
@@ -161,7 +147,7 @@ class Executor:
         watched = Watched(run, folder, snapshot, told=False, deadline=silent_at)
         if spec is not None and not spec.is_of(run.id, run.queued_at):
             why = f"{folder.path} is that of another database's run"
-            self._failed.append(_lost(watched, why, keeps_folder=True))
+            self._failed.append(watched.lost(why, keeps_folder=True))
             return
         self._watched[folder.path] = watched
 
@@ -238,7 +224,7 @@ class Executor:
             if error.errno in FOR_GOOD:
                 end_strays(watched.folder.path, watched.folder.prompt)
                 watched.folder.set_aside()
-                return _lost(watched, f"its folder makes no sense, it was set aside: {error}")
+                return watched.lost(f"its folder makes no sense, it was set aside: {error}")
             if str(error) != watched.complaint:
                 log.warning("run %d cannot be looked at just now: %s", watched.run.id, error)
             watched.complaint = str(error)
@@ -335,7 +321,7 @@ class Executor:
         """
         if watched.folder.lives_on() or os.path.exists(watched.folder.exit):
             return None
-        return _lost(watched, "its folder was removed, and nobody saw how it ended")
+        return watched.lost("its folder was removed, and nobody saw how it ended")
 
     def _look(self, watched: Watched) -> Ended | None:
         if not watched.folder.is_there() and self._has_begun(watched.run):
@@ -380,11 +366,6 @@ def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
         on_usage_limit=None,
         is_one_off=False,
     )
-
-
-def _lost(watched: Watched, why: str, *, keeps_folder: bool = False) -> Ended:
-    facts = ExitFacts(EndedBy.LOST, error=why)
-    return Ended(watched.run, facts, watched.snapshot, watched.folder, keeps_folder=keeps_folder)
 
 
 def _spec_in(folder: RunFolder) -> RunSpec | None:

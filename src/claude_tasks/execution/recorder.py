@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.run_ports import RunStore
     from claude_tasks.domain.usage_ports import UsageStore
-    from claude_tasks.execution.executor import Ended
     from claude_tasks.execution.run_folder import RunFolder
+    from claude_tasks.execution.watched import Ended
 
 log = logging.getLogger(__name__)
 ENDS_LOG = f"{__name__}.ends"

@@ -1,8 +1,8 @@
-"""One run under watch, as the executor keeps it in memory."""
+"""One run under watch, as the executor keeps it in memory, and its end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS
 from claude_tasks.execution.contract import EndedBy, ExitFacts
@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from claude_tasks.execution.run_folder import RunFolder
 
 SILENT_SECONDS = SUPERVISOR_SILENCE_MS / 1000
+
+
+class Ended(NamedTuple):
+    """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run.
+
+    With ``keeps_folder`` that has to stand: as the tombstone of a claim that another node may yet
+    launch, or as the folder of somebody else's run.
+    """
+
+    run: Run
+    facts: ExitFacts
+    snapshot: TaskSnapshot
+    folder: RunFolder
+    keeps_folder: bool = False
 
 
 class Watched:
@@ -49,3 +63,8 @@ class Watched:
             return None
         ended_by = EndedBy.CANCEL if self.cancel_sent else EndedBy.TIMEOUT
         return ExitFacts(ended_by, error="its supervisor was silent, and was killed")
+
+    def lost(self, why: str, *, keeps_folder: bool = False) -> Ended:
+        """It ended, and nobody saw how."""
+        facts = ExitFacts(EndedBy.LOST, error=why)
+        return Ended(self.run, facts, self.snapshot, self.folder, keeps_folder=keeps_folder)

@@ -10,9 +10,9 @@ from claude_tasks.domain.run import Reason, State, Trigger
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.usage import Failure, Reading, Window
 from claude_tasks.execution.contract import EndedBy, ExitFacts, Said
-from claude_tasks.execution.executor import Ended
 from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.execution.run_log import snapshot_of
+from claude_tasks.execution.watched import Ended
 from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.settings import load_settings
 from claude_tasks.wiring.node import build_execution
