@@ -8,6 +8,7 @@ import pytest
 
 from claude_tasks.storage.sqlite.store import open_store
 from support.clock import FakeClock
+from support.fresh_database import lay
 from support.inbox import Inbox
 from support.installation import Installation
 from support.profile import FULL
@@ -36,6 +37,7 @@ def clock() -> FakeClock:
 def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens stores on one and the same data: other processes, as far as the database knows."""
     assert request.param == "sqlite"
+    lay(tmp_path / "tasks.db")
     opened: list[Store] = []
 
     def opener() -> Store:

@@ -39,6 +39,7 @@ from claude_tasks.settings import load_settings
 from claude_tasks.storage.sqlite.store import open_store
 from support.builders import ME, spec
 from support.clock import FakeClock
+from support.fresh_database import lay
 from support.invariants import check_invariants
 from support.model import LIMIT, POISON, ModelNode, World
 from support.profile import examples
@@ -71,6 +72,7 @@ class Scheduler(RuleBasedStateMachine):
         self.no_strays.start()
         self.clock = FakeClock()
         self.world = World(self.settings)
+        lay(self.settings.folder.database)
         self.owner = open_store(self.settings.folder.database, at=0)
         self.task_operations = TaskOperations(self.owner, self.clock, actor=ME)
         self.run_operations = RunOperations(self.owner, self.clock, ask_to_end=lambda _: False)

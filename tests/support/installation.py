@@ -26,6 +26,7 @@ from claude_tasks.wiring.doctor import look_around
 from claude_tasks.wiring.operations import open_operations
 from support.agent import install
 from support.builders import spec
+from support.fresh_database import lay
 from support.invariants import check_invariants
 from support.waiting import wait_until
 
@@ -68,6 +69,7 @@ class Installation:
             "CLAUDE_TASKS_KILL_GRACE": "0.5",
             "CLAUDE_TASKS_DISABLE_USAGE_CHECK": "1",
         }
+        lay(self.database)
         self.operations: Operations = open_operations(load_settings(self.environment))
 
     def forget_data(self) -> None:

@@ -27,6 +27,7 @@ from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.storage.sqlite.store import open_store
 from claude_tasks.wiring.node import build_execution, lease_times
 from support.builders import node
+from support.fresh_database import lay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,6 +264,7 @@ class ModelNode:
         self.clock = clock
         self.world = world
         self.engine_thread, self.keeper_thread = Thread(), Thread()
+        lay(settings.folder.database)
         self._stores = [open_store(settings.folder.database, at=0) for _ in range(2)]
         self.record = node(name, started_at=clock.now(), ttl_ms=round(settings.lease_ttl * 1000))
         self.lock = LifetimeLock(settings.folder.nodes, name)

@@ -15,6 +15,7 @@ from claude_tasks.system.clock import SystemClock
 from claude_tasks.wiring.node import build_execution
 from support.agent import install
 from support.builders import add_task
+from support.fresh_database import lay
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Workshop:
         )
         self.settings.folder.create()
         self.clock = SystemClock()
+        lay(self.settings.folder.database)
         self.store = open_store(self.settings.folder.database, at=0)
         self.execution = self.new_execution()
 
