@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from claude_tasks.domain.run import Reason, State
@@ -87,8 +88,11 @@ BROKEN_RUNS = [
     "trigger = 'nobody'",
     "cancel_reason = 'none'",
     "permission_denials = '[1'",
+    "assigned_to = X'ff'",
+    "assigned_to = CAST(X'ff61' AS TEXT)",
+    "queued_at = 'x'",
 ]
-"""Of a run that waits."""
+"""Of a run that waits. All but the last, by which a claim is known, can be set right."""
 
 BROKEN_TICKS = [
     "next_run_at = 'tomorrow'",
@@ -123,7 +127,8 @@ def test_runs_and_ticks_that_cannot_be_read_or_written_stop_no_other(
         [(state, error)] = installation.query(
             "SELECT state, error FROM task_runs WHERE id = ?", run_id
         )
-        assert (state, bool(error)) == ("failed", True), assignment
+        ends = ("failed", True) if assignment.startswith("queued_at") else ("completed", False)
+        assert (state, bool(error)) == ends, assignment
     parked = "SELECT id FROM tasks WHERE next_run_at IS NULL AND name <> 'good'"
     wait_until(
         lambda: len(installation.query(parked)) == len(BROKEN_RUNS) + len(BROKEN_TICKS) - 1,
@@ -172,10 +177,11 @@ def test_running_rows_that_cannot_be_read_hold_no_place(installation: Installati
         )
     installation.start_leader()
     installation.wait_for_runs(2, State.COMPLETED)
-    ends = "SELECT state, reason FROM task_runs WHERE task_id = ? ORDER BY id"
-    launched, *nobodys = installation.query(ends, broken.id)
-    assert nobodys == [("failed", "lost")] * 3
-    assert launched != ("failed", "lost"), "it was set right, and its agent was never started"
+    ends = "SELECT state FROM task_runs WHERE task_id = ?"
+    wait_until(  # their agents were never started
+        lambda: installation.query(ends, broken.id) == [("completed",)] * 4,
+        what="they were set right, went back in line, and ran",
+    )
 
 
 SPOILED_RUNS = [
@@ -185,6 +191,9 @@ SPOILED_RUNS = [
     "reason = 'odd'",
     "not_before = X'01'",
     "output = X'ff'",
+    "claimed_by = NULL",
+    "claimed_by = X'00ff'",
+    "claimed_by = CAST(X'ff61' AS TEXT)",
     f"permission_denials = '{'[' * 100_000}'",
 ]
 
@@ -205,6 +214,34 @@ def test_a_run_in_a_state_that_there_is_not_holds_up_no_other_and_is_named(
     assert "run 1: 'odd' is not a valid State" in installation.finding("runs").detail
 
 
+@pytest.mark.parametrize("claim", [5, -1, 0])
+@pytest.mark.parametrize("fault", [None, signal.SIGKILL])
+def test_a_run_whose_claim_is_another_starts_no_second_agent(
+    installation: Installation, claim: int, fault: signal.Signals | None
+) -> None:
+    task = installation.add(enabled=False, prompt="[case:slow seconds=3]")
+    node = installation.start_leader()
+    run = installation.operations.runs.start(task.id)
+    wait_until(installation.starts.exists, what="its agent started")
+    installation.rewrite("UPDATE task_runs SET claim = ? WHERE id = ?", claim, run.id)
+    if fault is not None:
+        node.send_signal(fault)
+        installation.start_leader()
+    [lost] = installation.wait_for_runs(1, State.FAILED)
+    assert lost.reason is Reason.LOST
+    assert len(installation.starts.read_text().splitlines()) == 1
+
+
+def test_a_claim_that_is_no_number_ends_once_its_agent_has(installation: Installation) -> None:
+    task = installation.add(enabled=False, prompt="[case:slow seconds=4]")
+    installation.start_leader()
+    run = installation.operations.runs.start(task.id)
+    supervisor = psutil.Process(installation.supervisor_pid(run))
+    installation.rewrite("UPDATE task_runs SET claim = 'x' WHERE id = ?", run.id)
+    installation.wait_for_runs(1, State.FAILED)
+    assert not supervisor.is_running()
+
+
 @pytest.mark.parametrize("fault", [None, signal.SIGKILL])
 def test_runs_whose_rows_are_spoiled_under_way_end_as_their_agents_did(
     installation: Installation, fault: signal.Signals | None
@@ -212,7 +249,7 @@ def test_runs_whose_rows_are_spoiled_under_way_end_as_their_agents_did(
     runs = {}
     node = installation.start_leader(CLAUDE_TASKS_MAX_CONCURRENT_RUNS="20")
     for assignment in SPOILED_RUNS:
-        task = installation.add(enabled=False, prompt="[case:slow seconds=4]")
+        task = installation.add(enabled=False, prompt="[case:slow seconds=6]")
         runs[installation.operations.runs.start(task.id).id] = assignment
     wait_until(
         lambda: (
@@ -223,6 +260,7 @@ def test_runs_whose_rows_are_spoiled_under_way_end_as_their_agents_did(
     )
     for run_id, assignment in runs.items():
         installation.rewrite(f"UPDATE task_runs SET {assignment} WHERE id = ?", run_id)
+    assert installation.runs(State.COMPLETED) == [], "each was spoiled under way"
     if fault is not None:
         node.send_signal(fault)
         installation.start_leader()
@@ -357,3 +395,32 @@ def test_no_agent_is_told_what_is_no_utf_8(installation: Installation, column: s
     assert f"{column} is no UTF-8" in (refused.error or "")
     [run] = installation.wait_for_runs(1, State.COMPLETED)
     assert run.task_id == own.id
+
+
+def test_an_address_that_is_no_text_stops_no_other_task(installation: Installation) -> None:
+    odd = installation.add(name="odd", cron_expr=EVERY_SECOND, slack_webhook="https://x.test/")
+    good = installation.add(name="good", cron_expr=EVERY_SECOND)
+    installation.rewrite("UPDATE task_addresses SET address = X'ff00' WHERE task_id = ?", odd.id)
+    installation.start_leader()
+    wait_until(
+        lambda: [run for run in installation.runs(State.COMPLETED) if run.task_id == good.id],
+        what="the good one runs",
+    )
+    [left_out] = installation.operations.tasks.left_out(installation.operations.tasks.list())
+    assert 'task 1 "odd"' in left_out.message
+    assert installation.operations.tasks.remove(odd.id) is None
+
+
+def test_a_node_whose_row_makes_none_is_struck_and_its_runs_go_on(
+    installation: Installation,
+) -> None:
+    task = installation.add(enabled=False)
+    installation.rewrite(
+        "INSERT INTO nodes (id, role, host, pid, version, scheduler, started_at,"
+        " max_concurrent_runs) VALUES (CAST(X'ff61' AS TEXT), 'daemon', 'h', 1, '1', 1, 0, 1)"
+    )
+    installation.operations.runs.start(task.id)
+    installation.rewrite("UPDATE task_runs SET assigned_to = CAST(X'ff61' AS TEXT)")
+    installation.start_leader()
+    installation.wait_for_runs(1, State.COMPLETED)
+    wait_until(lambda: len(installation.query("SELECT rowid FROM nodes")) == 1)

@@ -78,6 +78,6 @@ def _time(local: datetime, *, exact: bool = False) -> str:
 def _local(at: int, timezone: str) -> datetime:
     if timezone == "UTC":
         return to_datetime(at)
-    from claude_tasks.domain.schedule.zones import find_zone
+    from claude_tasks.domain.schedule.zones import find_zone, shown_zone
 
-    return to_datetime(at).astimezone(find_zone(timezone))
+    return to_datetime(at).astimezone(find_zone(shown_zone(timezone)))

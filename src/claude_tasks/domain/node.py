@@ -3,6 +3,18 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+_LONGEST_ID = 100
+_ID_CHARACTERS = frozenset("-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def is_node_id(value: object) -> bool:
+    """Whether it can be a node's: then it is also the name of a file, and equals itself."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_ID
+        and _ID_CHARACTERS.issuperset(value)
+    )
+
 
 class Role(StrEnum):
     """What kind of process a node is."""

@@ -141,7 +141,7 @@ class DeliveryCounts(NamedTuple):
 
 
 class StalledChannel(NamedTuple):
-    """A channel that did not take a message at the last try: how many wait, and why."""
+    """An address of a channel that takes no message just now: how many wait, and why."""
 
     channel: str
     waiting: int

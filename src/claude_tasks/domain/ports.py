@@ -152,8 +152,8 @@ class Execution(Protocol):
         """Whether this claim is under watch here."""
         ...
 
-    def is_supervised(self, run_id: int, claim: object) -> bool:
-        """Whether anything of a claim lives, told by the machine alone."""
+    def lives(self, run_id: int) -> bool:
+        """Whether anything of a run lives, of whichever claim, told by the machine alone."""
         ...
 
     def cancel(self, run_id: int) -> None:
@@ -257,6 +257,10 @@ class NodeStore(OneDatabase, Protocol):
 
     def writer(self) -> int | None:
         """The process on this machine that keeps others from writing now, if one is known."""
+        ...
+
+    def strike_illegible_nodes(self) -> None:
+        """Remove the rows that make no node; one that lives enters itself anew."""
         ...
 
     def remove_node(self, node_id: str) -> None:

@@ -177,10 +177,11 @@ class RunStore(Protocol):
         """What reads as running and no node can watch, because its row makes no record."""
         ...
 
-    def mend_run(self, run_id: int, *, at: int) -> bool:
+    def mend_run(self, run_id: int, *, node_id: str, at: int) -> bool:
         """Set the cells of a row right that make no sense, as if nothing were known.
 
-        False where none is such, or one by which a claim is known, or its end.
+        A claim that is with no node is ``node_id``'s from then on. False where none is such, or one
+        by which a claim is known, or its end.
         """
         ...
 
@@ -194,6 +195,10 @@ class RunStore(Protocol):
 
     def assigned_nodes(self) -> list[str]:
         """The nodes that queued runs wait for."""
+        ...
+
+    def release_nobodys(self, *, at: int) -> int:
+        """Leave the queued runs to the leader whose node cannot be one; how many."""
         ...
 
     def release_assigned(self, node_id: str, *, at: int) -> int:

@@ -90,10 +90,9 @@ class RunFacts(NamedTuple):
 
 
 class IllegibleRun(NamedTuple):
-    """A row that reads as running and makes no record; ``claim`` is whatever stands there."""
+    """A row that reads as running, and that no node can watch as it stands."""
 
     run_id: int
-    claim: object
     error: str
 
 

@@ -36,7 +36,7 @@ class SupervisedExecution:
         self._executor = Executor(
             launches, folder=folder, node_id=node_id, require_same=store.require_same
         )
-        self._recorder = Recorder(store, ends, logs=folder.logs)
+        self._recorder = Recorder(store, ends, logs=folder.logs, node_id=node_id)
 
     @property
     def descriptor(self) -> int | None:
@@ -82,9 +82,9 @@ class SupervisedExecution:
         """Whether this claim is in hand here."""
         return self._executor.watches(run) or self._recorder.holds(run)
 
-    def is_supervised(self, run_id: int, claim: object) -> bool:
-        """Whether anything of a claim lives."""
-        return self._executor.is_supervised(run_id, claim)
+    def lives(self, run_id: int) -> bool:
+        """Whether anything of a run lives, of whichever claim."""
+        return self._executor.lives(run_id)
 
     def cancel(self, run_id: int) -> None:
         """End a run."""

@@ -18,7 +18,7 @@ from claude_tasks.domain.task_fields import FIELDS
 from claude_tasks.execution.contract import EndedBy, EventsOwner, ExitFacts, TaskSnapshot
 from claude_tasks.execution.event_stream import owner_of
 from claude_tasks.execution.launching import RESUME_PROMPT, LaunchPlan
-from claude_tasks.execution.process_tree import end_strays, is_alive
+from claude_tasks.execution.process_tree import end_strays, look_for_the_living
 from claude_tasks.execution.run_folder import (
     FOR_GOOD,
     REMOVED,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
     from claude_tasks.execution.contract import RunSpec
     from claude_tasks.execution.launching import LaunchRules
+    from claude_tasks.execution.process_tree import Living
     from claude_tasks.system.data_folder import DataFolder
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Executor:
         self._spawner = Spawner(monotonic=monotonic)
         self._watched: dict[str, Watched] = {}
         self._failed: list[Ended] = []
+        self._living: Living | None = None
+        """What lives, looked up at most once a pass: it costs some 0.1 ms for each process."""
 
     def start(self) -> None:
         """Have the spawner ready before the first run needs it. Errors: `OSError`."""
@@ -182,15 +185,14 @@ class Executor:
             return True
         return self._folder(run).path in self._watched
 
-    def is_supervised(self, run_id: int, claim: object) -> bool:
-        """Whether the supervisor or the agent of a claim lives."""
-        if not isinstance(claim, int):
-            return False  # no folder of ours has such a name
-        folder = RunFolder.of(self._data.runs, run_id, claim)
-        try:
-            return folder.is_supervised() or is_alive(folder.path)
-        except OSError:  # what took its place
-            return is_alive(folder.path)
+    def lives(self, run_id: int) -> bool:
+        """Whether a supervisor or an agent of a run lives, of whichever claim."""
+        self._living = None
+        for folder in self._folders_of(run_id):
+            with contextlib.suppress(OSError):  # what took its place
+                if folder.is_supervised():
+                    return True
+        return self._lives_on(run_id)
 
     def cancel(self, run_id: int) -> None:
         """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
@@ -203,6 +205,7 @@ class Executor:
     def collect(self) -> list[Ended]:
         """The claims that ended since the last call. One that cannot be looked at stays watched."""
         ended, self._failed = self._failed, []
+        self._living = None
         for watched in self._candidates():
             found = self._try_look(watched)
             if found is not None:
@@ -230,11 +233,39 @@ class Executor:
             watched.complaint = str(error)
             return None
 
-    def _has_begun(self, run: Run) -> bool:
-        """Whether the agent of this claim was started, by what stands beside its events."""
+    def _has_begun(self, watched: Watched) -> bool:
+        """Whether the agent of this claim was started, by what stands elsewhere.
+
+        Beside its events; or in the folder of another claim of the run, which goes when that is
+        over: then the row names a claim that somebody made up.
+        """
+        run = watched.run
         owner = owner_of(events_path(self._data.logs, run.task_id, run.id))
         claims = (run.claim, None)  # an earlier version's may have been of this one
-        return owner in [EventsOwner(run.id, run.queued_at, claim) for claim in claims]
+        watched.began = (
+            watched.began
+            or owner in [EventsOwner(run.id, run.queued_at, claim) for claim in claims]
+            or any(
+                folder != watched.folder and os.path.exists(folder.started)
+                for folder in self._folders_of(run.id)
+            )
+        )
+        return watched.began
+
+    def _lives_on(self, run_id: int) -> bool:
+        """Whether anything of a run lives, whatever became of its folders."""
+        self._living = self._living or look_for_the_living()
+        begins = os.path.join(self._data.runs, f"{run_id}.")
+        return any(path.startswith(begins) for paths in self._living for path in paths)
+
+    def _folders_of(self, run_id: int) -> list[RunFolder]:
+        """Those of all its claims."""
+        begins = f"{run_id}."
+        return [
+            RunFolder(os.path.join(self._data.runs, name))
+            for name in os.listdir(self._data.runs)
+            if name.startswith(begins) and name.removeprefix(begins).lstrip("-").isdecimal()
+        ]
 
     def _folder(self, run: Run) -> RunFolder:
         return RunFolder.of(self._data.runs, run.id, run.claim)
@@ -319,17 +350,18 @@ class Executor:
 
         Its supervisor goes on, and makes the folder anew for what it has to say at the end.
         """
-        if watched.folder.lives_on() or os.path.exists(watched.folder.exit):
+        if self._lives_on(watched.run.id) or os.path.exists(watched.folder.exit):
             return None
         return watched.lost("its folder was removed, and nobody saw how it ended")
 
     def _look(self, watched: Watched) -> Ended | None:
-        if not watched.folder.is_there() and self._has_begun(watched.run):
+        if not watched.folder.is_there() and self._has_begun(watched):
             return self._look_at_the_gone(watched)
         condition = watched.folder.look(
             watched.ended_as(),
             claimed_by=watched.run.launched_by,
-            has_begun=lambda: self._has_begun(watched.run),
+            has_begun=lambda: self._has_begun(watched),
+            lives_on=lambda: self._lives_on(watched.run.id),
         )
         if condition is Condition.REMOVED:
             return self._look_at_the_gone(watched)

@@ -73,9 +73,10 @@ class EndRules(NamedTuple):
 class Recorder:
     """Turns ended claims into rows. What the store refuses now is kept and tried again."""
 
-    def __init__(self, store: RecordingStore, rules: EndRules, *, logs: str) -> None:
-        """Work on the store of the thread that records; ``logs`` is a folder."""
+    def __init__(self, store: RecordingStore, rules: EndRules, *, logs: str, node_id: str) -> None:
+        """Work on the store of the thread that records, for a node; ``logs`` is a folder."""
         self._store = store
+        self._node_id = node_id
         self._rules = rules
         self._logs = logs
         self._waiting: list[Ended] = []
@@ -186,7 +187,7 @@ class Recorder:
         try:
             return self._store.get_run(end.run.id)
         except IllegibleError:
-            if not self._store.mend_run(end.run.id, at=at):
+            if not self._store.mend_run(end.run.id, node_id=self._node_id, at=at):
                 raise
         return self._store.get_run(end.run.id)
 

@@ -26,7 +26,7 @@ from claude_tasks.execution.contract import (
     decode,
     encode,
 )
-from claude_tasks.execution.process_tree import end_strays, holders_of, is_alive
+from claude_tasks.execution.process_tree import end_strays, holders_of
 from claude_tasks.system.durable import read_whole, write_atomically, write_private
 from claude_tasks.system.process_state import is_supervisor, process_started
 
@@ -150,11 +150,6 @@ class RunFolder(NamedTuple):
         """Whether the folder, or whatever took its place, is there."""
         return os.path.lexists(self.path)
 
-    def lives_on(self) -> bool:
-        """Whether a supervisor or an agent lives that began in the folder before its removal."""
-        supervised = holders_of(f"{self.spec} (deleted)")  # as proc(5) names a removed file
-        return bool(supervised) or is_alive(self.path)
-
     def remove(self) -> None:
         """Forget the claim once its end is recorded. Errors: `OSError`.
 
@@ -265,6 +260,7 @@ class RunFolder(NamedTuple):
         *,
         claimed_by: str | None = None,
         has_begun: Callable[[], bool] = lambda: False,
+        lives_on: Callable[[], bool] = lambda: False,
     ) -> Condition:
         """How the claim stands; a claim without any life left is closed for good.
 
@@ -272,8 +268,10 @@ class RunFolder(NamedTuple):
         lock: a supervisor that comes late finds it and does not start the agent. ``ended_as`` is
         what it says of an agent whose supervisor was killed, instead of lost. ``claimed_by`` is a
         node that hangs: as long as it may wake up and launch, the tombstone has to stand.
-        ``has_begun`` knows, from elsewhere, whether the agent was started.
+        ``has_begun`` knows, from elsewhere, whether the agent was started, and ``lives_on`` whether
+        anything lives that began in the folder before somebody removed it.
         """
+        knows = (has_begun, lives_on)
         if os.path.exists(self.exit):
             return Condition.ENDED
         if not self._make_folder():
@@ -282,12 +280,15 @@ class RunFolder(NamedTuple):
         if lock is None:
             return Condition.SUPERVISED
         try:
-            return self._close_if_dead(ended_as or ExitFacts(EndedBy.LOST), claimed_by, has_begun)
+            return self._close_if_dead(ended_as or ExitFacts(EndedBy.LOST), claimed_by, knows)
         finally:
             os.close(lock)
 
     def _close_if_dead(
-        self, ended_as: ExitFacts, claimed_by: str | None, has_begun: Callable[[], bool]
+        self,
+        ended_as: ExitFacts,
+        claimed_by: str | None,
+        knows_of_it: tuple[Callable[[], bool], ...],
     ) -> Condition:
         if os.path.exists(self.exit):  # it ended between the first look and the lock
             return Condition.ENDED
@@ -296,7 +297,7 @@ class RunFolder(NamedTuple):
         # Without its task the folder was removed, and made anew just now. So it is asked now: a
         # supervisor writes that down before it takes the prompt, which a late one finds no more.
         # Where it could not write it down (``logs`` full, or no folder), its processes tell.
-        if not was_started and self.task() is None and (has_begun() or self.lives_on()):
+        if not was_started and self.task() is None and any(asked() for asked in knows_of_it):
             self._unmake()
             return Condition.REMOVED
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.

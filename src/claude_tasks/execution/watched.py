@@ -55,6 +55,8 @@ class Watched:
         self.silent = False
         self.cancel_sent = False
         self.orphaned = False
+        self.began = False
+        """Whether it was seen that its agent was started."""
         self.complaint = ""
 
     def ended_as(self) -> ExitFacts | None:

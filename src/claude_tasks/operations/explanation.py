@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_tasks.domain.instant import human_duration, to_rfc3339
 from claude_tasks.domain.permission import denied_text, permitted
 from claude_tasks.domain.run import Run, State
-from claude_tasks.domain.schedule.zones import in_zone
+from claude_tasks.domain.schedule.zones import in_zone, shown_zone
 from claude_tasks.domain.signs import UNRECORDED_MS
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.task_schedule import schedule_of, schedule_problem
@@ -131,7 +131,7 @@ def _next(task: Task, status: Status) -> Circumstance:
     tick = task.next_run_at
     if tick is None:
         return Circumstance("next tick", "none", stands_in_the_way=True)
-    when = in_zone(tick, task.spec.timezone)
+    when = in_zone(tick, shown_zone(task.spec.timezone))
     if tick > status.at:
         return Circumstance("next tick", f"{when}, in {human_duration(tick - status.at)}")
     text = f"{when}: due for {human_duration(status.at - tick)}, waiting for a leader"

@@ -118,6 +118,7 @@ class NodeRegistry:
 
     def forget_the_dead(self) -> None:
         """Strike dead nodes from the registry, and remove their locks."""
+        self._store.strike_illegible_nodes()
         for node in self._store.list_nodes():
             if self.is_dead(node.id):
                 self._store.remove_node(node.id)

@@ -12,12 +12,13 @@ import logging
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.errors import IllegibleError, NotFoundError
+from claude_tasks.domain.errors import IllegibleError, NotFoundError, StorageValueError
 
 if TYPE_CHECKING:
     from claude_tasks.domain.lease import Term
     from claude_tasks.domain.ports import Execution, Store
     from claude_tasks.domain.run import Run
+    from claude_tasks.domain.store_records import IllegibleRun
     from claude_tasks.scheduling.lifetime import NodeRegistry
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Rescuer:
             fate = self._fate(run.claimed_by, term)
             if fate is not None:
                 rescued += self._adopt(run, term, fate, at=at)
+        rescued += self._store.release_nobodys(at=at)
         for node_id in self._store.assigned_nodes():
             if self._fate(node_id, term) is not None:
                 rescued += self._store.release_assigned(node_id, at=at)
@@ -69,17 +71,23 @@ class Rescuer:
     def _end_illegible(self, *, at: int) -> None:
         """Set the rows right that no node can read: the next look finds what becomes of the run.
 
-        Where it would not be known by its row, it ends once nothing of it lives. Not at the first
-        look: a node that had it in hand before its row was spoiled records it.
+        Where its claim would not be known by its row, it ends once nothing of it lives. Not at the
+        first look: a node that had it in hand before its row was spoiled records it.
         """
         found = {run.run_id: run for run in self._store.illegible_running()}
-        for run_id in found.keys() & self._illegible:
-            if self._store.mend_run(run_id, at=at):
-                log.warning("%s: it is set right", found[run_id].error)
-            elif not self._execution.is_supervised(run_id, found[run_id].claim):
-                log.error("%s: it is ended", found[run_id].error)
-                self._store.fail_illegible_run(found[run_id], at=at)
-        self._illegible = set(found)
+        seen, self._illegible = self._illegible, set(found)
+        for run_id in found.keys() & seen:
+            try:
+                self._set_right_or_end(found[run_id], at=at)
+            except StorageValueError as error:  # it ended this very moment
+                log.warning("%s: it stays as it is: %s", found[run_id].error, error)
+
+    def _set_right_or_end(self, run: IllegibleRun, *, at: int) -> None:
+        if self._store.mend_run(run.run_id, node_id=self._node_id, at=at):
+            log.warning("%s: it is set right", run.error)
+        elif not self._execution.lives(run.run_id):
+            log.error("%s: it is ended", run.error)
+            self._store.fail_illegible_run(run, at=at)
 
     def tidy(self) -> None:
         """Remove the folders of claims that are over, of this node's own as well."""

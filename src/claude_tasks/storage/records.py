@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from claude_tasks.domain.errors import DELETED_TASK, IllegibleError
 from claude_tasks.domain.lease import Lease, require_written_by_a_node
-from claude_tasks.domain.node import Node, Role
+from claude_tasks.domain.node import Node, Role, is_node_id
 from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import RunFacts
 from claude_tasks.domain.task import Task
@@ -30,6 +30,8 @@ TASK_COLUMNS = ("id", *SPEC_COLUMNS, *Task._fields[2:], "addresses")
 _SPEC = len(SPEC_COLUMNS)
 _NAME = TASK_COLUMNS.index("name")
 _NO_ADDRESSES = "{}"
+_SHOWN = 120
+"""Characters of a cell in a message."""
 
 _EMPTY_LIST = "[]"
 _PLAIN_TYPES = (int, str, int | None, str | None, float | None)
@@ -54,13 +56,20 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
             name, value = next(
                 (name, it) for name, it, wanted in all_ if not isinstance(it, wanted)
             )
-            raise _illegible(kind, row, f"{name} is {value!r}")
+            raise _illegible(kind, row, f"{name} is {_shown(value)}")
     return record
 
 
 def _illegible(kind: str, row: Sequence[Any], detail: str) -> IllegibleError:
     name = row[_NAME] if kind in ("task", DELETED_TASK) else None
-    return IllegibleError(kind, row[0], detail, name=name)
+    if isinstance(name, str):
+        name = name[:_SHOWN]
+    return IllegibleError(kind, row[0], detail[:_SHOWN], name=name)
+
+
+def _shown(value: object) -> str:
+    """A cell as a message may hold it: the largest is a gigabyte."""
+    return repr(value[:_SHOWN] if isinstance(value, (str, bytes)) else value)
 
 
 def legible(
@@ -106,8 +115,12 @@ def task_from_row(row: Sequence[Any]) -> Task:
 
 
 def addresses_from(text: str) -> dict[str, str]:
-    """Addresses by channel, of the JSON that they are read as."""
-    return {} if text == _NO_ADDRESSES else document(text)
+    """Addresses by channel, of the JSON that they are read as. Errors: `ValueError`."""
+    addresses: dict[str, str] = {} if text == _NO_ADDRESSES else document(text)
+    for channel, address in addresses.items():
+        if address is None:
+            raise ValueError(f"its address of {channel} is no text")
+    return addresses
 
 
 def document(text: str) -> Any:
@@ -147,6 +160,8 @@ def facts_from_row(row: Sequence[Any]) -> RunFacts:
 def node_from_row(row: Sequence[Any]) -> Node:
     """A row of ``nodes``."""
     node = Node._make(row)
+    if not is_node_id(node.id):
+        raise ValueError("its id is none of a node")
     return node._replace(role=Role(node.role), scheduler=bool(node.scheduler), open=bool(node.open))
 
 
@@ -183,6 +198,7 @@ def texts_from(text: str) -> tuple[str, ...]:
     items = document(text)
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError(f"no list of texts: {text[:80]}")
+    "".join(items).encode()  # JSON may spell half a pair, which no answer can hold
     return tuple(items)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_tasks.settings import load_settings
+from claude_tasks.storage.records import TASK_COLUMNS
 from claude_tasks.wiring.operations import open_operations
 
 if TYPE_CHECKING:
@@ -133,3 +134,27 @@ def test_a_task_whose_schedule_makes_no_sense_is_shown_with_the_command_that_men
     assert two_tasks.good("next", "one", "--json").json["next_runs"] == []
     two_tasks.good("edit", "1", "--cron", "0 9 * * *")
     assert "! schedule" not in two_tasks.good("why", "one").out
+
+
+@pytest.mark.parametrize("value", ["X'ff'", "'zzz'", """'["\\ud800"]'"""])
+@pytest.mark.parametrize("column", TASK_COLUMNS[1:-1])
+def test_whatever_stands_in_a_task_no_list_fails_and_each_task_is_shown_or_named(
+    two_tasks: CommandLine, column: str, value: str
+) -> None:
+    rewrite(two_tasks, f"UPDATE tasks SET {column} = {value} WHERE id = 1")
+    if column == "deleted_at":
+        return
+    for look in (("list", "--json"), ("list",), ("export",), ("status",), ("list", "--all")):
+        assert two_tasks(*look).code == 0
+    listed = two_tasks.good("list", "--json")
+    shown = {task["id"] for task in listed.json["tasks"]}
+    assert shown >= {2}
+    assert (1 in shown) == (two_tasks("show", "1").code == 0)
+    assert (1 in shown) != ("Note: task 1" in two_tasks.good("list").err)
+
+
+def test_a_cell_without_end_fills_no_message(two_tasks: CommandLine) -> None:
+    rewrite(two_tasks, "UPDATE tasks SET prompt = zeroblob(1000000) WHERE id = 1")
+    assert len(two_tasks("show", "1").err) < 1000
+    rewrite(two_tasks, "UPDATE task_runs SET state = hex(zeroblob(1000000)) WHERE id = 1")
+    assert len(two_tasks("logs", "1").err) < 1000

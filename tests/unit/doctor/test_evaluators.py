@@ -682,9 +682,13 @@ BAD = Trouble("auth_token: it is empty", "make another")
         (LOCAL._replace(trouble=BAD, fix="mend it"), "WARN", "it is empty", "mend it"),
         (OPEN._replace(trouble=BAD), "FAIL", "it is empty", ""),
         (
-            LOCAL._replace(trouble=BAD, fix="mend it", asking=LISTENING),
-            "FAIL", "at http://0.0.0.0:8080 refuses every request: auth_token: it is empty",
+            LOCAL._replace(trouble=BAD, fix="mend it", asking=LISTENING, stored=True),
+            "WARN", "serve 4242 on host at http://0.0.0.0:8080 refuses every request, unless",
             "mend it",
+        ),
+        (
+            LOCAL._replace(trouble=BAD, fix="mend it", asking=LISTENING),
+            "WARN", "serve would not start: auth_token: it is empty", "mend it",
         ),
         (LOCAL._replace(asking=LISTENING), "PASS", "and none is stored here", ""),
         (LOCAL._replace(asking=LISTENING, has_token=True), "PASS", "this machine only", ""),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from claude_tasks.domain.errors import StorageValueError
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.domain.task_fields import OnUsageLimit
@@ -374,6 +375,54 @@ def test_what_a_task_allows_by_name_is_left_to_it(workshop: Workshop) -> None:
     assert run.output == "(unset)"
     arguments = json.loads(workshop.run("[case:argv]", allowed_tools=allowed).output)
     assert "--disallowedTools=ScheduleWakeup" in arguments
+
+
+# A row that somebody spoiled under way
+
+
+def spoil(workshop: Workshop, run: Run, assignment: str) -> None:
+    connection = workshop.store._connection  # type: ignore[attr-defined]
+    connection.execute(f"UPDATE task_runs SET {assignment} WHERE id = {run.id}")
+
+
+def test_the_end_of_a_run_sets_its_row_right(workshop: Workshop) -> None:
+    run = workshop.launch("say hello")
+    spoil(workshop, run, "attempt = 'many', started_at = X'00'")
+    sql = f"SELECT state FROM task_runs WHERE id = {run.id}"
+    wait_until(
+        lambda: (
+            workshop.execution.settle(at=workshop.clock.now())
+            or workshop.store._connection.rows(sql) == [("completed",)]  # type: ignore[attr-defined]
+        )
+    )
+    run = workshop.store.get_run(run.id)
+    assert (run.claim, run.attempt) == (1, 1)
+    assert run.cost_usd is not None
+
+
+def test_a_row_that_takes_no_write_keeps_no_other_end_from_being_recorded(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = workshop.launch("say hello"), workshop.launch("say hello")
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise StorageValueError("a run that ended is never rewritten")
+
+    monkeypatch.setattr(workshop.store, "mend_run", refuse)
+    spoil(workshop, bad, "attempt = 'many'")
+    assert workshop.finish(good).state is State.COMPLETED
+    connection = workshop.store._connection  # type: ignore[attr-defined]
+    sql = f"SELECT state, reason FROM task_runs WHERE id = {bad.id}"
+    wait_until(
+        lambda: (
+            workshop.execution.settle(at=workshop.clock.now())
+            or connection.rows(sql) == [("failed", "lost")]
+        )
+    )
+    # Nobody can read the row, also not who checks the invariants.
+    connection.execute("DELETE FROM outbox")
+    connection.execute(f"DELETE FROM task_runs WHERE id = {bad.id}")
+    workshop.starts.write_text(f"{good.id}.1\n")
 
 
 # The event file

@@ -15,9 +15,14 @@ import psutil
 import pytest
 
 from claude_tasks.domain.run import Outcome, Reason, State, Trigger
+from claude_tasks.domain.store_records import RunFilter
+from claude_tasks.execution import executor
 from claude_tasks.execution.outcome import outcome_of
+from claude_tasks.execution.process_tree import Living, look_for_the_living
 from claude_tasks.execution.run_folder import Condition, RunFolder
+from claude_tasks.execution.run_log import events_path
 from claude_tasks.execution.spawner import Spawner
+from support.builders import add_task
 from support.waiting import wait_until
 from support.workshop import Workshop
 
@@ -610,3 +615,57 @@ def test_a_supervisor_that_comes_after_the_verdict_starts_nothing(workshop: Work
     spawner.stop()
     assert workshop.started() == [f"{first.id}.1"]
     assert folder.look() is Condition.ENDED
+
+
+@pytest.mark.parametrize(
+    ("owner", "begun"),
+    [
+        ({}, True),
+        ({"claim": None}, True),
+        ({"claim": 2}, False),
+        ({"run_id": 99}, False),
+        ({"queued_at": 1}, False),
+        (None, False),
+    ],
+)
+def test_only_the_file_of_this_very_claim_tells_that_its_agent_was_started(
+    workshop: Workshop,
+    owner: dict[str, Any] | None,
+    begun: bool,  # noqa: FBT001 (a parameter of the table above)
+) -> None:
+    task = add_task(workshop.store, at=0)
+    run = workshop.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="gone", at=5)
+    [claimed] = workshop.store.claim_runs("gone", term=None, limit=1, per_node=False, at=5)
+    path = Path(events_path(workshop.settings.folder.logs, task.id, run.id))
+    path.parent.mkdir(parents=True)
+    if owner is not None:
+        facts = {"run_id": run.id, "queued_at": 5, "claim": 1} | owner
+        path.with_suffix(".run").write_text(json.dumps(facts))
+    workshop.execution.adopt(claimed.run, task)
+    workshop.execution.settle(at=10)
+    after = workshop.store.get_run(run.id)
+    assert (after.state, after.reason) == (
+        (State.FAILED, Reason.LOST) if begun else (State.QUEUED, None)
+    )
+
+
+def test_many_claims_without_a_folder_cost_one_look_at_all_processes(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    living = look_for_the_living()
+
+    def look() -> Living:
+        looks.append(None)
+        return living
+
+    monkeypatch.setattr(executor, "look_for_the_living", look)
+    task = add_task(workshop.store, at=0, overlap="allow")
+    for _ in range(100):
+        workshop.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="gone", at=5)
+    for claimed in workshop.store.claim_runs("gone", term=None, limit=100, per_node=False, at=5):
+        workshop.execution.adopt(claimed.run, task)
+    workshop.execution.settle(at=10)
+    assert len(looks) == 1
+    queued = RunFilter(states=(State.QUEUED,), limit=200)
+    assert len(workshop.store.list_runs(queued)) == 100

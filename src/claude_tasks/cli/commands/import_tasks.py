@@ -114,11 +114,12 @@ def _said(total: int, ids: list[int], *, dry_run: bool) -> str:
 
 
 def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidInputError(f"{twice!r} stands twice in one object")
-    return dict(pairs)
+    said: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in said:
+            raise InvalidInputError(f"{name!r} stands twice in one object")
+        said[name] = value
+    return said
 
 
 def _document(context: Context, path: str) -> Any:

@@ -40,7 +40,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.spec.tags]
     empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
-    if left_out:
+    if left_out and arguments.tag is None:
         empty = _NONE_LEGIBLE
     left = context.tasks.left_by_clock(found, at=context.now())
     return Result(

@@ -27,6 +27,7 @@ claude-tasks notify test --task nightly
 """
 _ACTIONS = ("test",)
 _SHOWN = 20
+_NAMED = 10
 _NONE = "no channel is set, so nobody is told of anything"
 _HOW = (
     "set discord_webhook, slack_webhook, webhook_url or apprise_url in config.toml, or one for a "
@@ -96,7 +97,8 @@ def _none_set(channels: Sequence[Addressed], own: list[str]) -> list[str]:
     if channels:
         return []
     if own:
-        return [f"no channel is set but by tasks themselves: {', '.join(own)}; {_HOW}"]
+        some = ", ".join(own[:_NAMED]) + (", …" if len(own) > _NAMED else "")
+        return [f"no channel is set but by tasks themselves: {some}; {_HOW}"]
     return [f"{_NONE}; {_HOW}"]
 
 

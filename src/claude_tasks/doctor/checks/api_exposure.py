@@ -33,7 +33,8 @@ class ExposureFacts(NamedTuple):
 
     ``fix`` is the command that mends a token that cannot be used, None where none does. ``open_to``
     are living nodes that listen beyond this machine and ask for no token, ``asking`` those that
-    listen and ask for one.
+    listen and ask for one, ``stored`` whether it is a token's file that is the trouble: those read
+    it too, unless their own environment gives them one.
     """
 
     host: str
@@ -43,6 +44,7 @@ class ExposureFacts(NamedTuple):
     fix: str | None = None
     open_to: tuple[Node, ...] = ()
     asking: tuple[Node, ...] = ()
+    stored: bool = False
 
 
 def exposure(
@@ -64,10 +66,10 @@ def exposure(
     try:
         return facts._replace(has_token=any(load_tokens(settings)))
     except ConfigurationError as error:
-        fix = error.hint
+        fix, stored = error.hint, True
         if isinstance(error, TokenError):
-            fix = _token_fix(error, settings, environment)
-        return facts._replace(trouble=trouble_of(error), fix=fix)
+            fix, stored = _token_fix(error, settings, environment), error.where.stored
+        return facts._replace(trouble=trouble_of(error), fix=fix, stored=stored)
 
 
 def _is_open(node: Node, is_loopback: Callable[[str], bool]) -> bool:
@@ -104,10 +106,13 @@ def judge(exposure: ExposureFacts) -> Finding:
     if exposure.open_to:
         return _open_now(exposure)
     if exposure.trouble is not None:
-        make = failed if exposure.asking or not exposure.loopback else warned
+        make = warned if exposure.loopback else failed
         text = f"serve would not start: {exposure.trouble.text}"
-        if exposure.asking:
-            text = f"{_where(exposure.asking)} refuses every request: {exposure.trouble.text}"
+        if exposure.asking and exposure.stored:
+            text = (
+                f"{text}; {_where(exposure.asking)} refuses every request, unless its own"
+                " environment gives it a token"
+            )
         return make(name, text, exposure.fix)
     if exposure.loopback:
         text = f"{host}: this machine only"

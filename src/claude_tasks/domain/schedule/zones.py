@@ -142,6 +142,15 @@ def find_zone(timezone: str) -> tzinfo:
         raise _unknown(timezone) from None
 
 
+def shown_zone(timezone: str) -> str:
+    """The zone to show times in: UTC where somebody wrote down one that there is not."""
+    try:
+        find_zone(timezone)
+    except InvalidInputError:
+        return "UTC"
+    return timezone
+
+
 def _unknown(timezone: str) -> InvalidInputError:
     return InvalidInputError(f"Unknown time zone {timezone!r}", hint=_zone_hint(timezone))
 

@@ -23,6 +23,16 @@ ORDER BY started_at, id
 UPDATE nodes SET beat = beat + 1, beat_at = :at, beat_monotonic = :monotonic
 WHERE id = :node_id
 
+-- name: keys_of_nodes
+-- All of them, each behind the key of its row.
+SELECT rowid, id, role, host, pid, version, scheduler, started_at, max_concurrent_runs, listens, open,
+    ttl_ms, beat, beat_at, beat_monotonic
+FROM nodes
+
+-- name: strike_node
+-- One by the key of its row.
+DELETE FROM nodes WHERE rowid = :key
+
 -- name: remove_node
 -- A node says goodbye, or is found dead.
 DELETE FROM nodes WHERE id = :node_id

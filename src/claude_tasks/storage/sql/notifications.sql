@@ -3,8 +3,7 @@
 -- says whether its task works. NULLs never match: skips of the owner's own making and cancelled runs
 -- say nothing. (The long condition is that of an index, word for word.)
 SELECT run.id, run.task_id, run.state, run.reason, task.notify_on,
-       (SELECT json_group_object(a.channel, a.address) FROM task_addresses a
-        WHERE a.task_id = run.task_id),
+       {addresses},
        previous.state, previous.reason
 FROM outbox
 JOIN task_runs AS run ON run.id = outbox.run_id
@@ -98,9 +97,22 @@ SELECT COALESCE(SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END), 0),
 FROM deliveries WHERE state = 'pending' OR ended_at >= :since
 
 -- name: stalled_channels
--- Channels that did not take a message at the last try, with how many wait for them, and why.
-SELECT channel, COUNT(*), MAX(error) FROM deliveries WHERE state = 'pending'
-GROUP BY channel HAVING MAX(error) IS NOT NULL
+-- Addresses whose messages wait and that took none since the oldest of them was made: the channel, how
+-- many wait, and why by the newest that was tried.
+WITH waits AS (
+    SELECT channel, target, COUNT(*) AS messages, MIN(created_at) AS since
+    FROM deliveries WHERE state = 'pending' GROUP BY channel, target
+)
+SELECT channel, messages, (
+    SELECT error FROM deliveries AS tried
+    WHERE tried.state = 'pending' AND tried.channel = waits.channel AND tried.target = waits.target
+      AND tried.error IS NOT NULL ORDER BY tried.id DESC LIMIT 1
+) AS why
+FROM waits WHERE why IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS sent
+    WHERE sent.state = 'sent' AND sent.channel = waits.channel AND sent.target = waits.target
+      AND sent.ended_at >= waits.since
+)
 
 -- name: overdue_tasks
 -- Tasks whose tick nobody took in time, or took and left in the queue without a reason of its own.

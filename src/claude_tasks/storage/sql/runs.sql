@@ -252,11 +252,13 @@ WHERE id = :run_id AND claim = :claim AND claimed_by = :from_node AND state = 'r
 -- The nodes that queued runs wait for.
 SELECT DISTINCT assigned_to FROM task_runs WHERE state = 'queued' AND assigned_to IS NOT NULL
 
--- name: release_unknown
--- Queued runs of a node that cannot be: its id is no text that a node has.
-UPDATE task_runs SET assigned_to = NULL
-WHERE state = 'queued' AND assigned_to IS NOT NULL AND assigned_to NOT IN (SELECT id FROM nodes)
-RETURNING id
+-- name: assigned_runs
+-- Queued runs that wait for a node, and for which.
+SELECT id, assigned_to FROM task_runs WHERE state = 'queued' AND assigned_to IS NOT NULL
+
+-- name: release_run
+-- A queued run goes to the leader.
+UPDATE task_runs SET assigned_to = NULL WHERE state = 'queued' AND id = :run_id
 
 -- name: release_assigned
 -- Queued runs of a dead node go to the leader.

@@ -31,6 +31,12 @@ WHERE task_id = :task_id ORDER BY revision DESC LIMIT :limit
 -- One task, deleted or not.
 SELECT {task_columns} FROM tasks t WHERE t.id = :task_id
 
+-- name: addresses
+-- A task's own, by channel, as JSON, which knows no blob: the statement would fail for all tasks.
+(SELECT json_group_object(CAST(a.channel AS TEXT),
+        CASE WHEN typeof(a.address) = 'text' THEN a.address END)
+ FROM task_addresses a WHERE a.task_id = {task_id})
+
 -- name: get_task_of_run
 -- The task of a run.
 SELECT {task_columns} FROM tasks t WHERE t.id = (SELECT task_id FROM task_runs WHERE id = :run_id)

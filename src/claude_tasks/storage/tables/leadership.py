@@ -132,6 +132,15 @@ class NodeTable(Tables):
         with self._connection.write():
             return self._connection.execute(load("nodes")["move_beat"], parameters).rowcount == 1
 
+    def strike_illegible_nodes(self) -> None:
+        """Strike the rows that make no node: who lives enters itself anew with its next beat."""
+        rows = self._connection.rows(load("nodes")["keys_of_nodes"])
+        wrong = [key for key, *row in rows if not legible("node", [row], node_from_row)]
+        if wrong:
+            with self._connection.write():
+                for key in wrong:
+                    self._connection.execute(load("nodes")["strike_node"], {"key": key})
+
     def remove_node(self, node_id: str) -> None:
         """A node says goodbye, or was found dead."""
         with self._connection.write():

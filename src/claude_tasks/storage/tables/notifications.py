@@ -15,7 +15,7 @@ from claude_tasks.domain.notification import (
     Unannounced,
 )
 from claude_tasks.domain.run import Reason, State
-from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import addresses_from, denials_from
 from claude_tasks.storage.tables.history import HistoryTable
 
@@ -39,7 +39,9 @@ class NotificationTable(HistoryTable):
 
     def unannounced(self, *, limit: int) -> list[Unannounced]:
         """Runs that ended and that nobody looked at yet, oldest first."""
-        rows = self._connection.rows(load("notifications")["unannounced"], {"limit": limit})
+        addresses = fragment("tasks", "addresses").replace("{task_id}", "run.task_id")
+        sql = load("notifications")["unannounced"].replace("{addresses}", addresses)
+        rows = self._connection.rows(sql, {"limit": limit})
         ended = [_unannounced(row) for row in rows]
         return [
             each._replace(newly_denied=self._is_newly_denied(each))
@@ -166,10 +168,18 @@ def _unannounced(row: Sequence[Any]) -> Unannounced:
         _state(state),
         _reason(reason),
         notify_on,
-        addresses_from(addresses),
+        _addresses(addresses),
         _state(before),
         _reason(before_reason),
     )
+
+
+def _addresses(text: str) -> dict[str, str]:
+    """None of a task whose own make no sense: its run is announced all the same."""
+    try:
+        return addresses_from(text)
+    except ValueError:
+        return {}
 
 
 def _state(text: str | None) -> State | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
 from claude_tasks.domain.instant import to_rfc3339
-from claude_tasks.domain.lease import UNDECODABLE
+from claude_tasks.domain.node import is_node_id
 from claude_tasks.domain.planned import PlannedRow
 from claude_tasks.domain.run import AT_ONCE, Reason, Run
 from claude_tasks.domain.session import fresh_session, names_a_session
@@ -137,7 +137,7 @@ class RunTable(SpoiledRuns, HistoryTable):
             for run_id in ids:
                 session = self._session(run_id, new_session)
                 self._claim(run_id, session, node_id=node_id, epoch=epoch, at=at)
-            claimed = [self._claimed(run_id, at=at) for run_id in ids]
+            claimed = [self._claimed(run_id, node_id=node_id, at=at) for run_id in ids]
             return [entry for entry in claimed if entry is not None]
 
     def has_startable(
@@ -322,13 +322,25 @@ class RunTable(SpoiledRuns, HistoryTable):
 
     def assigned_nodes(self) -> list[str]:
         """The nodes that queued runs wait for."""
-        return [row[0] for row in self._connection.rows(load("runs")["assigned_nodes"])]
+        rows = self._connection.rows(load("runs")["assigned_nodes"])
+        return [node_id for (node_id,) in rows if is_node_id(node_id)]
+
+    def release_nobodys(self, *, at: int) -> int:
+        """Leave to the leader what waits for a node that cannot be."""
+        rows = self._connection.rows(load("runs")["assigned_runs"])
+        wrong = [run_id for run_id, node_id in rows if not is_node_id(node_id)]
+        if wrong:
+            with self._connection.write():
+                for run_id in wrong:
+                    self._connection.execute(load("runs")["release_run"], {"run_id": run_id})
+                    self._note("run", run_id, at)
+        return len(wrong)
 
     def release_assigned(self, node_id: str, *, at: int) -> int:
         """Leave a dead node's queued runs to the leader."""
+        sql = load("runs")["release_assigned"]
         with self._connection.write():
-            name = "release_unknown" if UNDECODABLE in node_id else "release_assigned"
-            released = self._connection.rows(load("runs")[name], {"node_id": node_id})
+            released = self._connection.rows(sql, {"node_id": node_id})
             for (run_id,) in released:
                 self._note("run", run_id, at)
         return len(released)
@@ -357,13 +369,18 @@ class RunTable(SpoiledRuns, HistoryTable):
         self._connection.execute(sql["mark_last_run"], {"run_id": run_id})
         self._note("run", run_id, at)
 
-    def _claimed(self, run_id: int, *, at: int) -> Claimed | None:
+    def _claimed(self, run_id: int, *, node_id: str, at: int) -> Claimed | None:
         """The run just claimed with its task; a row that cannot be read ends this run alone."""
         sql = select_task(load("tasks")["get_task_of_run"])
         try:
             rows = self._connection.rows(sql, {"run_id": run_id})
             task = sound("task", rows[0], task_from_row)
             self._require_whole_texts(task)
+            try:
+                return Claimed(self.get_run(run_id), task)
+            except IllegibleError:
+                if not self._set_right_row(run_id, node_id=node_id, at=at):
+                    raise
             return Claimed(self.get_run(run_id), task)
         except IllegibleError as error:
             self._fail_illegible(run_id, Reason.SPAWN, error.message, at=at)

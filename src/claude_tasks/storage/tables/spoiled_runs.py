@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from claude_tasks.domain.errors import IllegibleError
 from claude_tasks.domain.lease import UNDECODABLE
-from claude_tasks.domain.run import Reason, Run, Trigger
+from claude_tasks.domain.node import is_node_id
+from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import IllegibleRun
 from claude_tasks.storage.named_sql import load
 from claude_tasks.storage.records import SPEC_COLUMNS, run_from_row, sound, texts_from
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
 _FIXED = {"id", "task_id", "task_name", "state"}
 """What is never written anew."""
-_TELLING = {*_FIXED, "claim", "claimed_by", "queued_at"}
-"""By these a run's folder is known for its own, who watches it, and that it has ended."""
-_CLAIM = Run._fields.index("claim")
+_TELLING = {*_FIXED, "claim", "queued_at", "launched_by"}
+"""By these a run's folder is known for its own, who may yet launch it, and that it has ended."""
+_STATE, _CLAIMED_BY, _TICK, _COVERS = map(
+    Run._fields.index, ("state", "claimed_by", "scheduled_for", "covers")
+)
 _TEXTS = tuple[str, ...]
 _UNKNOWN: dict[Any, object] = {
     int: 0,
@@ -48,18 +51,16 @@ class SpoiledRuns(Tables):
         for row in self._connection.rows(select("all_running")):
             error = _why_unwatched(row)
             if error is not None:
-                found.append(IllegibleRun(row[0], row[_CLAIM], error))
+                found.append(IllegibleRun(row[0], error))
         return found
 
-    def mend_run(self, run_id: int, *, at: int) -> bool:
+    def mend_run(self, run_id: int, *, node_id: str, at: int) -> bool:
         """Set the cells right that make no sense, unless what tells one claim from another does."""
         with self._connection.write():
-            wrong = self._wrong_cells(run_id)
-            if not wrong or wrong.keys() & _TELLING:
-                return False
-            self._set_right(run_id, wrong)
-            self._note("run", run_id, at)
-        return True
+            mended = self._set_right_row(run_id, node_id=node_id, at=at)
+            if mended:
+                self._note("run", run_id, at)
+        return mended
 
     def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
         """Let one of these end, so that it holds no place."""
@@ -82,25 +83,43 @@ class SpoiledRuns(Tables):
                 wrong = f"{column} is no UTF-8"
                 raise IllegibleError("task", task.id, wrong, name=task.spec.name) from None
 
+    def _set_right_row(self, run_id: int, *, node_id: str, at: int) -> bool:
+        """Whether it could be set right; call it inside a transaction."""
+        wrong = self._wrong_cells(run_id, node_id=node_id, at=at)
+        if not wrong or wrong.keys() & _TELLING:
+            return False
+        self._set_right(run_id, wrong)
+        return True
+
     def _fail_illegible(self, run_id: int, reason: Reason, error: str, *, at: int) -> None:
         parameters = {"run_id": run_id, "reason": reason, "error": error, "at": at}
-        self._set_right(run_id, self._wrong_cells(run_id))
+        self._set_right(run_id, self._wrong_cells(run_id, node_id=None, at=at))
         self._connection.execute(load("runs")["fail_illegible"], parameters)
 
-    def _wrong_cells(self, run_id: int) -> dict[str, object]:
-        """The columns that cannot be read, with what stands for nothing known."""
-        rows = self._connection.rows(select("any_run"), {"run_id": run_id})
+    def _wrong_cells(self, run_id: int, *, node_id: str | None, at: int) -> dict[str, object]:
+        """The columns that cannot be read, with what they are to be instead.
+
+        What nobody knows any more is nothing; a wish that cannot be read stays one. A claim that is
+        with no node is ``node_id``'s from now on.
+        """
         kinds = get_type_hints(Run)
-        return {
-            name: None
-            if _fits(kinds[name], None)
-            else _UNKNOWN.get(name, _UNKNOWN.get(kinds[name]))
-            for row in rows
-            for name, cell in zip(Run._fields, row, strict=True)
-            if not _fits(kinds[name], cell)
-        }
+        wrong: dict[str, object] = {}
+        for row in self._connection.rows(select("any_run"), {"run_id": run_id}):
+            for name, cell in zip(Run._fields, row, strict=True):
+                if not _fits(kinds[name], cell):
+                    wrong[name] = _UNKNOWN.get(name, _UNKNOWN.get(kinds[name]))
+            if row[_STATE] == State.RUNNING and not is_node_id(row[_CLAIMED_BY]):
+                wrong["claimed_by"] = node_id
+            if "trigger" in wrong and (
+                isinstance(row[_TICK], int) or isinstance(row[_COVERS], int)
+            ):
+                wrong["trigger"] = Trigger.SCHEDULE
+            if "cancel_requested_at" in wrong:
+                wrong["cancel_requested_at"] = at
+        return wrong
 
     def _set_right(self, run_id: int, columns: Mapping[str, object]) -> None:
+        """Write these columns, but for what is never written anew."""
         names = columns.keys() - _FIXED
         if names:
             assignments = ", ".join(f"{name} = :{name}" for name in sorted(names))
@@ -114,7 +133,7 @@ def _why_unwatched(row: Sequence[Any]) -> str | None:
         run = sound("run", row, run_from_row)
     except IllegibleError as error:
         return error.message
-    if run.claimed_by is None or UNDECODABLE in run.claimed_by:
+    if not is_node_id(run.claimed_by):
         return f"run {run.id}: it is with no node"
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from claude_tasks.domain.revision import TaskRevision, changes_between
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
 from claude_tasks.domain.task_fields import ADDRESS_FIELDS
-from claude_tasks.storage.named_sql import load
+from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
     SPEC_COLUMNS,
     TASK_COLUMNS,
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
 
 _SPEC_NAMES = ", ".join(SPEC_COLUMNS)
 _SPEC_VALUES = ", ".join(f":{name}" for name in SPEC_COLUMNS)
-_ADDRESSES = (
-    "(SELECT json_group_object(a.channel, a.address) FROM task_addresses a WHERE a.task_id = t.id)"
-)
+_ADDRESSES = fragment("tasks", "addresses").replace("{task_id}", "t.id")
 _DELETED_AT = TASK_COLUMNS.index("deleted_at")
 _COLUMNS = ", ".join([*(f"t.{name}" for name in TASK_COLUMNS[:-1]), _ADDRESSES])
 
@@ -91,10 +90,11 @@ class TaskTable(Tables):
         rows = self._connection.rows(
             select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
         )
-        try:
-            return [_summary(row) for row in rows]
-        except (TypeError, ValueError):  # one is broken: only then is each held against its record
-            return [_partial_summary(row) for row in rows if legible("task", [row], task_from_row)]
+        summaries = []
+        for row in rows:
+            with contextlib.suppress(IllegibleError):
+                summaries.append(_summary(sound("task", row, task_from_row), row))
+        return summaries
 
     def illegible_tasks(self) -> list[IllegibleError]:
         """Live tasks whose rows make none."""
@@ -246,20 +246,12 @@ def _no_task(task_id: int) -> NotFoundError:
     return NotFoundError("Task not found", hint=f"there is no task {task_id}: claude-tasks list")
 
 
-def _partial_summary(row: Sequence[Any]) -> TaskSummary:
+def _summary(task: Task, row: Sequence[Any]) -> TaskSummary:
     """Without what it last ran, where that makes no sense."""
+    began, state, reason, deferred = row[len(TASK_COLUMNS) :]
     try:
-        return _summary(row)
-    except (TypeError, ValueError):
-        return TaskSummary(task_from_row(row), None, None, None, None)
-
-
-def _summary(row: Sequence[Any]) -> TaskSummary:
-    started_at, state, reason, deferred_until = row[len(TASK_COLUMNS) :]
-    return TaskSummary(
-        task_from_row(row),
-        started_at,
-        None if state is None else State(state),
-        None if reason is None else Reason(reason),
-        deferred_until,
-    )
+        last = None if state is None else State(state), None if reason is None else Reason(reason)
+    except ValueError:
+        return TaskSummary(task, None, None, None, None)
+    began, deferred = (at if isinstance(at, int) else None for at in (began, deferred))
+    return TaskSummary(task, began, *last, deferred)
