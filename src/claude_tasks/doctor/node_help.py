@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_tasks.doctor.finding import passed, shell, warned
+from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact
@@ -51,6 +51,17 @@ def standing_by(contents: Contents, *, without: str = "") -> bool:
         return entry.works and entry.node.scheduler and entry.node.id != without
 
     return any(map(counts, contents.nodes))
+
+
+def illegible(name: str, contents: Contents, part: str) -> Finding:
+    """About rows that whoever leads sets right; a table that is gone nobody does."""
+    texts = contents.what_is_illegible(part)
+    if any(it.part == part and it.of_all for it in contents.illegible):
+        return failed(name, cannot_be_read(texts))
+    text = f"cannot be read from the database: {some(texts)}"
+    if standing_by(contents):
+        return warned(name, f"{text}; a living node is about to set it right")
+    return failed(name, f"{text}; a node that starts sets it right", START)
 
 
 def unread(

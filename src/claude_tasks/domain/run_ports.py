@@ -174,14 +174,14 @@ class RunStore(Protocol):
         ...
 
     def illegible_running(self) -> list[IllegibleRun]:
-        """What reads as running and no node can watch, because its row makes no record."""
+        """What reads as running, or as nothing, and no node can watch: it makes no record."""
         ...
 
     def mend_run(self, run_id: int, *, node_id: str, at: int) -> bool:
         """Set the cells of a row right that make no sense, as if nothing were known.
 
         A claim that is with no node is ``node_id``'s from then on. False where none is such, or one
-        by which a claim is known, or its end.
+        by which a claim is known.
         """
         ...
 

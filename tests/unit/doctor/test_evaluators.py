@@ -54,7 +54,7 @@ from unit.doctor.made import (
 )
 
 if TYPE_CHECKING:
-    from claude_tasks.doctor.facts import DatabaseFacts
+    from claude_tasks.doctor.facts import DatabaseFacts, NodeFact
     from claude_tasks.doctor.finding import Finding
 
 DATA = FolderFacts("/data", exists=True, is_folder=True, base="/data")
@@ -314,7 +314,7 @@ SLEEPER = node_fact(silent_ms=20_000)
         ),
         (
             database(illegible=(Illegible("nodes", "node x: pid is 'y'"),)),
-            "FAIL", "node x: pid is 'y'", "",
+            "WARN", "node x: pid is 'y'; a living node is about to set it right", "",
         ),
         (NO_DATABASE, "WARN", "none yet", "claude-tasks daemon"),
         (UNREAD, "WARN", "not looked at", ""),
@@ -509,18 +509,33 @@ def test_tasks_without_a_database() -> None:
     says(check_of_tasks.judge(UNREAD, MACHINE), "WARN", "not looked at: the database is damaged")
 
 
+@pytest.mark.parametrize(
+    ("nodes", "verdict", "fix"), [((), "FAIL", "claude-tasks daemon"), ((FOLLOWER,), "WARN", "")]
+)
+def test_rows_that_a_node_sets_right_are_said_to_be(
+    nodes: tuple[NodeFact, ...], verdict: str, fix: str
+) -> None:
+    of_runs, of_nodes = (
+        database(nodes=nodes, illegible=(Illegible(part, "odd"),)) for part in ("runs", "nodes")
+    )
+    for finding in (
+        runs.judge(of_runs, MACHINE),
+        versions.judge(of_nodes, MACHINE),
+        check_of_nodes.judge(of_nodes, LivenessFacts(), MACHINE),
+    ):
+        says(finding, verdict, "odd", "set", "right", fix=fix)
+
+
 def test_a_row_that_cannot_be_read_fails_beside_the_others() -> None:
     bad = (Illegible("tasks", "task 3: extra_args is odd", "claude-tasks rm 3"),)
     finding = check_of_tasks.judge(
         database(tasks=(task_fact(looked=Looked.MISSING),), illegible=bad), MACHINE
     )
     says(finding, "FAIL", "2 of 2 enabled", "task 3: extra_args is odd", fix="rm 3")
-    of_runs, of_nodes = (
-        database(illegible=(Illegible(part, "odd"),)) for part in ("runs", "nodes")
+    of_all = database(illegible=(Illegible("runs", "no such table", of_all=True),))
+    says(
+        runs.judge(of_all, MACHINE), "FAIL", "no such table; mend it, or put a backup back", fix=""
     )
-    says(runs.judge(of_runs, MACHINE), "FAIL", "odd", fix="")
-    says(versions.judge(of_nodes, MACHINE), "FAIL", "odd", fix="")
-    says(check_of_nodes.judge(of_nodes, LivenessFacts(), MACHINE), "FAIL", "odd", fix="")
     facts = database(illegible=(Illegible("messages", "odd"),))
     says(notifications.judge(facts, UNTOLD), "FAIL", "odd")
 

@@ -66,6 +66,7 @@ def test_a_new_database_is_private_durable_and_marked(path: str) -> None:
         (8, "liveness"),
         (9, "addresses_and_revisions"),
         (10, "history"),
+        (11, "known_states"),
     ]
     connection.close()
 

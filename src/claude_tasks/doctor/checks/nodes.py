@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.doctor.finding import (
-    cannot_be_read,
     failed,
     passed,
     shell,
@@ -13,6 +12,7 @@ from claude_tasks.doctor.finding import (
     warned,
 )
 from claude_tasks.doctor.node_help import (
+    illegible,
     is_container,
     unread,
     wake_up,
@@ -66,9 +66,8 @@ def judge(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFact
     contents = database.contents
     if contents is None:
         return unread(_NAME, database)
-    illegible = contents.what_is_illegible("nodes")
-    if illegible:
-        return failed(_NAME, cannot_be_read(illegible))
+    if contents.what_is_illegible("nodes"):
+        return illegible(_NAME, contents, "nodes")
     return _of_the_hung(contents, machine)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import (
-    cannot_be_read,
     failed,
     passed,
     shell,
@@ -14,6 +13,7 @@ from claude_tasks.doctor.finding import (
 )
 from claude_tasks.doctor.node_help import (
     START,
+    illegible,
     node_of,
     standing_by,
     unread,
@@ -52,9 +52,8 @@ def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
     contents = database.contents
     if contents is None:
         return unread(name, database)
-    illegible = contents.what_is_illegible("runs")
-    if illegible:
-        return failed(name, cannot_be_read(illegible))
+    if contents.what_is_illegible("runs"):
+        return illegible(name, contents, "runs")
     leadership = _standing_still(contents, machine)
     found = [
         (_run_names(runs), words, fix) for runs, words, fix in (*leadership, *_stuck(contents))

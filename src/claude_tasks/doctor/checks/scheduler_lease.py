@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import (
-    cannot_be_read,
     failed,
     passed,
-    some,
     warned,
 )
 from claude_tasks.doctor.node_help import (
     START,
+    illegible,
     node_of,
     order,
     standing_by,
@@ -42,25 +41,15 @@ def judge(database: DatabaseFacts, machine: MachineFacts, *, at: int) -> Finding
     if contents is None:
         return unread(name, database, none_yet=f"none yet: {_nobody()}", fix=START)
     lease = contents.lease
-    if illegible := contents.what_is_illegible("nodes"):
-        return failed(name, cannot_be_read(illegible))
+    if contents.what_is_illegible("nodes"):
+        return illegible(name, contents, "nodes")
     if lease is None:
-        return _illegible(contents)
+        return illegible(name, contents, "lease")
     if lease.holder is None:
         if standing_by(contents):
             return passed(name, f"free (epoch {lease.epoch}), about to be taken by a living node")
         return _unled(contents, f"none holds it (epoch {lease.epoch}): {_nobody()}", at)
     return _held(contents, lease, machine, at)
-
-
-def _illegible(contents: Contents) -> Finding:
-    """Whoever leads next sets the row right; a table that is gone nobody does."""
-    if any(it.part == "lease" and it.of_all for it in contents.illegible):
-        return failed("scheduler_lease", cannot_be_read(contents.what_is_illegible("lease")))
-    text = f"cannot be read from the database: {some(contents.what_is_illegible('lease'))}"
-    if standing_by(contents):
-        return warned("scheduler_lease", f"{text}; a living node is about to set it right")
-    return failed("scheduler_lease", f"{text}; a node that starts sets it right", START)
 
 
 def _unled(contents: Contents, text: str, at: int) -> Finding:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import (
-    cannot_be_read,
-    failed,
     passed,
     some,
     warned,
 )
 from claude_tasks.doctor.node_help import (
+    illegible,
     order,
     unread,
 )
@@ -30,9 +29,8 @@ def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
     contents = database.contents
     if contents is None:
         return unread(name, database, none_yet="none yet: no node lives")
-    illegible = contents.what_is_illegible("nodes")
-    if illegible:
-        return failed(name, cannot_be_read(illegible))
+    if contents.what_is_illegible("nodes"):
+        return illegible(name, contents, "nodes")
     living = [entry for entry in contents.nodes if entry.alive]
     others = [entry for entry in living if entry.node.version != machine.version]
     if not others:

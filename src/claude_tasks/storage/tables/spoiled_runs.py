@@ -1,7 +1,6 @@
 """Runs whose rows somebody spoiled: set right where that is sure, ended where it is not.
 
-What tells one claim from another is never guessed: an agent might be started twice. Nor is a state,
-for the database takes a run in one that it does not know for ended.
+What tells one claim from another is never guessed: an agent might be started twice.
 """
 
 from __future__ import annotations
@@ -24,13 +23,12 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.task import Task
 
-_FIXED = {"id", "task_id", "task_name", "state"}
+_FIXED = {"id", "task_id", "task_name"}
 """What is never written anew."""
 _TELLING = {*_FIXED, "claim", "queued_at", "launched_by"}
-"""By these a run's folder is known for its own, who may yet launch it, and that it has ended."""
-_STATE, _CLAIMED_BY, _TICK, _COVERS = map(
-    Run._fields.index, ("state", "claimed_by", "scheduled_for", "covers")
-)
+"""By these a run's folder is known for its own, and who may yet launch it."""
+_MOST = 1000
+"""So many in a state that there is not are set right at a time."""
 _TEXTS = tuple[str, ...]
 _UNKNOWN: dict[Any, object] = {
     int: 0,
@@ -46,9 +44,11 @@ class SpoiledRuns(Tables):
     """The room of rows that make no record."""
 
     def illegible_running(self) -> list[IllegibleRun]:
-        """What reads as running and no node can watch: its row makes no record."""
+        """What reads as running, or as nothing, and no node can watch: it makes no record."""
+        rows = self._connection.rows(select("all_running"))
+        rows += self._connection.rows(select("in_no_state"), {"limit": _MOST})
         found = []
-        for row in self._connection.rows(select("all_running")):
+        for row in rows:
             error = _why_unwatched(row)
             if error is not None:
                 found.append(IllegibleRun(row[0], error))
@@ -105,14 +105,17 @@ class SpoiledRuns(Tables):
         kinds = get_type_hints(Run)
         wrong: dict[str, object] = {}
         for row in self._connection.rows(select("any_run"), {"run_id": run_id}):
-            for name, cell in zip(Run._fields, row, strict=True):
+            cells = dict(zip(Run._fields, row, strict=True))
+            for name, cell in cells.items():
                 if not _fits(kinds[name], cell):
                     wrong[name] = _UNKNOWN.get(name, _UNKNOWN.get(kinds[name]))
-            if row[_STATE] == State.RUNNING and not is_node_id(row[_CLAIMED_BY]):
+            if "state" in wrong:
+                wrong["state"] = _state(cells)
+            runs = wrong.get("state", cells["state"]) == State.RUNNING
+            if runs and not is_node_id(cells["claimed_by"]):
                 wrong["claimed_by"] = node_id
-            if "trigger" in wrong and (
-                isinstance(row[_TICK], int) or isinstance(row[_COVERS], int)
-            ):
+            ticks = (cells["scheduled_for"], cells["covers"])
+            if "trigger" in wrong and any(isinstance(tick, int) for tick in ticks):
                 wrong["trigger"] = Trigger.SCHEDULE
             if "cancel_requested_at" in wrong:
                 wrong["cancel_requested_at"] = at
@@ -136,6 +139,13 @@ def _why_unwatched(row: Sequence[Any]) -> str | None:
     if not is_node_id(run.claimed_by):
         return f"run {run.id}: it is with no node"
     return None
+
+
+def _state(cells: Mapping[str, object]) -> State:
+    """The state of a run by what else its row says."""
+    if isinstance(cells["ended_at"], int):
+        return State.FAILED
+    return State.QUEUED if cells["started_at"] is None else State.RUNNING
 
 
 def _fits(kind: Any, cell: Any) -> bool:
