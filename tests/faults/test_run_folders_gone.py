@@ -93,15 +93,21 @@ def test_a_run_of_which_nothing_on_disk_tells_is_not_started_again(
     assert len(installation.starts.read_text().splitlines()) == 1
 
 
-def test_a_run_whose_folder_and_supervisor_are_gone_is_lost(installation: Installation) -> None:
+@pytest.mark.parametrize("removed", ["its folder", "all folders"])
+def test_a_run_whose_folder_and_supervisor_are_gone_is_lost(
+    installation: Installation, removed: str
+) -> None:
     installation.add(enabled=False, prompt="[case:slow seconds=60]")
     node = installation.start_leader()
     run = installation.operations.runs.start(1)
     supervisor = installation.supervisor_pid(run)
     agent_is_started(installation)
     children = psutil.Process(supervisor).children(recursive=True)
-    remove_folders(installation)
     node.kill()
+    node.wait()
+    remove_folders(installation)
+    if removed == "all folders":
+        os.rmdir(installation.data / "runs")
     for process in (psutil.Process(supervisor), *children):
         process.kill()
     [owner] = installation.data.glob("logs/*/*.run")

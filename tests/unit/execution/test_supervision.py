@@ -16,7 +16,7 @@ import pytest
 
 from claude_tasks.domain.run import Outcome, Reason, State, Trigger
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.execution import executor
+from claude_tasks.execution import traces
 from claude_tasks.execution.outcome import outcome_of
 from claude_tasks.execution.process_tree import Living, look_for_the_living
 from claude_tasks.execution.run_folder import Condition, RunFolder
@@ -489,6 +489,15 @@ def test_a_run_that_cannot_be_looked_at_stays_watched(
     assert len(looks) > 1
 
 
+def starts_at_its_second_claim(workshop: Workshop) -> None:
+    run = workshop.launch("hello")
+    wait_until(lambda: workshop.execution.settle(at=workshop.clock.now()) == 1)
+    assert workshop.store.get_run(run.id).state is State.QUEUED
+    workshop.claim()
+    assert workshop.finish(workshop.store.get_run(run.id)).state is State.COMPLETED
+    assert workshop.started() == [f"{run.id}.2"]
+
+
 def test_a_full_disk_at_launch_queues_the_run_again(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,12 +510,7 @@ def test_a_full_disk_at_launch_queues_the_run_again(
         create(self, spec, prompt)
 
     monkeypatch.setattr(RunFolder, "create", fail_once)
-    run = workshop.launch("hello")
-    wait_until(lambda: workshop.execution.settle(at=workshop.clock.now()) == 1)
-    assert workshop.store.get_run(run.id).state is State.QUEUED
-    workshop.claim()
-    assert workshop.finish(workshop.store.get_run(run.id)).state is State.COMPLETED
-    assert workshop.started() == [f"{run.id}.2"]
+    starts_at_its_second_claim(workshop)
 
 
 def test_a_folder_removed_before_its_agent_starts_queues_the_run_again(
@@ -521,12 +525,7 @@ def test_a_folder_removed_before_its_agent_starts_queues_the_run_again(
             os.unlink(self.prompt)  # as far as `rm -rf` got when the supervisor looked for it
 
     monkeypatch.setattr(RunFolder, "create", remove_once)
-    run = workshop.launch("hello")
-    wait_until(lambda: workshop.execution.settle(at=workshop.clock.now()) == 1)
-    assert workshop.store.get_run(run.id).state is State.QUEUED
-    workshop.claim()
-    assert workshop.finish(workshop.store.get_run(run.id)).state is State.COMPLETED
-    assert workshop.started() == [f"{run.id}.2"]
+    starts_at_its_second_claim(workshop)
 
 
 def test_what_claims_that_are_over_left_behind_is_removed(workshop: Workshop) -> None:
@@ -659,7 +658,7 @@ def test_many_claims_without_a_folder_cost_one_look_at_all_processes(
         looks.append(None)
         return living
 
-    monkeypatch.setattr(executor, "look_for_the_living", look)
+    monkeypatch.setattr(traces, "look_for_the_living", look)
     task = add_task(workshop.store, at=0, overlap="allow")
     for _ in range(100):
         workshop.store.add_run(task.id, trigger=Trigger.MANUAL, assigned_to="gone", at=5)

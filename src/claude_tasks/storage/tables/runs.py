@@ -325,17 +325,6 @@ class RunTable(SpoiledRuns, HistoryTable):
         rows = self._connection.rows(load("runs")["assigned_nodes"])
         return [node_id for (node_id,) in rows if is_node_id(node_id)]
 
-    def release_nobodys(self, *, at: int) -> int:
-        """Leave to the leader what waits for a node that cannot be."""
-        rows = self._connection.rows(load("runs")["assigned_runs"])
-        wrong = [run_id for run_id, node_id in rows if not is_node_id(node_id)]
-        if wrong:
-            with self._connection.write():
-                for run_id in wrong:
-                    self._connection.execute(load("runs")["release_run"], {"run_id": run_id})
-                    self._note("run", run_id, at)
-        return len(wrong)
-
     def release_assigned(self, node_id: str, *, at: int) -> int:
         """Leave a dead node's queued runs to the leader."""
         sql = load("runs")["release_assigned"]

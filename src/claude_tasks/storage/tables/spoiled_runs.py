@@ -68,6 +68,17 @@ class SpoiledRuns(Tables):
             self._fail_illegible(run.run_id, Reason.LOST, run.error, at=at)
             self._note("run", run.run_id, at)
 
+    def release_nobodys(self, *, at: int) -> int:
+        """Leave to the leader what waits for a node that cannot be."""
+        rows = self._connection.rows(load("runs")["assigned_runs"])
+        wrong = [run_id for run_id, node_id in rows if not is_node_id(node_id)]
+        if wrong:
+            with self._connection.write():
+                for run_id in wrong:
+                    self._connection.execute(load("runs")["release_run"], {"run_id": run_id})
+                    self._note("run", run_id, at)
+        return len(wrong)
+
     def _require_whole_texts(self, task: Task) -> None:
         """No agent is told what somebody only half wrote. Errors: `IllegibleError`.
 
