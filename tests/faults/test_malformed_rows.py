@@ -425,3 +425,22 @@ def test_a_node_whose_row_makes_none_is_struck_and_its_runs_go_on(
     installation.start_leader()
     installation.wait_for_runs(1, State.COMPLETED)
     wait_until(lambda: len(installation.query("SELECT rowid FROM nodes")) == 1)
+
+
+@pytest.mark.parametrize("column", ["timezone", "cron_expr", "extra_args"])
+def test_a_task_that_makes_sense_again_fires_again(installation: Installation, column: str) -> None:
+    task = installation.add(cron_expr=EVERY_SECOND)
+    [(good,)] = installation.query(f"SELECT {column} FROM tasks")
+    installation.rewrite(f"UPDATE tasks SET {column} = 'senseless'")
+    installation.start_leader()
+    installation.wait_for_runs(1, State.SKIPPED)
+    assert installation.query("SELECT next_run_at FROM tasks") == [(None,)]
+    installation.rewrite(f"UPDATE tasks SET {column} = ?", good)
+    installation.wait_for_runs(2, State.COMPLETED)
+    assert f"task {task.id} makes sense again: it fires again" in installation.log()
+
+
+def test_a_task_that_was_parked_is_armed_when_it_is_switched_on(installation: Installation) -> None:
+    task = installation.add(cron_expr=EVERY_SECOND)
+    installation.rewrite("UPDATE tasks SET next_run_at = NULL")
+    assert installation.operations.tasks.enable(task.id).next_run_at is not None

@@ -164,3 +164,23 @@ def test_what_an_agent_leaves_in_its_folder_stops_no_rescue_and_no_tick(
         what="it is removed",
     )
     assert "Traceback" not in installation.log()
+
+
+def test_a_file_in_the_place_of_all_run_folders_leaves_no_run_under_way(
+    installation: Installation,
+) -> None:
+    for _ in range(2):
+        task = installation.add(enabled=False, prompt="[case:slow seconds=3]")
+        installation.operations.runs.start(task.id)
+    installation.start_leader()
+    installation.wait_for_runs(2, State.RUNNING)
+    agent_is_started(installation)
+    wait_until(lambda: len(installation.starts.read_text().splitlines()) == 2)
+    (installation.data / "runs").rename(installation.data / "aside")
+    (installation.data / "runs").touch()
+    lost = installation.wait_for_runs(2, State.FAILED)
+    assert {run.reason for run in lost} == {Reason.LOST}
+    (installation.data / "runs").unlink()
+    installation.operations.runs.start(task.id)
+    [run] = installation.wait_for_runs(1, State.COMPLETED)
+    assert run.id == 3

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from support.server import Server
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from claude_tasks.doctor.finding import Finding
     from claude_tasks.domain.run import Run
 
 FREEZER = Path("/sys/fs/cgroup/freezer")
@@ -260,3 +262,48 @@ def test_a_frozen_run_is_named(stuck: Installation) -> None:
         wait_until(lambda: not (group / "cgroup.procs").read_text(), what="it is empty")
         group.rmdir()
     stuck.check()
+
+
+def said_once(installation: Installation, check: str, *verdicts: str) -> Finding:
+    """What a check says as soon as it has one of the verdicts."""
+    found: list[Finding] = []
+
+    def is_said() -> bool:
+        found.append(installation.finding(check))
+        return found[-1].verdict in verdicts
+
+    wait_until(is_said, seconds=40, what=f"{check} says {verdicts}")
+    return found[-1]
+
+
+_HOLD = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_program_that_keeps_the_database_locked_is_named_and_no_node_is_to_be_killed(
+    installation: Installation,
+) -> None:
+    node = installation.start_leader()
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(installation.database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        other.stdout.readline()
+        nodes = said_once(installation, "nodes", "WARN", "FAIL")
+        assert f"process {other.pid} is in the middle of a write" in nodes.detail
+        assert nodes.fix == f"kill {other.pid}"
+        lease = said_once(installation, "scheduler_lease", "FAIL")
+        assert f"waits for the database, which process {other.pid} keeps locked" in lease.detail
+        assert lease.fix == f"kill {other.pid}"
+        assert f"kill -9 {node.pid}" not in lease.detail + nodes.detail
+        other.stdin.close()
+    said_once(installation, "scheduler_lease", "PASS")
+    said_once(installation, "nodes", "PASS")

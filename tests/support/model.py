@@ -304,6 +304,7 @@ class ModelNode:
             clock=self.clock,
             progress=self.engine.progressed_at,
             watch=self.watch,
+            keep_alive=self.lock.keep,
         )
         lease = LeaseKeeper(
             store=store,

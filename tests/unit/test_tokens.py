@@ -141,7 +141,7 @@ def test_a_folder_or_a_pipe_in_the_place_of_the_file_ends_in_an_error(tmp_path: 
         assert unstored.value.hint == refused.value.hint
         path.rmdir()
     os.mkfifo(tmp_path / "auth_token", 0o600)
-    with pytest.raises(ConfigurationError, match="is empty"):
+    with pytest.raises(ConfigurationError, match="it is a pipe"):
         load_tokens(Settings(str(tmp_path)))
 
 

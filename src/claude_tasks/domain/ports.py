@@ -193,6 +193,14 @@ class TickStore(Protocol):
         """
         ...
 
+    def parked_tasks(self, *, limit: int) -> list[Task]:
+        """Legible recurring tasks that are switched on and have no next tick."""
+        ...
+
+    def resume_task(self, term: Term, task: Task, next_run_at: int, *, at: int) -> None:
+        """Have one of these fire again from now on. Errors: `LeadershipLostError`."""
+        ...
+
     def next_tick_at(self) -> int | None:
         """The earliest tick of all."""
         ...

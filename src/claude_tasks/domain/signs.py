@@ -22,11 +22,13 @@ SUPERVISOR_SILENCE_MS = 30_000
 class Stall(NamedTuple):
     """Why a process that lives does nothing, to follow its name; the command that helps.
 
-    ``command`` is None where none does.
+    ``command`` is None where none does. One that ``waits`` has to be ended by nobody: another is in
+    its way.
     """
 
     why: str
     command: str | None
+    waits: bool = False
 
 
 def describe_hang(node: "Node", silent_ms: int, stall: Stall | None) -> str:

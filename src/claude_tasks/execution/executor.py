@@ -219,7 +219,8 @@ class Executor:
         except OSError as error:
             if error.errno in FOR_GOOD:
                 end_strays(watched.folder.path, watched.folder.prompt)
-                watched.folder.set_aside()
+                with contextlib.suppress(OSError):  # there is none, below a file
+                    watched.folder.set_aside()
                 return watched.lost(f"its folder makes no sense, it was set aside: {error}")
             if str(error) != watched.complaint:
                 log.warning("run %d cannot be looked at just now: %s", watched.run.id, error)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.clock_step import ClockStep, Left, LeftTask
-from claude_tasks.domain.instant import DAY_MS, MINUTE_MS, SECOND_MS, human_duration, to_rfc3339
+from claude_tasks.domain.instant import (
+    DAY_MS,
+    LATEST,
+    MINUTE_MS,
+    SECOND_MS,
+    human_duration,
+    to_rfc3339,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +39,7 @@ def trouble(left: LeftTask, *, led: bool, at: int) -> ClockTrouble:
     ahead = f"the clock was {_rounded(left.instant - at)} ahead"
     if left.left is Left.STUCK:
         who = "the leader sets it right at its next look" if led else "it waits for a leader"
-        text = f"would be silent until {to_rfc3339(left.instant)}, for {ahead}; {who}"
+        text = f"would be silent until {to_rfc3339(min(left.instant, LATEST))}, for {ahead}; {who}"
         fix = f"claude-tasks edit {left.task_id} --enabled" if led else "claude-tasks daemon"
     elif left.left is Left.DOUBTFUL:
         text = f"was given its time while {ahead}; say whether that is meant"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import IllegibleError, NotFoundError
 from claude_tasks.domain.run import State, Trigger
 from claude_tasks.domain.store_records import RunFilter, TaskSummary
 
@@ -69,7 +70,10 @@ class RunOperations:
         deferred_until = self._deferred_until(task.id)
         if task.last_run_id is None:
             return TaskSummary(task, None, None, None, deferred_until)
-        run = self._store.get_run(task.last_run_id)
+        try:
+            run = self._store.get_run(task.last_run_id)
+        except (NotFoundError, IllegibleError):  # its task is shown all the same
+            return TaskSummary(task, None, None, None, deferred_until)
         return TaskSummary(task, run.started_at, run.state, run.reason, deferred_until)
 
     def _deferred_until(self, task_id: int) -> int | None:

@@ -276,6 +276,8 @@ def _set_right(
     """What an edit that asks for the schedule as it is changes where a clock was ahead."""
     if any(name in columns for name in _SCHEDULE):
         return {}  # another schedule begins anew anyway
+    if task.spec.enabled and wanted.enabled and task.next_run_at is None and not task.is_one_off:
+        return _armed_columns(task, at=at)  # it was parked: see the ticker
     if lost:
         return {**_armed_columns(task, at=at), "enabled": True}
     if is_doubtful(task, at=at):

@@ -105,17 +105,20 @@ class BeatKeeper:
         clock: Clock,
         progress: Callable[[], float],
         watch: BeatWatch | None,
+        keep_alive: Callable[[], None],
     ) -> None:
-        """The beat stands where the registry has it."""
+        """The beat stands where the registry has it. ``keep_alive`` is called as often."""
         self._store = store
         self._node = node
         self._clock = clock
         self._progress = progress
         self._watch = watch
+        self._keep_alive = keep_alive
         ttl = node.ttl_ms / 1000
         self._every = ttl / 3
         self._stuck_after = min(STUCK_SECONDS, ttl * 5 / 6)
         self._due_at = 0.0
+        self._keep_at = 0.0
         self._look_at = 0.0
         self._blocked_since: float | None = None
         self._complaint = Complaint(log)
@@ -132,6 +135,9 @@ class BeatKeeper:
         """Move and look where it is time; seconds until it is again."""
         monotonic, known = self._clock.monotonic(), True
         try:
+            if monotonic >= self._keep_at:
+                self._keep_alive()
+                self._keep_at = monotonic + self._every
             if monotonic >= self._look_at and self._watch is not None:
                 nodes = self._store.list_nodes()
                 self._watch.look(nodes, monotonic=monotonic)

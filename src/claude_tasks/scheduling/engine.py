@@ -198,6 +198,8 @@ class Engine:
         self._rescuer.resume_own()
         if term is not None or self._rescues:
             self._rescuer.take_over(term, at=at)
+        if term is not None:
+            self._try(lambda: self._ticker.resume(term, at=at), "resume")
         begins = term != self._rescued_in and term is not None
         self._rescued_in = term
         self._rescue_after = monotonic + RESCUE_SECONDS

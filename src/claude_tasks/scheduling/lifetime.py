@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,24 @@ class LifetimeLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StorageError(f"{self._path}: {error.strerror}") from error
+
+    def keep(self) -> None:
+        """Be alive again for all who look, where somebody removed the file. Errors: `StorageError`.
+
+        Never the data folder itself: once that is gone there is nobody left to look.
+        """
+        try:
+            held, found = os.fstat(self._descriptor), os.stat(self._path)
+            if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino):
+                return
+        except FileNotFoundError:
+            with contextlib.suppress(OSError):  # making the lock says what is wrong
+                os.mkdir(os.path.dirname(self._path), 0o700)
+        except OSError:  # not to be seen just now
+            return
+        removed = self._descriptor
+        self.acquire()
+        os.close(removed)
 
     def release(self, *, tidy: bool) -> None:
         """Be gone; ``tidy`` removes the file too, for a node that left the registry. Repeatable."""
@@ -89,6 +108,25 @@ def probe(folder: str, node_id: str) -> Sign:
         os.close(descriptor)
 
 
+def _may_be_running(node: Node, nodes: list[Node]) -> bool:
+    """Whether a process of its number may be the node: as far as this machine can tell."""
+    now = time.monotonic()
+    if node.silent_ms(monotonic=now) is not None and any(
+        (it.host, it.pid) == (node.host, node.pid) and it.silent_ms(monotonic=now) is None
+        for it in nodes
+    ):
+        return False  # it goes by another id, or its number was given away
+    if node.host != os.uname().nodename:
+        return True
+    try:
+        os.kill(node.pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user; a number that no process has
+        return True
+    return True
+
+
 class NodeRegistry:
     """Who lives: the lifetime locks, with the list of nodes where a lock tells nothing."""
 
@@ -101,12 +139,16 @@ class NodeRegistry:
     def is_dead(self, node_id: str) -> bool:
         """Dead by its lock, or neither locked nor registered: a node that left in good order.
 
-        What cannot be looked at is not proven dead.
+        What cannot be looked at is not proven dead. Where somebody removed the lock of one that is
+        registered, it makes that anew with its beat; it is dead where its process is no more, or
+        is another node by now.
         """
         sign = probe(self._folder, node_id)
-        if sign is Sign.NONE:
-            return all(node.id != node_id for node in self._store.list_nodes())
-        return sign is Sign.DEAD
+        if sign is not Sign.NONE:
+            return sign is Sign.DEAD
+        nodes = self._store.list_nodes()
+        node = next((node for node in nodes if node.id == node_id), None)
+        return node is None or not _may_be_running(node, nodes)
 
     def is_hung(self, node_id: str) -> bool:
         """Whether a node makes no progress, though it may live."""

@@ -17,6 +17,7 @@ from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.store_records import TickOutcome
+from claude_tasks.domain.task_schedule import schedule_of, schedule_problem
 from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Ticker:
         self._clock = clock
         self._step: int | None = None
         """How far the clock went back, while tasks are being set back; None when all are."""
+        self._refused: set[tuple[int, int]] = set()
+        """Tasks, by id and revision, whose ticks the database did not take."""
 
     def set_clock_back(self, term: Term, *, at: int) -> bool:
         """Set right what a clock that was ahead left behind; whether there may be more.
@@ -113,8 +116,23 @@ class Ticker:
 
     def _park(self, term: Term, task: Task, why: str, *, at: int) -> TickOutcome:
         log.error("task %d: %s: it fires no more", task.id, why)
+        self._refused.add((task.id, task.revision))
         self._store.park_task(term, task, why, at=at)
         return TickOutcome(queued=0, skipped=1, edited_meanwhile=0)
+
+    def resume(self, term: Term, *, at: int) -> None:
+        """Have tasks fire again that made no sense when their tick was due, and make some now.
+
+        Somebody mended the row, or the time zone is known again. Ticks in between are not made up
+        for.
+        """
+        for task in self._store.parked_tasks(limit=TASKS_A_PASS):
+            if (task.id, task.revision) in self._refused or schedule_problem(task) is not None:
+                continue
+            next_at = schedule_of(task).next_after(at)
+            if next_at is not None:
+                log.warning("task %d makes sense again: it fires again", task.id)
+                self._store.resume_task(term, task, next_at, at=at)
 
     def _park_illegible(self, term: Term, *, at: int) -> bool:
         """Where something is due and nothing can be read: the timer must not stand there."""
@@ -143,10 +161,13 @@ def _plan(task: Task, *, at: int) -> TickPlan:
     """The plan of one task. A schedule that went bad stops its own task, visibly, and no other."""
     try:
         return plan_ticks(task, at=at)
+    except ClaudeTasksError as error:
+        why = error.message
+        log.warning("task %d: its schedule cannot be computed: %s", task.id, why)
     except Exception as error:
+        why = repr(error)
         log.exception("task %d: its schedule cannot be computed", task.id)
-        tick = task.next_run_at
-        assert tick is not None  # it was due
-        why = error.message if isinstance(error, ClaudeTasksError) else repr(error)
-        row = PlannedRow(tick, AT_ONCE, Reason.INVALID_SCHEDULE, why)
-        return TickPlan(task, (row,), tick, None)
+    tick = task.next_run_at
+    assert tick is not None  # it was due
+    row = PlannedRow(tick, AT_ONCE, Reason.INVALID_SCHEDULE, why)
+    return TickPlan(task, (row,), tick, None)

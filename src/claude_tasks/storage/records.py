@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from claude_tasks.domain.errors import DELETED_TASK, IllegibleError
+from claude_tasks.domain.instant import EARLIEST, LATEST
 from claude_tasks.domain.lease import Lease, require_written_by_a_node
 from claude_tasks.domain.node import Node, Role, is_node_id
 from claude_tasks.domain.run import NOT_STORED, Reason, Run, State, Trigger
@@ -30,6 +31,9 @@ TASK_COLUMNS = ("id", *SPEC_COLUMNS, *Task._fields[2:], "addresses")
 _SPEC = len(SPEC_COLUMNS)
 _NAME = TASK_COLUMNS.index("name")
 _NO_ADDRESSES = "{}"
+_INSTANTS = ("scheduled_at", "anchor_at", "next_run_at", "created_at", "updated_at", "deleted_at")
+"""Of a task, ms: beyond the calendar they can neither be shown nor counted on from. (A cursor there
+is what a clock that was ahead left, and is set back.)"""
 _SHOWN = 120
 """Characters of a cell in a message."""
 
@@ -57,7 +61,17 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
                 (name, it) for name, it, wanted in all_ if not isinstance(it, wanted)
             )
             raise _illegible(kind, row, f"{name} is {_shown(value)}")
+    if isinstance(record, Task):
+        _require_instants(kind, record, row)
     return record
+
+
+def _require_instants(kind: str, task: Task, row: Sequence[Any]) -> None:
+    """Each of them is in the calendar. Errors: `IllegibleError`."""
+    for name in _INSTANTS:
+        at = task.spec.scheduled_at if name == "scheduled_at" else getattr(task, name)
+        if at is not None and not EARLIEST <= at <= LATEST:
+            raise _illegible(kind, row, f"{name} is {at}")
 
 
 def _illegible(kind: str, row: Sequence[Any], detail: str) -> IllegibleError:

@@ -31,6 +31,15 @@ def name_this_process() -> None:
         file.write(_NAME)
 
 
+def name_of(pid: int) -> str:
+    """What ``ps`` calls a process; "another program" where nobody can say."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            return file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return "another program"
+
+
 def runs_this_program(pid: int) -> bool:
     """Whether a process runs this program, by its name or its command line."""
     try:

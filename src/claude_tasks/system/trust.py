@@ -117,8 +117,9 @@ def _check_owner(place: str, status: os.stat_result, path: str) -> str:
 
 
 def _check_kind(path: str, status: os.stat_result) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise ConfigurationError(f"{path}: it is a folder, no file", hint=out_of_the_way(path))
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISCHR(status.st_mode)):  # /dev/null is one
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe"
+        raise ConfigurationError(f"{path}: it is {what}, no file", hint=out_of_the_way(path))
 
 
 def _check_private(path: str, status: os.stat_result) -> None:

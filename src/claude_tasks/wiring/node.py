@@ -80,13 +80,14 @@ def build_node(
     usage = None if settings.disable_usage_check else build_usage(settings, node.id, clock)
     engine, thread = _build_thread(shared, store, usage)
     sides = _side_threads(shared, usage, engine)
-    keeper = _build_keeper(shared, engine, thread, yields=yields)
+    lock = LifetimeLock(settings.folder.nodes, node.id)
+    keeper = _build_keeper(shared, engine, thread, lock, yields=yields)
     front = open_data(settings, clock=clock, existing=True)
     return RunningNode(
         node=node,
         store=front,
         leave=partial(_leave, settings, node.id, clock),
-        lock=LifetimeLock(settings.folder.nodes, node.id),
+        lock=lock,
         engine=thread,
         keeper=keeper,
         side_threads=sides,
@@ -213,7 +214,7 @@ def lease_times(settings: Settings) -> LeaseTimes:
 
 
 def _build_keeper(
-    shared: _Shared, engine: Engine, thread: EngineThread, *, yields: bool
+    shared: _Shared, engine: Engine, thread: EngineThread, lock: LifetimeLock, *, yields: bool
 ) -> KeeperThread:
     """Who keeps the beat, and the lease where the node stands for it.
 
@@ -227,6 +228,7 @@ def _build_keeper(
         clock=clock,
         progress=engine.progressed_at,
         watch=watch if node.scheduler else None,
+        keep_alive=lock.keep,
     )
     if not node.scheduler:
         return KeeperThread(beats, None, close=store.close)

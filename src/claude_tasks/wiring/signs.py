@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _CLOCK_SLACK_MS = 2_000
 _START_MS = 60_000
 """From the start of a process to its node's: long on a machine that has much to do."""
+_FRESH_SECONDS = 2.0
+"""For so long an answer about who writes is good: each node that hangs is asked about."""
+_LOOKS, _BETWEEN_SECONDS = 5, 0.2
 _SETTLING_SECONDS = 0.3
 """A node that starts or leaves is locked, and not registered, for a moment."""
 
@@ -29,6 +32,7 @@ class MachineSigns:
     def __init__(self, settings: Settings) -> None:
         """Nothing is looked at yet."""
         self._settings = settings
+        self._asked: tuple[float, tuple[int, Stall] | None] | None = None
 
     def of_claim(self, run: Run, *, at: int) -> ClaimSigns:
         """A running run."""
@@ -39,9 +43,17 @@ class MachineSigns:
 
     def stall(self, node: Node) -> Stall | None:
         """What keeps a node's process."""
+        from claude_tasks.domain.signs import Stall
         from claude_tasks.system.stall import stall_of
 
-        return stall_of(node.pid) if is_process(node) else None
+        if not is_process(node):
+            return None
+        stall, writer = stall_of(node.pid), self.writer()
+        if stall is not None or writer is None or writer[0] == node.pid:
+            return stall
+        pid, keeps = writer
+        why = f"waits for the database, which process {pid} keeps locked"
+        return Stall(why, keeps.command, waits=True)
 
     def strangers(self, registered: Collection[str]) -> list[int]:
         """Living nodes that no registry names, by process; looked at twice."""
@@ -52,14 +64,29 @@ class MachineSigns:
         return sorted(filter(None, map(self._holder, found)))
 
     def writer(self) -> tuple[int, Stall] | None:
-        """Who does nothing, and keeps others from writing."""
+        """Who keeps others from writing, and does nothing, or does not end it for a second."""
+        now = time.monotonic()
+        if self._asked is None or now - self._asked[0] > _FRESH_SECONDS:
+            self._asked = now, self._writer()
+        return self._asked[1]
+
+    def _writer(self) -> tuple[int, Stall] | None:
+        from claude_tasks.domain.signs import Stall
         from claude_tasks.storage.sqlite.write_lock import write_lock_holder
+        from claude_tasks.system.process_state import name_of
         from claude_tasks.system.stall import stall_of
 
         pid = write_lock_holder(self._settings.folder.database)
-        stall = None if pid is None else stall_of(pid)
-        # One that waits for the disk may be at work: what is only stopped is known to be not.
-        return None if pid is None or stall is None or stall.command is None else (pid, stall)
+        if pid is None:
+            return None
+        stall = stall_of(pid)
+        if stall is not None and stall.command is not None:
+            return pid, stall
+        for _ in range(_LOOKS):  # one that writes again and again is not met each time
+            time.sleep(_BETWEEN_SECONDS)
+            if write_lock_holder(self._settings.folder.database) != pid:
+                return None
+        return pid, Stall(f"is {name_of(pid)}, and does not end it", f"kill {pid}")
 
     def _unregistered(self, registered: Collection[str]) -> Iterator[str]:
         from claude_tasks.scheduling.lifetime import Sign, probe

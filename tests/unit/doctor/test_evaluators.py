@@ -652,6 +652,13 @@ TOLD = ChannelFacts(("slack",), tasks=2)
             "WARN", "192 messages wait for slack, which takes none just now: Connection refused",
             "claude-tasks notify test",
         ),
+        (
+            database(stalled=(StalledChannel("slack", 1, "503"),)), TOLD._replace(general=()),
+            "WARN", "1 message waits for slack", "",
+        ),
+        (
+            UNREAD, TOLD, "WARN", "not looked at", "",
+        ),
         (database(), TOLD._replace(apprise=False), "WARN", "not installed", "[apprise]"),
         (database(), TOLD._replace(apprise=True), "PASS", "slack", ""),
     ],
@@ -705,8 +712,8 @@ BAD = Trouble("auth_token: it is empty", "make another")
             LOCAL._replace(trouble=BAD, fix="mend it", asking=LISTENING),
             "WARN", "serve would not start: auth_token: it is empty", "mend it",
         ),
-        (LOCAL._replace(asking=LISTENING), "PASS", "and none is stored here", ""),
-        (LOCAL._replace(asking=LISTENING, has_token=True), "PASS", "this machine only", ""),
+        (LOCAL._replace(asking=LISTENING), "PASS", "no full one is stored here", ""),
+        (LOCAL._replace(asking=LISTENING, has_full=True), "PASS", "this machine only", ""),
     ],
 )  # fmt: skip
 def test_api_exposure(facts: ExposureFacts, verdict: str, words: str, fix: str) -> None:

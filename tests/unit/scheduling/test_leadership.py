@@ -8,6 +8,8 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,7 @@ from claude_tasks.domain.errors import StorageBusyError
 from claude_tasks.domain.node import Role
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.leadership import KeeperThread, Leadership, LeaseKeeper
-from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
+from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry, Sign, probe
 from claude_tasks.system.process_state import is_stopped
 from claude_tasks.wiring.node import lease_times
 from support.builders import node
@@ -63,6 +65,7 @@ class Candidate:
             clock=clock,
             progress=self.progress,
             watch=self.watch,
+            keep_alive=self.lock.keep,
         )
         self.keeper = LeaseKeeper(
             store=store,
@@ -237,6 +240,44 @@ def test_a_missing_lock_file_is_no_proof_of_death(
     a.store.remove_node("a")  # but a holder that is not even registered left in good order
     b.keeper.step()
     assert b.epoch == 2
+
+
+@pytest.mark.parametrize("removed", ["the file", "the folder"])
+def test_a_lock_file_that_was_removed_is_made_again_with_the_beat(
+    candidate: Callable[[str], Candidate], settings: Settings, clock: FakeClock, removed: str
+) -> None:
+    a = candidate("a")
+    a.beats.step()
+    os.unlink(os.path.join(settings.folder.nodes, "a.lock"))
+    if removed == "the folder":
+        os.rmdir(settings.folder.nodes)
+    assert probe(settings.folder.nodes, "a") is Sign.NONE
+    clock.advance(60)
+    a.beats.step()
+    assert probe(settings.folder.nodes, "a") is Sign.ALIVE
+    a.lock.release(tidy=False)
+    assert probe(settings.folder.nodes, "a") is Sign.DEAD
+
+
+def test_a_node_without_a_lock_is_dead_once_its_process_is_no_more(
+    store: Store, settings: Settings
+) -> None:
+    registry, host = NodeRegistry(store, settings.folder.nodes), os.uname().nodename
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    long_ago, now = time.monotonic() - 3600, time.monotonic()
+    for node_id, pid, moved in (
+        ("gone", ended.pid, now),
+        ("here", os.getpid(), now),
+        ("by another id", os.getpid(), long_ago),
+    ):
+        name = node_id.replace(" ", "-")
+        store.register_node(node(name, pid=pid, host=host, beat_monotonic=moved))
+    assert registry.is_dead("gone")
+    assert not registry.is_dead("here")
+    assert registry.is_dead("by-another-id")
+    registry.forget_the_dead()
+    assert [each.id for each in store.list_nodes()] == ["here"]
 
 
 def test_failing_renewals_end_the_leadership(

@@ -40,6 +40,7 @@ class ExposureFacts(NamedTuple):
     host: str
     loopback: bool
     has_token: bool
+    has_full: bool = False
     trouble: Trouble | None = None
     fix: str | None = None
     open_to: tuple[Node, ...] = ()
@@ -59,12 +60,16 @@ def exposure(
 
     nodes = () if database.contents is None else database.contents.nodes
     living = [entry.node for entry in nodes if entry.alive and entry.node.listens is not None]
-    asking = tuple(node for node in living if not node.open)
+    # One that began without a token asks for one as soon as there is a file of one.
+    files = (settings.folder.auth_token, settings.folder.read_token)
+    stored = any(map(os.path.lexists, files))
+    asking = tuple(node for node in living if stored or not node.open)
     open_to = tuple(node for node in living if _is_open(node, is_loopback))
     loopback = is_loopback(settings.host)
     facts = ExposureFacts(settings.host, loopback, has_token=False, open_to=open_to, asking=asking)
     try:
-        return facts._replace(has_token=any(load_tokens(settings)))
+        tokens = load_tokens(settings)
+        return facts._replace(has_token=any(tokens), has_full=tokens.full is not None)
     except ConfigurationError as error:
         fix, stored = error.hint, True
         if isinstance(error, TokenError):
@@ -116,8 +121,8 @@ def judge(exposure: ExposureFacts) -> Finding:
         return make(name, text, exposure.fix)
     if exposure.loopback:
         text = f"{host}: this machine only"
-        if exposure.asking and not exposure.has_token:  # it may have one by its own environment
-            text = f"{text}; {_where(exposure.asking)} asks for a token, and none is stored here"
+        if exposure.asking and not exposure.has_full:  # it may have one by its own environment
+            text = f"{text}; {_where(exposure.asking)} asks for a token, no full one is stored here"
         return passed(name, text)
     if exposure.has_token:
         return passed(name, f"{host}, with a token")

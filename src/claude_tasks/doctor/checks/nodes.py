@@ -100,6 +100,8 @@ def how_it_hangs(entry: NodeFact, machine: MachineFacts) -> str:
     """Who, since when, and why as far as that is known."""
     node = entry.node
     text = describe_hang(node, entry.silent_ms or 0, entry.stall)
+    if entry.stall is not None and entry.stall.waits:
+        return text
     if entry.is_process:
         return f"{text}; its runs go on also where it is ended: kill -9 {node.pid}"
     paused = " (paused?)" if is_container(node.host, machine) else ""

@@ -11,6 +11,7 @@ from claude_tasks.doctor.finding import (
     some,
     warned,
 )
+from claude_tasks.doctor.node_help import unread
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
@@ -56,6 +57,8 @@ def judge(database: DatabaseFacts, channels: ChannelFacts) -> Finding:
         text = "an Apprise address is set, and the package is not installed"
         return warned(name, text, "pip install 'claude-tasks[apprise]'")
     contents = database.contents
+    if contents is None and database.exists:
+        return unread(name, database)
     illegible = [] if contents is None else contents.what_is_illegible("messages")
     if illegible:
         return failed(name, cannot_be_read(illegible))
@@ -65,7 +68,7 @@ def judge(database: DatabaseFacts, channels: ChannelFacts) -> Finding:
         return warned(name, text, "claude-tasks notify")
     if contents is not None and contents.stalled:
         text = some([channel.line for channel in contents.stalled])
-        return warned(name, text, "claude-tasks notify test")
+        return warned(name, text, "claude-tasks notify test" if channels.general else None)
     own = f"{channels.tasks} task{'s' * (channels.tasks != 1)} with channels of their own"
     told = [*channels.general, *([own] if channels.tasks else [])]
     return passed(name, ", ".join(told) or "no channel is set: nobody is told of a failure")

@@ -111,6 +111,8 @@ def _late(
     help_ = order(holder, machine, "kill -9")
     if holder.stall is not None:
         text = f"{text}: it {holder.stall.why}"
+        if holder.stall.waits:
+            return failed(name, text, holder.stall.command)
         if holder.stall.command is not None:
             text, help_ = f"{text} ({help_} ends it instead)", holder.stall.command
     if not holder.is_process:

@@ -17,6 +17,17 @@ INSERT INTO task_runs (
     :at, 1)
 ON CONFLICT (task_id, scheduled_for) DO NOTHING
 
+-- name: parked_tasks
+-- Switched on, and without a next tick: what made no sense of them may make some by now.
+SELECT {task_columns} FROM tasks t
+WHERE t.enabled = 1 AND t.deleted_at IS NULL AND t.next_run_at IS NULL AND t.cron_expr <> ''
+LIMIT :limit
+
+-- name: resume_task
+-- It fires again from now on, if nobody edited it since.
+UPDATE tasks SET next_run_at = :next_run_at, cursor_at = MAX(cursor_at, :at)
+WHERE id = :task_id AND revision = :revision AND next_run_at IS NULL AND enabled = 1
+
 -- name: next_tick_at
 -- The head of the agenda. A text there is greater than any number: the bound leaves it out.
 SELECT MIN(next_run_at) FROM tasks WHERE next_run_at <= 9223372036854775807

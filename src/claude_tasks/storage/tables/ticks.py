@@ -60,6 +60,24 @@ class TickTable(Tables):
             require_term(self._connection, term)
             self._park(task.id, task.next_run_at, why, term=term, at=at)
 
+    def parked_tasks(self, *, limit: int) -> list[Task]:
+        """Legible tasks that are switched on and have no next tick."""
+        rows = self._connection.rows(select(load("ticks")["parked_tasks"]), {"limit": limit})
+        return legible("task", rows, task_from_row)
+
+    def resume_task(self, term: Term, task: Task, next_run_at: int, *, at: int) -> None:
+        """Have one fire again."""
+        parameters = {
+            "task_id": task.id,
+            "revision": task.revision,
+            "next_run_at": next_run_at,
+            "at": at,
+        }
+        with self._connection.write():
+            require_term(self._connection, term)
+            self._connection.execute(load("ticks")["resume_task"], parameters)
+            self._note("task", task.id, at)
+
     def _park(self, task_id: int, tick: int, error: str, *, term: Term, at: int) -> None:
         sql = load("ticks")
         parameters = {
