@@ -61,11 +61,13 @@ def test_a_row_is_set_right_but_for_what_tells_one_claim_from_another(
         assert value == "NULL", "the database itself refuses that, and nothing else"
         return
     if is_legible(store, before):  # a text in a column of texts
-        assert not store.mend_run(before.id, node_id="node-b", at=START + 1)
+        assert not store.mend_run(before.id, node_id="node-b", lives=False, at=START + 1)
         return
     found = [run.run_id for run in store.illegible_running()]
     assert found == [before.id]
-    assert store.mend_run(before.id, node_id="node-b", at=START + 1) is (column not in TELLING)
+    assert store.mend_run(before.id, node_id="node-b", lives=False, at=START + 1) is (
+        column not in TELLING
+    )
     if column in TELLING:
         assert not is_legible(store, before)
         return
@@ -77,11 +79,38 @@ def test_a_row_is_set_right_but_for_what_tells_one_claim_from_another(
         assert getattr(after, column) == WISHES[column]
 
 
+@pytest.mark.parametrize(
+    ("also", "lives", "state"),
+    [
+        ("started_at = started_at", False, State.RUNNING),
+        ("started_at = NULL", False, State.RUNNING),
+        ("ended_at = 5", False, State.FAILED),
+        ("ended_at = 5", True, State.RUNNING),
+        ("started_at = NULL, claimed_by = NULL", False, State.FAILED),
+        ("started_at = NULL, claimed_by = NULL", True, State.RUNNING),
+    ],
+)
+def test_a_run_in_no_state_never_starts_anew(
+    store: Store,
+    open_another: Callable[[], Store],
+    also: str,
+    lives: bool,  # noqa: FBT001 (a parameter of the table above)
+    state: State,
+) -> None:
+    run = running(store)
+    connection = open_another()._connection  # type: ignore[attr-defined]
+    connection.execute(f"UPDATE task_runs SET state = 'pending', {also}")
+    assert store.mend_run(run.id, node_id="node-b", lives=lives, at=START)
+    after = store.get_run(run.id)
+    assert (after.state, after.claim) == (state, run.claim)
+    assert (after.ended_at is None) == (state is State.RUNNING)
+
+
 def test_a_tick_whose_trigger_cannot_be_read_stays_one(
     store: Store, spoil: Callable[[str, str], None]
 ) -> None:
     run = running(store)
     spoil("scheduled_for", str(START))
     spoil("trigger", "'odd'")
-    assert store.mend_run(run.id, node_id="node-b", at=START)
+    assert store.mend_run(run.id, node_id="node-b", lives=False, at=START)
     assert store.get_run(run.id).trigger is Trigger.SCHEDULE

@@ -163,3 +163,23 @@ def test_a_page_of_runs_is_full_whatever_rows_cannot_be_read(store: Store, tmp_p
     assert [run.id for run in store.list_runs(RunFilter(limit=len(runs)))] == [4, 2]
     with pytest.raises(IllegibleError):
         store.get_run(1)
+
+
+def test_tasks_without_a_next_tick_are_read_page_by_page_and_resumed(
+    store: Store, open_another: Callable[[], Store]
+) -> None:
+    ids = [add_task(store, at=START, cron_expr="@every 1h").id for _ in range(5)]
+    other = open_another()._connection  # type: ignore[attr-defined]
+    other.execute("UPDATE tasks SET next_run_at = NULL")
+    other.execute("UPDATE tasks SET extra_args = 'x' WHERE id = ?".replace("?", str(ids[1])))
+    term = lead(store, at=START)
+    found, last = store.parked_tasks(after=0, limit=2)
+    assert ([task.id for task in found], last) == ([ids[0]], ids[1])
+    found, last = store.parked_tasks(after=last, limit=9)
+    assert ([task.id for task in found], last) == (ids[2:], 0)
+    store.resume_task(term, found[0], START + 5, at=START + 1)
+    resumed = store.get_task(ids[2])
+    assert (resumed.next_run_at, resumed.cursor_at) == (START + 5, START + 1)
+    other.execute(f"UPDATE tasks SET enabled = 0 WHERE id = {ids[3]}")
+    store.resume_task(term, found[1], START + 5, at=START + 1)
+    assert store.get_task(ids[3]).next_run_at is None

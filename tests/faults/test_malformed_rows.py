@@ -210,9 +210,9 @@ def test_a_run_in_a_state_that_there_is_not_is_named_until_a_node_sets_it_right(
     assert f"run {run.id}: 'odd' is not a valid State; a node that starts" in finding.detail
     assert finding.fix == "claude-tasks daemon"
     installation.start_leader()
-    [done] = installation.wait_for_runs(1, State.COMPLETED)
-    assert done.id == run.id
-    assert installation.finding("runs").verdict == "PASS"
+    [ended] = installation.wait_for_runs(1, State.FAILED)
+    assert (ended.id, ended.reason, installation.starts.exists()) == (run.id, Reason.LOST, False)
+    assert "cannot be read" not in installation.finding("runs").detail
 
 
 @pytest.mark.parametrize("claim", [5, -1, 0])

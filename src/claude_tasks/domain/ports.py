@@ -193,8 +193,11 @@ class TickStore(Protocol):
         """
         ...
 
-    def parked_tasks(self, *, limit: int) -> list[Task]:
-        """Legible recurring tasks that are switched on and have no next tick."""
+    def parked_tasks(self, *, after: int, limit: int) -> tuple[list[Task], int]:
+        """Legible recurring tasks that are switched on and have no next tick, after an id.
+
+        And the id to go on after, 0 where that were all.
+        """
         ...
 
     def resume_task(self, term: Term, task: Task, next_run_at: int, *, at: int) -> None:

@@ -177,9 +177,10 @@ class RunStore(Protocol):
         """What reads as running, or as nothing, and no node can watch: it makes no record."""
         ...
 
-    def mend_run(self, run_id: int, *, node_id: str, at: int) -> bool:
+    def mend_run(self, run_id: int, *, node_id: str, lives: bool, at: int) -> bool:
         """Set the cells of a row right that make no sense, as if nothing were known.
 
+        ``lives`` is whether anything of the run does: then it is under way, whatever its row says.
         A claim that is with no node is ``node_id``'s from then on. False where none is such, or one
         by which a claim is known.
         """

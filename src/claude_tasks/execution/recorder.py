@@ -187,7 +187,7 @@ class Recorder:
         try:
             return self._store.get_run(end.run.id)
         except IllegibleError:
-            if not self._store.mend_run(end.run.id, node_id=self._node_id, at=at):
+            if not self._store.mend_run(end.run.id, node_id=self._node_id, lives=True, at=at):
                 raise
         return self._store.get_run(end.run.id)
 

@@ -134,10 +134,8 @@ class BeatKeeper:
     def step(self) -> float:
         """Move and look where it is time; seconds until it is again."""
         monotonic, known = self._clock.monotonic(), True
+        self._keep_the_lock(monotonic)
         try:
-            if monotonic >= self._keep_at:
-                self._keep_alive()
-                self._keep_at = monotonic + self._every
             if monotonic >= self._look_at and self._watch is not None:
                 nodes = self._store.list_nodes()
                 self._watch.look(nodes, monotonic=monotonic)
@@ -153,6 +151,16 @@ class BeatKeeper:
         self._blocked_since = None
         nexts = (self._due_at,) if self._watch is None else (self._due_at, self._look_at)
         return max(0.0, min(nexts) - self._clock.monotonic())
+
+    def _keep_the_lock(self, monotonic: float) -> None:
+        """Where it cannot be made, the beat goes on: it says as well that this node lives."""
+        if monotonic < self._keep_at:
+            return
+        self._keep_at = monotonic + self._every
+        try:
+            self._keep_alive()
+        except StorageError as error:
+            log.warning("the lock of this node was removed, and cannot be made again: %s", error)
 
     def _beat(self, monotonic: float, *, known: bool) -> None:
         """Move it; a node that is not, or not legibly, in the registry enters itself anew."""

@@ -32,31 +32,41 @@ class LifetimeLock:
         self._descriptor = -1
 
     def acquire(self) -> None:
-        """Be alive. Errors: `StorageError` when the lock file cannot be made."""
+        """Be alive. Errors: `StorageError` when the lock file cannot be made.
+
+        It is locked before it has its name: who looks never finds one that nobody holds.
+        """
+        draft = f"{self._path}.{os.getpid()}.new"
+        descriptor = -1
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self._path, flags, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(draft, self._path)
         except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(draft)
             raise StorageError(f"{self._path}: {error.strerror}") from error
+        before, self._descriptor = self._descriptor, descriptor
+        if before >= 0:
+            os.close(before)
 
     def keep(self) -> None:
         """Be alive again for all who look, where somebody removed the file. Errors: `StorageError`.
 
         Never the data folder itself: once that is gone there is nobody left to look.
         """
+        if self._descriptor < 0:
+            return  # it is to be gone
         try:
-            held, found = os.fstat(self._descriptor), os.stat(self._path)
-            if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino):
+            if _is_at(self._path, self._descriptor):
                 return
-        except FileNotFoundError:
-            with contextlib.suppress(OSError):  # making the lock says what is wrong
-                os.mkdir(os.path.dirname(self._path), 0o700)
         except OSError:  # not to be seen just now
             return
-        removed = self._descriptor
+        with contextlib.suppress(OSError):  # it is there, or making the lock says what is wrong
+            os.mkdir(os.path.dirname(self._path), 0o700)
         self.acquire()
-        os.close(removed)
 
     def release(self, *, tidy: bool) -> None:
         """Be gone; ``tidy`` removes the file too, for a node that left the registry. Repeatable."""
@@ -74,6 +84,10 @@ def lock_path(folder: str, node_id: str) -> str:
     return os.path.join(folder, f"{name}.lock")
 
 
+_LOOKS = 5
+"""A file is exchanged under a look once, if ever."""
+
+
 class Sign(Enum):
     """What a node's lock tells."""
 
@@ -87,10 +101,19 @@ class Sign(Enum):
 
 def probe(folder: str, node_id: str) -> Sign:
     """Look at a node's lock without disturbing it."""
+    for _ in range(_LOOKS):
+        sign = _look(lock_path(folder, node_id))
+        if sign is not None:
+            return sign
+    return Sign.UNKNOWN
+
+
+def _look(path: str) -> Sign | None:
+    """One look; None where the file was exchanged under it: a node made its lock again."""
     try:
         # For reading: a lock asks no more (flock(2)), and a look has to do on a read-only disk.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would keep who opens it
-        descriptor = os.open(lock_path(folder, node_id), flags)
+        descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
             return Sign.NONE
@@ -103,28 +126,28 @@ def probe(folder: str, node_id: str) -> Sign:
     except OSError:  # a file system without locks
         return Sign.UNKNOWN
     else:
-        return Sign.DEAD
+        return Sign.DEAD if _is_at(path, descriptor) else None
     finally:
         os.close(descriptor)
 
 
-def _may_be_running(node: Node, nodes: list[Node]) -> bool:
-    """Whether a process of its number may be the node: as far as this machine can tell."""
-    now = time.monotonic()
-    if node.silent_ms(monotonic=now) is not None and any(
-        (it.host, it.pid) == (node.host, node.pid) and it.silent_ms(monotonic=now) is None
-        for it in nodes
-    ):
-        return False  # it goes by another id, or its number was given away
-    if node.host != os.uname().nodename:
-        return True
+def _is_at(path: str, descriptor: int) -> bool:
+    """Whether a path names the file that is open. Errors: `OSError`, but for a path without one."""
     try:
-        os.kill(node.pid, 0)
-    except ProcessLookupError:
+        named = os.stat(path)
+    except FileNotFoundError:
         return False
-    except (OSError, OverflowError):  # of another user; a number that no process has
-        return True
-    return True
+    return os.path.samestat(named, os.fstat(descriptor))
+
+
+def _is_a_copy(node: Node, nodes: list[Node]) -> bool:
+    """Whether a row that stands still is of a process that is registered by another id."""
+    now = time.monotonic()
+    return node.silent_ms(monotonic=now) is not None and any(
+        (it.host, it.pid, it.started_at) == (node.host, node.pid, node.started_at)
+        and it.silent_ms(monotonic=now) is None
+        for it in nodes
+    )
 
 
 class NodeRegistry:
@@ -139,16 +162,15 @@ class NodeRegistry:
     def is_dead(self, node_id: str) -> bool:
         """Dead by its lock, or neither locked nor registered: a node that left in good order.
 
-        What cannot be looked at is not proven dead. Where somebody removed the lock of one that is
-        registered, it makes that anew with its beat; it is dead where its process is no more, or
-        is another node by now.
+        What cannot be looked at is not proven dead; nor is one whose lock somebody removed: it
+        makes that anew with its beat, unless its row is only a copy.
         """
         sign = probe(self._folder, node_id)
         if sign is not Sign.NONE:
             return sign is Sign.DEAD
         nodes = self._store.list_nodes()
         node = next((node for node in nodes if node.id == node_id), None)
-        return node is None or not _may_be_running(node, nodes)
+        return node is None or _is_a_copy(node, nodes)
 
     def is_hung(self, node_id: str) -> bool:
         """Whether a node makes no progress, though it may live."""

@@ -83,9 +83,10 @@ class Rescuer:
                 log.warning("%s: it stays as it is: %s", found[run_id].error, error)
 
     def _set_right_or_end(self, run: IllegibleRun, *, at: int) -> None:
-        if self._store.mend_run(run.run_id, node_id=self._node_id, at=at):
+        lives = self._execution.lives(run.run_id)
+        if self._store.mend_run(run.run_id, node_id=self._node_id, lives=lives, at=at):
             log.warning("%s: it is set right", run.error)
-        elif not self._execution.lives(run.run_id):
+        elif not lives:
             log.error("%s: it is ended", run.error)
             self._store.fail_illegible_run(run, at=at)
 

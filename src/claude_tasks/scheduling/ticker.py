@@ -17,7 +17,7 @@ from claude_tasks.domain.planned import PlannedRow, TickPlan
 from claude_tasks.domain.run import AT_ONCE, Reason
 from claude_tasks.domain.set_back import set_back
 from claude_tasks.domain.store_records import TickOutcome
-from claude_tasks.domain.task_schedule import schedule_of, schedule_problem
+from claude_tasks.domain.task_schedule import schedule_of
 from claude_tasks.domain.tick import plan_ticks
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ TASKS_A_PASS = 500
 """Enough for any herd; a bounded transaction keeps other writers waiting for milliseconds only."""
 
 PLANNING_SECONDS = 0.2
+RESUME_SECONDS = 5.0
+"""How often tasks that made no sense are looked at again."""
 
 
 class Ticker:
@@ -50,6 +52,9 @@ class Ticker:
         """How far the clock went back, while tasks are being set back; None when all are."""
         self._refused: set[tuple[int, int]] = set()
         """Tasks, by id and revision, whose ticks the database did not take."""
+        self._resume_at = 0.0
+        self._resumed_to = 0
+        """The last task that was asked whether it makes sense again."""
 
     def set_clock_back(self, term: Term, *, at: int) -> bool:
         """Set right what a clock that was ahead left behind; whether there may be more.
@@ -126,13 +131,20 @@ class Ticker:
         Somebody mended the row, or the time zone is known again. Ticks in between are not made up
         for.
         """
-        for task in self._store.parked_tasks(limit=TASKS_A_PASS):
-            if (task.id, task.revision) in self._refused or schedule_problem(task) is not None:
-                continue
-            next_at = schedule_of(task).next_after(at)
+        monotonic = self._clock.monotonic()
+        if monotonic < self._resume_at:
+            return
+        self._resume_at = monotonic + RESUME_SECONDS
+        parked, last = self._store.parked_tasks(after=self._resumed_to, limit=TASKS_A_PASS)
+        for task in parked:
+            self._resumed_to = task.id
+            next_at = None if (task.id, task.revision) in self._refused else _next(task, at=at)
             if next_at is not None:
                 log.warning("task %d makes sense again: it fires again", task.id)
                 self._store.resume_task(term, task, next_at, at=at)
+            if self._clock.monotonic() >= monotonic + PLANNING_SECONDS:
+                return
+        self._resumed_to = last
 
     def _park_illegible(self, term: Term, *, at: int) -> bool:
         """Where something is due and nothing can be read: the timer must not stand there."""
@@ -154,6 +166,15 @@ def _set_back(task: Task, counted: Counted, *, at: int) -> SetBack | None:
         return set_back(task, counted, at=at)
     except Exception:
         log.exception("task %d: it cannot be set back", task.id)
+        return None
+
+
+def _next(task: Task, *, at: int) -> int | None:
+    """The next tick of a task that was parked; None where it still makes no sense."""
+    try:
+        return schedule_of(task).next_after(at)
+    except Exception as error:  # noqa: BLE001 (its own, and said when it was parked)
+        log.debug("task %d still makes no sense: %s", task.id, error)
         return None
 
 

@@ -82,10 +82,13 @@ class MachineSigns:
         stall = stall_of(pid)
         if stall is not None and stall.command is not None:
             return pid, stall
-        for _ in range(_LOOKS):  # one that writes again and again is not met each time
+        written = _written(self._settings.folder.database)
+        for _ in range(_LOOKS):
             time.sleep(_BETWEEN_SECONDS)
             if write_lock_holder(self._settings.folder.database) != pid:
                 return None
+        if _written(self._settings.folder.database) != written:
+            return None  # it writes again and again, and lets others in between
         return pid, Stall(f"is {name_of(pid)}, and does not end it", f"kill {pid}")
 
     def _unregistered(self, registered: Collection[str]) -> Iterator[str]:
@@ -116,6 +119,15 @@ class MachineSigns:
         from claude_tasks.scheduling.lifetime import lock_path
 
         return next(iter(holders_of(lock_path(self._settings.folder.nodes, node_id))), None)
+
+
+def _written(path: str) -> tuple[int, int] | None:
+    """What is another once a transaction was committed."""
+    try:
+        status = os.stat(f"{path}-wal")
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def is_process(node: Node) -> bool:

@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -259,25 +259,56 @@ def test_a_lock_file_that_was_removed_is_made_again_with_the_beat(
     assert probe(settings.folder.nodes, "a") is Sign.DEAD
 
 
-def test_a_node_without_a_lock_is_dead_once_its_process_is_no_more(
-    store: Store, settings: Settings
-) -> None:
-    registry, host = NodeRegistry(store, settings.folder.nodes), os.uname().nodename
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    long_ago, now = time.monotonic() - 3600, time.monotonic()
-    for node_id, pid, moved in (
-        ("gone", ended.pid, now),
-        ("here", os.getpid(), now),
-        ("by another id", os.getpid(), long_ago),
-    ):
-        name = node_id.replace(" ", "-")
-        store.register_node(node(name, pid=pid, host=host, beat_monotonic=moved))
-    assert registry.is_dead("gone")
-    assert not registry.is_dead("here")
-    assert registry.is_dead("by-another-id")
+def test_a_row_of_a_node_that_goes_by_another_id_is_dead(store: Store, settings: Settings) -> None:
+    registry, now = NodeRegistry(store, settings.folder.nodes), time.monotonic()
+    for node_id, moved in (("its-own", now), ("another", now - 3600)):
+        store.register_node(node(node_id, beat_monotonic=moved))
+    store.register_node(node("hangs", pid=1, beat_monotonic=now - 3600))
+    assert [registry.is_dead(it) for it in ("its-own", "another", "hangs")] == [False, True, False]
     registry.forget_the_dead()
-    assert [each.id for each in store.list_nodes()] == ["here"]
+    assert {each.id for each in store.list_nodes()} == {"its-own", "hangs"}
+
+
+def test_a_node_that_makes_its_lock_again_is_never_seen_dead(tmp_path: Path) -> None:
+    lock = LifetimeLock(str(tmp_path), "a")
+    lock.acquire()
+    seen: set[Sign] = set()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.add(probe(str(tmp_path), "a"))
+
+    looking = [threading.Thread(target=look) for _ in range(2)]
+    for thread in looking:
+        thread.start()
+    for _ in range(500):
+        os.unlink(tmp_path / "a.lock")
+        lock.keep()
+        assert probe(str(tmp_path), "a") is Sign.ALIVE
+    stop.set()
+    for thread in looking:
+        thread.join()
+    assert Sign.DEAD not in seen
+    lock.release(tidy=True)
+    lock.keep()
+    assert probe(str(tmp_path), "a") is Sign.NONE
+
+
+def test_a_lock_that_cannot_be_made_again_stops_no_beat(
+    candidate: Callable[[str], Candidate], settings: Settings, clock: FakeClock
+) -> None:
+    a = candidate("a")
+    a.beats.step()
+    os.unlink(os.path.join(settings.folder.nodes, "a.lock"))
+    os.rmdir(settings.folder.nodes)
+    os.symlink("/nowhere", settings.folder.nodes)
+    before = {it.id: it.beat for it in a.store.list_nodes()}["a"]
+    clock.advance(60)
+    a.progressed_at = clock.monotonic()
+    a.beats.step()
+    assert {it.id: it.beat for it in a.store.list_nodes()}["a"] > before
+    os.unlink(settings.folder.nodes)
 
 
 def test_failing_renewals_end_the_leadership(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import UTC, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from claude_tasks.domain.errors import InvalidInputError
@@ -155,6 +155,7 @@ def _unknown(timezone: str) -> InvalidInputError:
     return InvalidInputError(f"Unknown time zone {timezone!r}", hint=_zone_hint(timezone))
 
 
+@lru_cache(maxsize=256)  # 7 ms, and a task may be asked about again and again
 def _zone_hint(timezone: str) -> str:
     # Loaded here: only somebody who mistyped pays for them.
     from difflib import get_close_matches  # noqa: PLC0415

@@ -20,8 +20,9 @@ ON CONFLICT (task_id, scheduled_for) DO NOTHING
 -- name: parked_tasks
 -- Switched on, and without a next tick: what made no sense of them may make some by now.
 SELECT {task_columns} FROM tasks t
-WHERE t.enabled = 1 AND t.deleted_at IS NULL AND t.next_run_at IS NULL AND t.cron_expr <> ''
-LIMIT :limit
+WHERE t.id > :after AND t.enabled = 1 AND t.deleted_at IS NULL AND t.next_run_at IS NULL
+  AND t.cron_expr <> ''
+ORDER BY t.id LIMIT :limit
 
 -- name: resume_task
 -- It fires again from now on, if nobody edited it since.

@@ -368,7 +368,7 @@ class RunTable(SpoiledRuns, HistoryTable):
             try:
                 return Claimed(self.get_run(run_id), task)
             except IllegibleError:
-                if not self._set_right_row(run_id, node_id=node_id, at=at):
+                if not self._set_right_row(run_id, node_id=node_id, lives=False, at=at):
                     raise
             return Claimed(self.get_run(run_id), task)
         except IllegibleError as error:

@@ -54,10 +54,10 @@ class SpoiledRuns(Tables):
                 found.append(IllegibleRun(row[0], error))
         return found
 
-    def mend_run(self, run_id: int, *, node_id: str, at: int) -> bool:
+    def mend_run(self, run_id: int, *, node_id: str, lives: bool, at: int) -> bool:
         """Set the cells right that make no sense, unless what tells one claim from another does."""
         with self._connection.write():
-            mended = self._set_right_row(run_id, node_id=node_id, at=at)
+            mended = self._set_right_row(run_id, node_id=node_id, lives=lives, at=at)
             if mended:
                 self._note("run", run_id, at)
         return mended
@@ -94,9 +94,9 @@ class SpoiledRuns(Tables):
                 wrong = f"{column} is no UTF-8"
                 raise IllegibleError("task", task.id, wrong, name=task.spec.name) from None
 
-    def _set_right_row(self, run_id: int, *, node_id: str, at: int) -> bool:
+    def _set_right_row(self, run_id: int, *, node_id: str, lives: bool, at: int) -> bool:
         """Whether it could be set right; call it inside a transaction."""
-        wrong = self._wrong_cells(run_id, node_id=node_id, at=at)
+        wrong = self._wrong_cells(run_id, node_id=node_id, lives=lives, at=at)
         if not wrong or wrong.keys() & _TELLING:
             return False
         self._set_right(run_id, wrong)
@@ -104,10 +104,12 @@ class SpoiledRuns(Tables):
 
     def _fail_illegible(self, run_id: int, reason: Reason, error: str, *, at: int) -> None:
         parameters = {"run_id": run_id, "reason": reason, "error": error, "at": at}
-        self._set_right(run_id, self._wrong_cells(run_id, node_id=None, at=at))
+        self._set_right(run_id, self._wrong_cells(run_id, node_id=None, lives=False, at=at))
         self._connection.execute(load("runs")["fail_illegible"], parameters)
 
-    def _wrong_cells(self, run_id: int, *, node_id: str | None, at: int) -> dict[str, object]:
+    def _wrong_cells(
+        self, run_id: int, *, node_id: str | None, lives: bool, at: int
+    ) -> dict[str, object]:
         """The columns that cannot be read, with what they are to be instead.
 
         What nobody knows any more is nothing; a wish that cannot be read stays one. A claim that is
@@ -121,7 +123,7 @@ class SpoiledRuns(Tables):
                 if not _fits(kinds[name], cell):
                     wrong[name] = _UNKNOWN.get(name, _UNKNOWN.get(kinds[name]))
             if "state" in wrong:
-                wrong["state"] = _state(cells)
+                wrong |= _state(cells, lives=lives, at=at)
             runs = wrong.get("state", cells["state"]) == State.RUNNING
             if runs and not is_node_id(cells["claimed_by"]):
                 wrong["claimed_by"] = node_id
@@ -152,11 +154,19 @@ def _why_unwatched(row: Sequence[Any]) -> str | None:
     return None
 
 
-def _state(cells: Mapping[str, object]) -> State:
-    """The state of a run by what else its row says."""
-    if isinstance(cells["ended_at"], int):
-        return State.FAILED
-    return State.QUEUED if cells["started_at"] is None else State.RUNNING
+def _state(cells: Mapping[str, object], *, lives: bool, at: int) -> dict[str, object]:
+    """The state of a run by what else is known of it, with what goes with that.
+
+    One that a node took is under way until its folder tells. Any other ends: what somebody wrote
+    there may have been a wish, but hardly that it starts.
+    """
+    is_over = isinstance(cells["ended_at"], int)
+    if lives or (not is_over and (cells["claimed_by"], cells["started_at"]) != (None, None)):
+        return {"state": State.RUNNING, "ended_at": None}
+    if is_over:
+        return {"state": State.FAILED}
+    error = "its row said a state that there is not"
+    return {"state": State.FAILED, "reason": Reason.LOST, "error": error, "ended_at": at}
 
 
 def _fits(kind: Any, cell: Any) -> bool:

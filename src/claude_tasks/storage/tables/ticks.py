@@ -60,10 +60,12 @@ class TickTable(Tables):
             require_term(self._connection, term)
             self._park(task.id, task.next_run_at, why, term=term, at=at)
 
-    def parked_tasks(self, *, limit: int) -> list[Task]:
-        """Legible tasks that are switched on and have no next tick."""
-        rows = self._connection.rows(select(load("ticks")["parked_tasks"]), {"limit": limit})
-        return legible("task", rows, task_from_row)
+    def parked_tasks(self, *, after: int, limit: int) -> tuple[list[Task], int]:
+        """Legible tasks that are switched on and have no next tick; where to go on."""
+        parameters = {"after": after, "limit": limit}
+        rows = self._connection.rows(select(load("ticks")["parked_tasks"]), parameters)
+        last = rows[-1][0] if len(rows) == limit else 0
+        return legible("task", rows, task_from_row), last
 
     def resume_task(self, term: Term, task: Task, next_run_at: int, *, at: int) -> None:
         """Have one fire again."""
