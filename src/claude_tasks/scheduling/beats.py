@@ -122,6 +122,7 @@ class BeatKeeper:
         self._look_at = 0.0
         self._blocked_since: float | None = None
         self._complaint = Complaint(log)
+        self._lock_complaint = Complaint(log)
 
     def is_stuck(self) -> bool:
         """Whether the scheduling loop makes no progress."""
@@ -160,7 +161,10 @@ class BeatKeeper:
         try:
             self._keep_alive()
         except StorageError as error:
-            log.warning("the lock of this node was removed, and cannot be made again: %s", error)
+            text = f"the lock of this node was removed, and cannot be made again: {error}"
+            self._lock_complaint.state(text, monotonic=monotonic)
+        else:
+            self._lock_complaint.settle()
 
     def _beat(self, monotonic: float, *, known: bool) -> None:
         """Move it; a node that is not, or not legibly, in the registry enters itself anew."""
