@@ -12,6 +12,8 @@ No wall clock decides anything here. A follower takes the lease when
 from enum import StrEnum
 from typing import NamedTuple
 
+from claude_tasks.domain.node import is_node_id
+
 LEASE_NAME = "scheduler"
 
 DEFAULT_TTL_MS = 15_000
@@ -22,9 +24,6 @@ HIGHEST = 2**62
 
 CREDIBLE = HIGHEST // 2
 """What is said of earlier epochs counts up to here: the ones after it have to be in bounds too."""
-
-UNDECODABLE = "\ufffd"
-"""Stands where a text was no UTF-8: such a node id equals nothing that it is compared with."""
 
 _LONGEST_TTL_MS = 24 * 3_600_000
 """Longer than any setting: who waited for it would wait for ever."""
@@ -52,7 +51,7 @@ def require_written_by_a_node(lease: Lease) -> None:
 
     Values of another type than they are declared are not looked at.
     """
-    if isinstance(lease.holder, str) and UNDECODABLE in lease.holder:
+    if isinstance(lease.holder, str) and not is_node_id(lease.holder):
         raise ValueError(f"holder is {lease.holder!r}")
     for name, value, end in (
         ("epoch", lease.epoch, HIGHEST),

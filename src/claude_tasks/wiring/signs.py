@@ -48,8 +48,9 @@ class MachineSigns:
 
         if not is_process(node):
             return None
-        stall, writer = stall_of(node.pid), self.writer()
-        if stall is not None or writer is None or writer[0] == node.pid:
+        stall = stall_of(node.pid)
+        writer = None if stall is not None else self.writer()
+        if writer is None or writer[0] == node.pid:
             return stall
         pid, keeps = writer
         why = f"waits for the database, which process {pid} keeps locked"

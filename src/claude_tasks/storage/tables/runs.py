@@ -14,12 +14,12 @@ from claude_tasks.domain.store_records import Claimed, Finish, RunFilter, Turned
 from claude_tasks.domain.task_fields import Overlap
 from claude_tasks.storage.named_sql import fragment, load
 from claude_tasks.storage.records import (
-    document,
     legible,
     outcome_values,
     run_from_row,
     sound,
     task_from_row,
+    texts_from,
 )
 from claude_tasks.storage.tables.history import HistoryTable
 from claude_tasks.storage.tables.planned_rows import (
@@ -346,7 +346,10 @@ class RunTable(SpoiledRuns, HistoryTable):
         if new_session is None:
             return {"begins": 0, "session_id": None}
         [(arguments,)] = self._connection.rows(load("runs")["extra_args_of"], {"run_id": run_id})
-        named = arguments != "[]" and _name_a_session(arguments)
+        try:
+            named = names_a_session(texts_from(arguments))
+        except (TypeError, ValueError):  # it says nothing, and will end its run
+            named = False
         return {"begins": 1, "session_id": None if named else new_session()}
 
     def _claim(
@@ -393,11 +396,3 @@ class RunTable(SpoiledRuns, HistoryTable):
             if won:
                 self._note("run", run_id, at)
         return won
-
-
-def _name_a_session(arguments: str) -> bool:
-    """Whether a task's own words do; a row that makes no sense says nothing, and ends its run."""
-    try:
-        return names_a_session(document(arguments))
-    except (ValueError, TypeError, AttributeError):
-        return False

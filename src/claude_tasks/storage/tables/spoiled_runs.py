@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from claude_tasks.domain.errors import IllegibleError
-from claude_tasks.domain.lease import UNDECODABLE
 from claude_tasks.domain.node import is_node_id
 from claude_tasks.domain.run import Reason, Run, State, Trigger
 from claude_tasks.domain.store_records import IllegibleRun
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.domain.task import Task
 
+UNDECODABLE = "\ufffd"
+"""Stands where a text was no UTF-8."""
 _FIXED = {"id", "task_id", "task_name"}
 """What is never written anew."""
 _TELLING = {*_FIXED, "claim", "queued_at", "launched_by"}
