@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from claude_tasks import __version__
 from claude_tasks.api.endpoints import ENDPOINTS
 from claude_tasks.api.openapi import document
-from support.profile import examples
+from support.profile import FULL, examples
 from support.server import Server
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ KNOWN = 8
 SCHEMATHESIS = {
     "headers": {"Authorization": f"Bearer {TOKEN}"},
     "generation": {"deterministic": True, "database": "none"},
+    # Its examples are made when tests are collected, in each worker: seconds of processor time.
+    "phases": {"coverage": {"enabled": FULL}},
     "checks": {
         # Its wrong tokens meet the limit on guesses: 429. The test of tokens below stands in.
         "ignored_auth": {"enabled": False},

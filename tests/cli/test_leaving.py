@@ -15,6 +15,7 @@ from claude_tasks.cli.render import Printer
 from claude_tasks.domain.run import State
 from claude_tasks.execution.run_folder import RunFolder
 from cli.program import ended
+from support.profile import some
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ def test_sigterm_leaves_a_run_that_was_waited_for(program: Program) -> None:
     assert "Run 1 goes on" in err
 
 
-@pytest.mark.parametrize("words", [("runs",), ("logs", "1"), ("show", "slow"), ("why", "slow")])
+@pytest.mark.parametrize(
+    "words", some([("runs",), ("logs", "1"), ("show", "slow"), ("why", "slow")], quick=1)
+)
 def test_run_that_ended_without_a_daemon_does_not_read_as_running(
     program: Program, words: tuple[str, ...]
 ) -> None:

@@ -5,6 +5,7 @@ The first line on standard output is the mode and who leads, before anything els
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import socket
@@ -16,6 +17,7 @@ import pytest
 from claude_tasks.domain.run import State
 from cli.program import ended
 from support.installation import EVERY_SECOND
+from support.profile import some
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def _lease(installation: Installation) -> Any:
     return row
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", some(MODES, quick=3))
 def test_a_mode_alone(program: Program, mode: str) -> None:
     one = Started(program, mode)
     leader = one if mode in SCHEDULING else None
@@ -124,7 +126,7 @@ def test_a_mode_alone(program: Program, mode: str) -> None:
     assert program.installation.query("SELECT id FROM nodes") == []
 
 
-@pytest.mark.parametrize("first", SCHEDULING)
+@pytest.mark.parametrize("first", some(SCHEDULING, quick=1))
 def test_every_mode_beside_one_that_leads(program: Program, first: str) -> None:
     leader = Started(program, first)
     assert leader.first_line() == _line(leader, leader)
@@ -178,10 +180,12 @@ def test_auto_follows_a_daemon_and_takes_over_when_it_is_killed(program: Program
     assert f"the leader is now tui pid {tui.pid}" not in err, "that it said in its first line"
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("second", ["daemon", "serve"])
+@pytest.mark.parametrize(
+    ("second", "how"),
+    some(itertools.product(["daemon", "serve"], [signal.SIGKILL, signal.SIGTERM]), quick=2),
+)
 def test_auto_leaves_the_lease_to_the_other_daemon(
-    program: Program, how: signal.Signals, second: str
+    program: Program, second: str, how: signal.Signals
 ) -> None:
     first = Started(program, "daemon")
     first.line()
@@ -237,7 +241,7 @@ def test_mode_and_leadership_as_json(program: Program) -> None:
     assert address["token_required"] is False
 
 
-@pytest.mark.parametrize("mode", OFF)
+@pytest.mark.parametrize("mode", some(OFF, quick=1))
 def test_off_makes_no_attempt_on_the_lease_and_manual_runs_still_work(
     program: Program, mode: str
 ) -> None:

@@ -17,6 +17,7 @@ from claude_tasks.domain.run import State
 from claude_tasks.settings import load_settings
 from claude_tasks.wiring.data import open_data
 from support.installation import DAEMON, EVERY_SECOND, missing_ticks, pause
+from support.profile import some
 from support.removal import remove_in_use
 from support.waiting import wait_until
 
@@ -82,7 +83,9 @@ def test_a_node_whose_data_was_removed_ends_starts_nothing_and_makes_nothing_aga
     assert installation.starts.read_text() == started
 
 
-@pytest.mark.parametrize("endings", [("-wal", "-shm"), ("-wal",), ("-shm",)], ids="".join)
+@pytest.mark.parametrize(
+    "endings", some([("-wal", "-shm"), ("-wal",), ("-shm",)], quick=1), ids="".join
+)
 def test_a_node_whose_log_was_removed_ends_and_another_fires_each_tick_once(
     installation: Installation, endings: tuple[str, ...]
 ) -> None:

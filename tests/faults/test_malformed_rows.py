@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import sqlite3
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 
 from claude_tasks.domain.run import Reason, State
 from support.installation import EVERY_SECOND
+from support.profile import some
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -215,8 +217,9 @@ def test_a_run_in_a_state_that_there_is_not_is_named_until_a_node_sets_it_right(
     assert "cannot be read" not in installation.finding("runs").detail
 
 
-@pytest.mark.parametrize("claim", [5, -1, 0])
-@pytest.mark.parametrize("fault", [None, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("claim", "fault"), some(itertools.product([5, -1, 0], [None, signal.SIGKILL]), quick=2)
+)
 def test_a_run_whose_claim_is_another_starts_no_second_agent(
     installation: Installation, claim: int, fault: signal.Signals | None
 ) -> None:
@@ -427,7 +430,7 @@ def test_a_node_whose_row_makes_none_is_struck_and_its_runs_go_on(
     wait_until(lambda: len(installation.query("SELECT rowid FROM nodes")) == 1)
 
 
-@pytest.mark.parametrize("column", ["timezone", "cron_expr", "extra_args"])
+@pytest.mark.parametrize("column", some(["timezone", "cron_expr", "extra_args"], quick=1))
 def test_a_task_that_makes_sense_again_fires_again(installation: Installation, column: str) -> None:
     task = installation.add(cron_expr=EVERY_SECOND)
     [(good,)] = installation.query(f"SELECT {column} FROM tasks")

@@ -52,6 +52,17 @@ def agent_is_started(installation: Installation) -> None:
     wait_until(installation.starts.exists, what="an agent was started")
 
 
+def who_watches(installation: Installation) -> str:
+    [(node,)] = installation.query("SELECT claimed_by FROM task_runs")
+    return str(node)
+
+
+def start_another(installation: Installation, before: str) -> None:
+    """A node that watches the one run from now on, instead of that one."""
+    installation.start()
+    wait_until(lambda: who_watches(installation) not in (before, "None"), what="it is adopted")
+
+
 def remove_folders(installation: Installation) -> None:
     for name in os.listdir(installation.data / "runs"):
         remove_in_use(installation.data / "runs" / name)
@@ -61,13 +72,16 @@ def remove_folders(installation: Installation) -> None:
 def test_a_run_whose_folder_was_removed_is_not_started_again(
     installation: Installation, fault: signal.Signals
 ) -> None:
-    installation.add(enabled=False, prompt="[case:slow seconds=6]")
+    release = installation.data / "release"
+    installation.add(enabled=False, prompt=f"[case:held until={release}]")
     node = installation.start_leader()
     installation.operations.runs.start(1)
     agent_is_started(installation)
     remove_folders(installation)
+    launched = who_watches(installation)
     node.send_signal(fault)
-    installation.start()
+    start_another(installation, launched)
+    release.touch()
     [run] = installation.wait_for_runs(1, State.COMPLETED)
     assert run.claim == 1
     assert len(installation.starts.read_text().splitlines()) == 1
@@ -78,16 +92,19 @@ def test_a_run_whose_folder_was_removed_is_not_started_again(
 def test_a_run_of_which_nothing_on_disk_tells_is_not_started_again(
     installation: Installation,
 ) -> None:
-    task = installation.add(enabled=False, prompt="[case:slow seconds=6]")
+    release = installation.data / "release"
+    task = installation.add(enabled=False, prompt=f"[case:held until={release}]")
     logs = installation.data / "logs" / str(task.id)
     node = installation.start_leader()
     logs.touch()  # so that it cannot be written beside the events that the agent was started
     installation.operations.runs.start(task.id)
     agent_is_started(installation)
     remove_folders(installation)
+    launched = who_watches(installation)
     node.kill()
     node.wait()
-    installation.start()
+    start_another(installation, launched)
+    release.touch()
     [run] = installation.wait_for_runs(1, State.COMPLETED)
     assert run.claim == 1
     assert len(installation.starts.read_text().splitlines()) == 1

@@ -341,7 +341,7 @@ class Scheduler(RuleBasedStateMachine):
 
 Scheduler.TestCase.settings = settings(
     # `make test` walks the same paths each time; `make chaos` looks for new ones.
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", examples(quick=40, full=100))),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", examples(quick=25, full=100))),
     derandomize="MODEL_EXAMPLES" not in os.environ,
     report_multiple_bugs=False,
     stateful_step_count=40,

@@ -202,6 +202,14 @@ def stay_busy(talk: Conversation, seconds: float) -> None:
         talk.emit({"type": "stream_event", "event": {"type": "ping"}})
 
 
+def held(talk: Conversation) -> int:
+    """Thinks until there is a file ``until=PATH``, then succeeds."""
+    talk.open()
+    while not os.path.exists(talk.directive.options["until"]):
+        stay_busy(talk, HEARTBEAT_SECONDS)
+    return talk.finish(ANSWER)
+
+
 def slow_tool(talk: Conversation) -> int:
     """Runs ``sleep seconds`` as a tool, in a session of its own as the real one does."""
     command = f"sleep {talk.directive.number('seconds', 1):g}"
@@ -258,6 +266,7 @@ CASES: dict[str, Callable[[Conversation], int]] = {
         unknown_session,
         api_retry,
         slow,
+        held,
         slow_tool,
         echo,
         env,
