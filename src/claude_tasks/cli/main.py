@@ -5,8 +5,8 @@ from __future__ import annotations
 from claude_tasks.cli import exit_codes
 from claude_tasks.cli.catalog import COMMANDS, PLAIN, STAYING
 from claude_tasks.cli.render import Printer
-from claude_tasks.cli.typable import PROGRAM
 from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
+from claude_tasks.domain.hint import PROGRAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from claude_tasks.cli.layout import clean, pair_lines, table_lines
 from claude_tasks.cli.results import Pairs, Raw, Table
 from claude_tasks.cli.screen import Screen
-from claude_tasks.cli.typable import PROGRAM, typable
+from claude_tasks.cli.typable import typable
+from claude_tasks.domain.hint import PROGRAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.catalog import COMMANDS
+from claude_tasks.domain.hint import PROGRAM, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PROGRAM = "claude-tasks"
 _CALL = f"{PROGRAM} "
 
 
@@ -50,12 +50,6 @@ def program_name(argv: Sequence[str], executable: str) -> str:
     if os.path.basename(started) == "__main__.py":
         return f"{quoted(executable)} -m claude_tasks"
     return quoted(started) if os.sep in started else PROGRAM
-
-
-def quoted(path: str) -> str:
-    """A path as one word of a shell's. Not ``shlex``: that loads regular expressions."""
-    plain = all(character.isalnum() or character in "/._-+:@%,=" for character in path)
-    return path if plain and path else "'" + path.replace("'", "'\\''") + "'"
 
 
 def _is_on_path(environment: Mapping[str, str]) -> bool:

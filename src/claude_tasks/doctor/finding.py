@@ -7,6 +7,8 @@ text, which every start of the command pays for.
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.hint import quoted
+
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import Barred
 
@@ -80,9 +82,7 @@ def failed(check: str, detail: str, fix: str | None = None) -> Finding:
 
 def shell(*words: str) -> str:
     """Words as a command line that a shell reads back as the same words."""
-    import shlex
-
-    return shlex.join(words)
+    return " ".join(map(quoted, words))
 
 
 _LONGEST = 160

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.hint import quoted
 from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS, ClaimSigns, Stall
 from claude_tasks.execution.process_tree import holders_of
 from claude_tasks.execution.run_folder import RunFolder, is_locked
@@ -55,7 +55,7 @@ def _stall(pid: int, folder: str) -> Stall | None:
     stall, mount = stall_of(pid), mount_point_above(folder)
     if stall is None or stall.command is not None or mount is None:
         return stall
-    return Stall(f"{stall.why} ({mount}?)", f"sudo umount -f -l {shlex.quote(mount)}")
+    return Stall(f"{stall.why} ({mount}?)", f"sudo umount -f -l {quoted(mount)}")
 
 
 def _held_by(folder: RunFolder, supervisor_pid: int, process_began: str) -> int | None:

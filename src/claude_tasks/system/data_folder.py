@@ -8,6 +8,7 @@ import sys
 from typing import NamedTuple
 
 from claude_tasks.domain.errors import StorageError
+from claude_tasks.domain.hint import quoted
 
 _NETWORK_FILE_SYSTEMS = frozenset({
     "9p", "afs", "afpfs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
@@ -80,12 +81,10 @@ class DataFolder(NamedTuple):
     def require_database(self) -> None:
         """Errors: `StorageError` when the database is not there and must not be made anew."""
         if not os.path.exists(self.database):
-            import shlex  # noqa: PLC0415 (rarely needed)
-
             raise StorageError(
                 f"{self.database} is gone, but runs or logs of it are still there",
                 hint=f"put it back from a copy; or, to begin anew, move them away: "
-                f"mv {shlex.quote(self.root)} {shlex.quote(self.root)}.old",
+                f"mv {quoted(self.root)} {quoted(self.root)}.old",
                 code="storage_gone",
             )
 

@@ -15,6 +15,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import ConfigurationError
+from claude_tasks.domain.hint import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def open_trusted(path: str, *, private: bool = False) -> int:
         if error.errno in _NOWHERE and os.path.islink(path):
             raise ConfigurationError(
                 f"{path}: it is a link to {os.readlink(path)}, and there is nothing",
-                hint=f"put the file back there, or go without it: rm {_quoted(path)}",
+                hint=f"put the file back there, or go without it: rm {quoted(path)}",
             ) from None
         raise
     try:
@@ -60,7 +61,7 @@ def open_trusted(path: str, *, private: bool = False) -> int:
 
 def out_of_the_way(path: str) -> str:
     """The command that makes room for a file."""
-    return f"mv {_quoted(path)} {_quoted(f'{path}.old')}"
+    return f"mv {quoted(path)} {quoted(f'{path}.old')}"
 
 
 def _check_folders(path: str) -> None:
@@ -96,7 +97,7 @@ def _check(place: str, status: os.stat_result, path: str, *, folder_shared: bool
         mode = stat.S_IMODE(status.st_mode)
         raise _refused(
             f"{place}: others on this machine can write to it (mode {mode:03o}){what}",
-            f"chmod go-w {_quoted(place)}",
+            f"chmod go-w {quoted(place)}",
         )
 
 
@@ -111,7 +112,7 @@ def _check_owner(place: str, status: os.stat_result, path: str) -> str:
         itself = "-h " if stat.S_ISLNK(status.st_mode) else ""
         raise _refused(
             f"{place}: it belongs to another user (uid {status.st_uid}){what}",
-            f"{sudo}chown {itself}{os.geteuid()} {_quoted(place)}",
+            f"{sudo}chown {itself}{os.geteuid()} {quoted(place)}",
         )
     return what
 
@@ -128,16 +129,10 @@ def _check_private(path: str, status: os.stat_result) -> None:
         return
     raise ConfigurationError(
         f"{path}: others on this machine can read or change it (mode {mode:03o})",
-        hint=f"chmod 600 {_quoted(path)}; if they may have read it: "
+        hint=f"chmod 600 {quoted(path)}; if they may have read it: "
         "claude-tasks token new --replace",
     )
 
 
 def _refused(message: str, command: str) -> ConfigurationError:
     return ConfigurationError(message, hint=command, code=UNTRUSTED)
-
-
-def _quoted(path: str) -> str:
-    import shlex  # noqa: PLC0415 (loads regular expressions; only for a refusal)
-
-    return shlex.quote(path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from claude_tasks.cli.results import Pairs, Result
-from claude_tasks.cli.typable import quoted
 from claude_tasks.domain.errors import InvalidInputError, SpawnError
+from claude_tasks.domain.hint import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

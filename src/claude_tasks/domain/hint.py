@@ -1,0 +1,78 @@
+"""Commands of this program, and prose with such commands in it.
+
+Both are plain texts for JSON, logs, rows and whoever compares them. The command line alone asks for
+them ``called`` the way its process was started, so that what it prints can be typed as it stands.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+PROGRAM = "claude-tasks"
+
+
+class Command(str):
+    """One command of this program: ``Command("edit", 3, "--dir", "a b")``, quoted for a shell."""
+
+    __slots__ = ("words",)
+    words: tuple[str, ...]
+    """Those after the program's name, not quoted."""
+
+    def __new__(cls, *words: object) -> Self:
+        """A word such as ``<TIME>`` or ``"PROMPT"`` is a placeholder, and stands as it is."""
+        texts = tuple(map(str, words))
+        command = super().__new__(cls, " ".join((PROGRAM, *map(_typed, texts))))
+        command.words = texts
+        return command
+
+    def called(self, program: str) -> str:
+        """The same where the program is started with ``program``."""
+        return program + self[len(PROGRAM) :]
+
+
+class Hint(str):
+    """Prose with commands in it: ``Hint("start one with: ", Command("daemon"))``."""
+
+    __slots__ = ("parts",)
+    parts: tuple[str, ...]
+
+    def __new__(cls, *parts: str) -> Self:
+        """The parts as they follow each other; a part may be a hint itself."""
+        flat: list[str] = []
+        for part in parts:
+            flat += part.parts if isinstance(part, Hint) else (part,)
+        hint = super().__new__(cls, "".join(flat))
+        hint.parts = tuple(flat)
+        return hint
+
+    def called(self, program: str) -> str:
+        """The text, each command in it started with ``program``."""
+        return "".join(called(part, program) for part in self.parts)
+
+
+def called(text: str, program: str) -> str:
+    """The text with its commands started with ``program``; plain text as it is."""
+    return text.called(program) if isinstance(text, (Command, Hint)) else text
+
+
+def joined(separator: str, texts: Iterable[str]) -> Hint:
+    """As ``separator.join``, and the commands in the texts stay commands."""
+    parts: list[str] = []
+    for text in texts:
+        parts += (separator, text)
+    return Hint(*parts[1:])
+
+
+def quoted(word: str) -> str:
+    """As `shlex.quote`, which loads regular expressions."""
+    plain = word.isascii() and all(it.isalnum() or it in "@%+=:,./-_" for it in word)
+    return word if plain and word else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _typed(word: str) -> str:
+    name = word[1:-1]
+    is_placeholder = name.isalpha() and name.isupper() and word in (f"<{name}>", f'"{name}"')
+    return word if is_placeholder else quoted(word)
