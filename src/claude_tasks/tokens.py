@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ConfigurationError, ConflictError, StorageError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.system.durable import write_atomically, write_private
 from claude_tasks.system.trust import open_trusted, out_of_the_way
 
@@ -36,16 +37,16 @@ class TokenPlace(NamedTuple):
         return f"{variable_of(self.setting)} (or {self.setting} in config.toml)"
 
     @property
-    def makes_one(self) -> str:
+    def makes_one(self) -> Command:
         """The command that makes such a token."""
-        return "claude-tasks token new" + (" --read-only" if self.setting == "read_token" else "")
+        return Command("token", "new", *["--read-only"] * (self.setting == "read_token"))
 
     @property
     def remedy(self) -> str:
         """What puts another in the place of one that cannot be used."""
         if self.stored:
-            return f"{self.makes_one} --replace"
-        return f"take it out there; {self.makes_one} makes and stores one"
+            return Command(*self.makes_one.words, "--replace")
+        return Hint("take it out there; ", self.makes_one, " makes and stores one")
 
 
 class TokenError(ConfigurationError):

@@ -11,14 +11,13 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from claude_tasks.api.endpoint import ApiResponse, Call, Endpoint, id_of
 from claude_tasks.api.endpoints import ENDPOINTS
-from claude_tasks.api.errors import INTERNAL, ErrorBody, body_of, status_of
+from claude_tasks.api.errors import INTERNAL, ErrorBody, as_json, body_of, status_of
 from claude_tasks.api.openapi import SCHEMA_PATHS, schema_answers
 from claude_tasks.api.rate_limit import RateLimit
 from claude_tasks.api.sse import MEDIA_TYPE as EVENT_STREAM
@@ -144,7 +143,7 @@ async def _call(request: Request, backend: Backend) -> Call:
 
 def _response(answer: ApiResponse) -> Response:
     value = answer.value
-    body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    body = value if isinstance(value, bytes) else as_json(value)
     headers: Mapping[str, str] = {"content-type": _JSON, **answer.headers}
     return Response(body, status_code=answer.status, headers=headers)
 
@@ -167,9 +166,7 @@ def _failed(request: Request, error: Exception) -> Response:
 def _error_response(
     status: int, body: ErrorBody, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(
-        msgspec.json.encode(body), status_code=status, headers=headers, media_type=_JSON
-    )
+    return Response(as_json(body), status_code=status, headers=headers, media_type=_JSON)
 
 
 def _log(request: Request, status: int, error: Exception) -> None:

@@ -16,6 +16,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ConfigurationError
+from claude_tasks.domain.hint import Command, Hint
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
@@ -76,7 +77,7 @@ class TokenCheck:
             return
         self._take(tokens)
         if self.required and not self._known:
-            log.error("nobody is let in: the token is gone (claude-tasks token new)")
+            log.error("nobody is let in: the token is gone (%s)", Command("token", "new"))
 
     def _take(self, tokens: Tokens) -> None:
         given = ((tokens.full, Access.FULL), (tokens.read, Access.READ))
@@ -223,7 +224,7 @@ def refuse_open_exposure(host: str, tokens: Tokens, *, insecure: bool) -> None:
     raise ConfigurationError(
         f"{host or 'every address'} without a token would be open to everyone who can reach this "
         "machine; whoever can add a task can run code",
-        hint="claude-tasks token new, then start again; or --insecure-no-auth",
+        hint=Hint(Command("token", "new"), ", then start again; or --insecure-no-auth"),
     )
 
 

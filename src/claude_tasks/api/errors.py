@@ -64,6 +64,11 @@ def body_of(error: ClaudeTasksError) -> ErrorBody:
     return ErrorBody(error.message, error.code, hint=error.hint)
 
 
+def as_json(value: object) -> bytes:
+    """A value as JSON. Msgspec takes no subclass of ``str`` by itself, such as a hint."""
+    return msgspec.json.encode(value, enc_hook=str.__str__)
+
+
 def error_bytes(message: str, code: str, *, hint: str | None = None) -> bytes:
     """A body for an answer given before the application is asked."""
-    return msgspec.json.encode(ErrorBody(message, code, hint=hint))
+    return as_json(ErrorBody(message, code, hint=hint))

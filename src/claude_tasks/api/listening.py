@@ -12,6 +12,7 @@ import resource
 import socket
 
 from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.hint import Command, Hint
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +85,11 @@ def _refused(host: str, port: int, error: OSError) -> ClaudeTasksError:
     if error.errno == errno.EADDRINUSE:
         return ClaudeTasksError(
             f"{place} is in use already",
-            hint="end who listens there, or choose another port: "
-            "claude-tasks serve --port 0 takes a free one",
+            hint=Hint(
+                "end who listens there, or choose another port: ",
+                Command("serve", "--port", "0"),
+                " takes a free one",
+            ),
             code="port_in_use",
         )
     if error.errno in (errno.EACCES, errno.EPERM):

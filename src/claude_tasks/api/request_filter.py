@@ -45,6 +45,7 @@ from claude_tasks.api.bodies import (
 )
 from claude_tasks.api.errors import error_bytes
 from claude_tasks.api.rate_limit import FailedAttempts, RateLimit
+from claude_tasks.domain.hint import Command, Hint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -139,7 +140,7 @@ _FOREIGN_HOST = _Refusal(
     error_bytes(
         "Host not allowed: name it in CLAUDE_TASKS_ALLOWED_HOSTS of the server",
         "host_refused",
-        hint="for example CLAUDE_TASKS_ALLOWED_HOSTS=mybox.local claude-tasks serve",
+        hint=Hint("for example CLAUDE_TASKS_ALLOWED_HOSTS=mybox.local ", Command("serve")),
     ),
     "foreign host",
 )
@@ -157,7 +158,7 @@ _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 _UNAUTHORIZED = error_bytes(
     "Unauthorized",
     "unauthorized",
-    hint="send Authorization: Bearer TOKEN; claude-tasks token new makes one",
+    hint=Hint("send Authorization: Bearer TOKEN; ", Command("token", "new"), " makes one"),
 )
 _NO_TOKEN = _Refusal(401, _UNAUTHORIZED, "no token", _CHALLENGE)
 _WRONG_TOKEN = _Refusal(401, _UNAUTHORIZED, "wrong token", _CHALLENGE)

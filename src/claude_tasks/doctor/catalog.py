@@ -9,8 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from claude_tasks.doctor.facts import trouble_of
 from claude_tasks.doctor.finding import Finding, Report, failed
 from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.hint import Hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -61,8 +63,7 @@ def _judge(name: str, look: Look) -> Finding:
         module = check_module(name)
         finding: Finding = look.call(module.judge, module)
     except ClaudeTasksError as error:
-        text = f"{error.message}; {error.hint}" if error.hint else error.message
-        return failed(name, f"could not be checked: {text}")
+        return failed(name, Hint("could not be checked: ", trouble_of(error).text))
     except OSError as error:
         return failed(name, f"could not be checked: {error}")
     except Exception as error:  # noqa: BLE001 (said in the finding, and the others go on)

@@ -7,6 +7,7 @@ text, which every start of the command pays for.
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ClaudeTasksError
+from claude_tasks.domain.hint import Hint
 from claude_tasks.domain.signs import ClaimSigns
 from claude_tasks.domain.usage import UsageState
 
@@ -30,7 +31,7 @@ class Trouble(NamedTuple):
     @property
     def text(self) -> str:
         """Message and hint."""
-        return f"{self.message}; {self.hint}" if self.hint else self.message
+        return Hint(self.message, "; ", self.hint) if self.hint else self.message
 
 
 def trouble_of(error: ClaudeTasksError) -> Trouble:

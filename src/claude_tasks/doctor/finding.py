@@ -7,9 +7,11 @@ text, which every start of the command pays for.
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.domain.hint import quoted
+from claude_tasks.domain.hint import Hint, joined, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from claude_tasks.doctor.facts import Barred
 
 
@@ -89,12 +91,12 @@ _LONGEST = 160
 """Characters of one of several things that are named."""
 
 
-def some(texts: list[str], *, most: int = 3, at_least: bool = False) -> str:
+def some(texts: "Sequence[str]", *, most: int = 3, at_least: bool = False) -> Hint:
     """The first few of many, each cut to a readable length, and how many more there are."""
     more = len(texts) - most
     shown = (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts[:most])
     bound = "at least " if at_least else ""
-    return "; ".join(shown) + (f"; and {bound}{more} more" if more > 0 else "")
+    return Hint(joined("; ", shown), f"; and {bound}{more} more" if more > 0 else "")
 
 
 def allow(barred: "Barred") -> str:

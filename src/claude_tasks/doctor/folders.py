@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.facts import Barred, FolderFacts
 from claude_tasks.doctor.finding import allow, failed, shell, why_barred
+from claude_tasks.domain.hint import Command
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.finding import Finding
     from claude_tasks.settings import Settings
 
 
-MEND = "claude-tasks doctor --fix"
+MEND = Command("doctor", "--fix")
 
 
 def data(*, settings: Settings) -> FolderFacts:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_tasks.doctor.finding import cannot_be_read, failed, passed, shell, some, warned
+from claude_tasks.domain.hint import Command
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import Contents, DatabaseFacts, MachineFacts, NodeFact
     from claude_tasks.doctor.finding import Finding
 
 
-START = "claude-tasks daemon"
+START = Command("daemon")
 
 _CONTAINER_NAME_LENGTH = 12
 """A container is called by so many hexadecimal digits of its id, unless somebody named it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from claude_tasks.domain.hint import Command, Hint
+
 
 class ClaudeTasksError(Exception):
     """Anything this program refuses or cannot do, said so that a person can act on it.
@@ -24,6 +26,10 @@ class InvalidInputError(ClaudeTasksError):
     """What was asked for makes no sense; the message names the field and what to write instead."""
 
     code = "invalid"
+
+
+class UnknownZoneError(InvalidInputError):
+    """A time zone that there is not."""
 
 
 class FieldError(InvalidInputError):
@@ -82,13 +88,13 @@ class IllegibleError(StorageError):
         self.number = number
         row = f'{kind} {number} "{name}"' if isinstance(name, str) else f"{kind} {number}"
         self.what = f"{row}: {detail}"
-        self.remedy = f"claude-tasks rm {number}" if kind == "task" else None
+        self.remedy = Command("rm", number) if kind == "task" else None
         """The command that helps, where one does."""
-        hint = "claude-tasks doctor names what is wrong"
-        if kind == "task":
-            hint = f"take it away with: {self.remedy}"
+        hint = Hint(Command("doctor"), " names what is wrong")
+        if self.remedy is not None:
+            hint = Hint("take it away with: ", self.remedy)
         elif kind == DELETED_TASK:
-            hint = "its runs stay: claude-tasks runs"
+            hint = Hint("its runs stay: ", Command("runs"))
         super().__init__(f"{row}: its row cannot be read: {detail}", hint=hint)
 
 

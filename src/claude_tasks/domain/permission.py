@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.agent_flags import flags_of, split_tools
 from claude_tasks.domain.agent_reach import is_protected, needed_folders
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.shell_words import parts_of_command, pieces_of, programs_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Advice(NamedTuple):
     are allowed by now.
     """
 
-    command: str | None
+    command: Command | None
     refused: tuple[str, ...] = ()
     beyond: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
@@ -197,50 +198,44 @@ def _is_a_server_of(rule: str, name: str) -> bool:
     return rule.startswith("mcp__") and name.startswith(f"{rule}__")
 
 
-def _edit(task: Permitted, rules: Sequence[str], folders: Sequence[str]) -> str:
-    import shlex  # noqa: PLC0415 (only where something was denied)
-
-    words = [word for rule in rules for word in ("--allow-tool", shlex.quote(rule))]
+def _edit(task: Permitted, rules: Sequence[str], folders: Sequence[str]) -> Command:
+    words = [word for rule in rules for word in ("--allow-tool", rule)]
     if folders:
         added = [word for folder in folders for word in ("--add-dir", folder)]
-        words += ["--", *(shlex.quote(word) for word in (*task.extra_args, *added))]
-    return " ".join(["claude-tasks", "edit", str(task.task_id), *words])
+        words += ["--", *task.extra_args, *added]
+    return Command("edit", task.task_id, *words)
 
 
-def denied_text(task: Permitted, denials: Sequence[str]) -> str:
+def denied_text(task: Permitted, denials: Sequence[str]) -> Hint:
     """What was denied, and what to do about it."""
     amount = f"{len(denials)} tool use{'' if len(denials) == 1 else 's'}"
-    text = f"{amount} denied: {_named(denials)}"
+    parts: list[str] = [f"{amount} denied: {_named(denials)}"]
     answer = answer_to(task, denials)
     if answer.command is not None:
-        text += f"; to allow {'it' if len(denials) == 1 else 'them'}: {answer.command}"
+        parts += (f"; to allow {'it' if len(denials) == 1 else 'them'}: ", answer.command)
     if answer.known and len(answer.known) == len(denials):
-        text += "; the task names the rule for it by now"
+        parts.append("; the task names the rule for it by now")
     which = {
         each: "it" if len(denials) == 1 else _named(each)
         for each in (answer.refused, answer.beyond)
     }
     if answer.refused:
-        text += _refused_text(task, answer.refused, which[answer.refused])
+        parts.append(_refused_text(task, answer.refused, which[answer.refused]))
     if answer.beyond:
-        text += (
-            f"; no rule allows exactly {which[answer.beyond]}: see --permission-mode and "
-            "--allow-tool in claude-tasks edit --help"
-        )
-    return text
+        no_rule = f"; no rule allows exactly {which[answer.beyond]}: see --permission-mode and "
+        parts += (f"{no_rule}--allow-tool in ", Command("edit", "--help"))
+    return Hint(*parts)
 
 
-def _refused_text(task: Permitted, refused: Sequence[str], named: str) -> str:
+def _refused_text(task: Permitted, refused: Sequence[str], named: str) -> Hint:
     """That the task's own rules go before all that allow, and how to lift them."""
     rules = {rule for denial in refused for rule in refusing_rules(denial, task.refusals)}
     text = f"; the task itself disallows {named}, by {', '.join(sorted(rules))}"
     if not rules <= set(task.disallowed):
-        return f"{text}: see its extra arguments, claude-tasks show {task.task_id}"
-    import shlex  # noqa: PLC0415 (only where something was denied)
-
+        return Hint(f"{text}: see its extra arguments, ", Command("show", task.task_id))
     kept = [rule for rule in task.disallowed if rule not in rules]
-    flags = " ".join(f"--deny-tool {shlex.quote(rule)}" for rule in kept) or "--clear deny-tool"
-    return f"{text}; to lift that: claude-tasks edit {task.task_id} {flags}"
+    flags = [word for rule in kept for word in ("--deny-tool", rule)] or ["--clear", "deny-tool"]
+    return Hint(f"{text}; to lift that: ", Command("edit", task.task_id, *flags))
 
 
 def _named(denials: Sequence[str]) -> str:

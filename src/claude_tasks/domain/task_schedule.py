@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import InvalidInputError, UnknownZoneError
+from claude_tasks.domain.hint import Command
 from claude_tasks.domain.schedule import Schedule, parse_schedule
 
 if TYPE_CHECKING:
@@ -12,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class ScheduleProblem(NamedTuple):
-    """What is wrong with a schedule, and the flag of ``edit`` that mends it."""
+    """What is wrong with a schedule, and the flag of ``edit`` that mends it, with a placeholder."""
 
     text: str
-    flag: str
+    flag: tuple[str, str]
 
-    def mend(self, task: Task) -> str:
+    def mend(self, task: Task) -> Command:
         """The command that helps."""
-        return f"claude-tasks edit {task.id} {self.flag}"
+        return Command("edit", task.id, *self.flag)
 
 
 def schedule_of(task: Task) -> Schedule:
@@ -37,12 +38,12 @@ def schedule_problem(task: Task) -> ScheduleProblem | None:
     try:
         schedule_of(task)
     except InvalidInputError as error:
-        return ScheduleProblem(error.message, _flag(task, error.message))
+        return ScheduleProblem(error.message, _flag(task, error))
     return None
 
 
-def _flag(task: Task, message: str) -> str:
+def _flag(task: Task, error: InvalidInputError) -> tuple[str, str]:
     """A zone within the expression wins over the task's own."""
-    if message.startswith("Unknown time zone") and "TZ=" not in task.spec.cron_expr:
-        return "--tz <ZONE>"
-    return "--at <TIME>" if task.is_one_off else "--cron <EXPRESSION>"
+    if isinstance(error, UnknownZoneError) and "TZ=" not in task.spec.cron_expr:
+        return "--tz", "<ZONE>"
+    return ("--at", "<TIME>") if task.is_one_off else ("--cron", "<EXPRESSION>")

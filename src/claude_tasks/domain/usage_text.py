@@ -33,6 +33,11 @@ def over_text(judgement: Judgement, *, threshold: float, at: int) -> str:
 
 
 def failure_text(judgement: Judgement, *, at: int) -> str:
+    """That usage is not known, and why."""
+    return f"usage could not be checked: {failure_cause(judgement, at=at)}"
+
+
+def failure_cause(judgement: Judgement, *, at: int) -> str:
     """Why usage is not known."""
     failure = judgement.failure
     cause = "nobody answered" if failure is None else f"{failure.message} ({failure.code})"
@@ -40,7 +45,7 @@ def failure_text(judgement: Judgement, *, at: int) -> str:
         cause += f", asked {human_duration((at - failure.at) // 1000 * 1000)} ago"
     last = judgement.reading
     old = "" if last is None else f"; the last answer is {human_duration(max(0, at - last.at))} old"
-    return f"usage could not be checked: {cause}{old}"
+    return f"{cause}{old}"
 
 
 def window_text(window: Window, *, at: int) -> str:

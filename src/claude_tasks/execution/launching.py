@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.execution.agent_binary import find_agent_binary
 from claude_tasks.execution.agent_environment import with_binary_folder
 from claude_tasks.execution.command import agent_argv, unattended_environment
@@ -79,7 +80,7 @@ class LaunchPlan:
             raise SpawnError(
                 f"the working directory {path} is relative, and the folder that this process was "
                 "started in was gone",
-                hint=f"claude-tasks edit {task.id} --dir FOLDER",
+                hint=Command("edit", task.id, "--dir", "FOLDER"),
             )
         return self._base if path == "." else os.path.join(self._base, path)
 
@@ -89,7 +90,7 @@ class LaunchPlan:
         if first != "~":
             raise SpawnError(
                 f"the working directory {path}: only ~ and what is below it is looked up",
-                hint=f"claude-tasks edit {task.id} --dir FOLDER",
+                hint=Command("edit", task.id, "--dir", "FOLDER"),
             )
         return os.path.join(self._home, rest) if rest else self._home
 
@@ -111,6 +112,8 @@ def _refuse_bypass_as_root(task: Task) -> None:
     if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
         raise SpawnError(
             "claude refuses to bypass permissions as root",
-            hint="run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, "
-            f"or claude-tasks edit {task.id} --permission-mode acceptEdits",
+            hint=Hint(
+                "run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, or ",
+                Command("edit", task.id, "--permission-mode", "acceptEdits"),
+            ),
         )

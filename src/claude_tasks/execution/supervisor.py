@@ -19,6 +19,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.hint import Command
 from claude_tasks.domain.run_marker import MARKER
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
@@ -158,10 +159,8 @@ class _Supervision:
             return f"{failure.strerror}: {failure.filename}"
         gone = isinstance(failure, FileNotFoundError)
         wrong = "does not exist" if gone else f"cannot be entered: {failure.strerror}"
-        return (
-            f"the working directory {self._spec.cwd} {wrong}; "
-            f"create it, or claude-tasks edit {self._spec.task.id} --dir FOLDER"
-        )
+        elsewhere = Command("edit", self._spec.task.id, "--dir", "FOLDER")
+        return f"the working directory {self._spec.cwd} {wrong}; create it, or {elsewhere}"
 
     def _start(self) -> tuple[AgentProcess, int, int]:
         """The agent, and the descriptors of its output and its standard error."""

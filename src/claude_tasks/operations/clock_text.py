@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.clock_step import ClockStep, Left, LeftTask
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import (
     DAY_MS,
     LATEST,
@@ -29,9 +30,9 @@ class ClockTrouble(NamedTuple):
     fix: str
 
     @property
-    def line(self) -> str:
+    def line(self) -> Hint:
         """All of it in a line."""
-        return f'task {self.task_id} "{self.task_name}" {self.text}: {self.fix}'
+        return Hint(f'task {self.task_id} "{self.task_name}" {self.text}: ', self.fix)
 
 
 def trouble(left: LeftTask, *, led: bool, at: int) -> ClockTrouble:
@@ -40,13 +41,13 @@ def trouble(left: LeftTask, *, led: bool, at: int) -> ClockTrouble:
     if left.left is Left.STUCK:
         who = "the leader sets it right at its next look" if led else "it waits for a leader"
         text = f"would be silent until {to_rfc3339(min(left.instant, LATEST))}, for {ahead}; {who}"
-        fix = f"claude-tasks edit {left.task_id} --enabled" if led else "claude-tasks daemon"
+        fix = Command("edit", left.task_id, "--enabled") if led else Command("daemon")
     elif left.left is Left.DOUBTFUL:
         text = f"was given its time while {ahead}; say whether that is meant"
-        fix = f"claude-tasks edit {left.task_id} --at <TIME>"
+        fix = Command("edit", left.task_id, "--at", "<TIME>")
     else:
         text = "was skipped as missed while the clock was ahead, and its time is to come"
-        fix = f"claude-tasks enable {left.task_id}"
+        fix = Command("enable", left.task_id)
     return ClockTrouble(left.task_id, left.name, text, fix)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import human_duration, to_rfc3339
 from claude_tasks.domain.permission import denied_text, permitted
 from claude_tasks.domain.run import Run, State
@@ -96,7 +97,7 @@ class Explainer:
         hung = {entry.node.id: entry for entry in status.nodes if entry.hung and not entry.leads}
         texts = [_of_signs(run, self._signs.of_claim(run, at=status.at)) for run in running]
         texts += [
-            f"run {run.id} is with {hung[run.claimed_by].how_it_hangs()}"
+            Hint(f"run {run.id} is with ", hung[run.claimed_by].how_it_hangs())
             for run in running
             if run.claimed_by in hung
         ]
@@ -106,15 +107,15 @@ class Explainer:
 def _schedule(task: Task) -> Circumstance:
     problem = schedule_problem(task)
     if problem is not None:
-        text = f"{task.spec.cron_expr!r}: {problem.text}; {problem.mend(task)}"
+        text = Hint(f"{task.spec.cron_expr!r}: {problem.text}; ", problem.mend(task))
         return Circumstance("schedule", text, stands_in_the_way=True)
     return Circumstance("schedule", schedule_of(task).describe())
 
 
 def _switch(task: Task, status: Status) -> Circumstance:
     if task.deleted_at is not None:
-        text = f"deleted; claude-tasks restore {task.id} brings it back"
-        return Circumstance("enabled", text, stands_in_the_way=True)
+        back = Hint("deleted; ", Command("restore", task.id), " brings it back")
+        return Circumstance("enabled", back, stands_in_the_way=True)
     if task.spec.enabled:
         return Circumstance("enabled", "yes")
     if task.is_one_off and task.cursor_at >= (task.spec.scheduled_at or 0):
@@ -123,8 +124,8 @@ def _switch(task: Task, status: Status) -> Circumstance:
             skipped = own(status.clock_troubles, task) is not None
             text = f"no: a one-off that was {'skipped' if skipped else 'taken'} ahead of its time"
         return Circumstance("enabled", text, stands_in_the_way=True)
-    text = f"no; claude-tasks enable {task.id} switches it on"
-    return Circumstance("enabled", text, stands_in_the_way=True)
+    on = Hint("no; ", Command("enable", task.id), " switches it on")
+    return Circumstance("enabled", on, stands_in_the_way=True)
 
 
 def _next(task: Task, status: Status) -> Circumstance:
@@ -142,7 +143,8 @@ def _clock(task: Task, status: Status) -> list[Circumstance]:
     """What a clock that was ahead did to the task, and what it still means."""
     found = own(status.clock_troubles, task)
     if found is not None:
-        return [Circumstance("clock", f"it {found.text}: {found.fix}", stands_in_the_way=True)]
+        text = Hint(f"it {found.text}: ", found.fix)
+        return [Circumstance("clock", text, stands_in_the_way=True)]
     step = status.clock_step
     if step is None or not is_felt(step, at=status.at):
         return []
@@ -157,7 +159,7 @@ def _leader(status: Status) -> Circumstance:
     if leader is None or lease is None:
         text = f"nobody schedules{_in_brackets(status.lease_problem)}"
         if not status.stands_by:
-            text = f"{text}; start one with: claude-tasks daemon"
+            text = Hint(text, "; start one with: ", Command("daemon"))
         return Circumstance("leader", text, stands_in_the_way=True)
     text = f"{leader.role} pid {leader.pid} on {leader.host}, epoch {lease.epoch}"
     return Circumstance("leader", text)
@@ -186,7 +188,8 @@ def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
     """What is wrong with a running run, and what helps; None while nothing is."""
     if signs.ended_ms is not None and signs.ended_ms > UNRECORDED_MS:
         ago = human_duration(signs.ended_ms // 1000 * 1000)
-        return f"run {run.id} ended {ago} ago, but is not recorded: claude-tasks doctor runs nodes"
+        text = f"run {run.id} ended {ago} ago, but is not recorded: "
+        return Hint(text, Command("doctor", "runs", "nodes"))
     if signs.silent_ms is None:
         return None
     past = human_duration(signs.silent_ms // 1000 * 1000)
@@ -202,7 +205,7 @@ def _denied(task: Task, last: Sequence[Run]) -> Circumstance | None:
     if not worked or not worked[0].permission_denials:
         return None
     text = denied_text(permitted(task), worked[0].permission_denials)
-    return Circumstance("denied", f"run {worked[0].id}: {text}")
+    return Circumstance("denied", Hint(f"run {worked[0].id}: ", text))
 
 
 def _waits_for(run: Run, status: Status, *, full: bool, running: bool, word: str | None) -> str:

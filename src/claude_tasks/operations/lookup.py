@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.domain.errors import ConflictError, NotFoundError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TaskLookup:
             return named[0]
         if not named:
             raise NotFoundError(
-                "Task not found", hint=f"no task is named {text!r}: claude-tasks list"
+                "Task not found", hint=Hint(f"no task is named {text!r}: ", Command("list"))
             )
         ids = ", ".join(str(task.id) for task in named)
         raise ConflictError(f"{len(named)} tasks are named {text!r}", hint=f"use an id: {ids}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import IllegibleError, SpawnError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.run import Run, State
 from claude_tasks.domain.signs import describe_hang
@@ -50,7 +51,7 @@ class NodeStatus(NamedTuple):
         """In words, with the command that helps."""
         text = describe_hang(self.node, self.silent_ms or 0, self.stall)
         if self.stall is None or self.stall.command is None:
-            return f"{text}; what helps says: claude-tasks doctor nodes"
+            return Hint(text, "; what helps says: ", Command("doctor", "nodes"))
         return f"{text}; {self.stall.command}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.clock_step import is_ahead, is_doubtful, is_stuck
 from claude_tasks.domain.errors import ConflictError, IllegibleError, InvalidInputError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import MINUTE_MS
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.schedule import parse_schedule
@@ -163,7 +164,7 @@ class TaskOperations(TaskLookup):
         if expected_revision not in (None, task.revision):
             raise ConflictError(
                 f"Task {task_id} was changed meanwhile (revision {task.revision})",
-                hint=f"look at it again: claude-tasks show {task_id}",
+                hint=Hint("look at it again: ", Command("show", task_id)),
                 code="revision_conflict",
             )
         return task
@@ -191,7 +192,7 @@ class TaskOperations(TaskLookup):
             return edit._replace(columns={**edit.columns, "next_run_at": max(at, tick + 1)})
         raise ConflictError(
             f"Task {task.id} had its run for that time already",
-            hint=f"choose another time, or run it now: claude-tasks run {task.id}",
+            hint=Hint("choose another time, or run it now: ", Command("run", task.id)),
         )
 
     @staticmethod
@@ -323,8 +324,12 @@ def _reschedule(task: Task, wanted: TaskSpec, columns: dict[str, object], *, at:
 def _spent(task: Task) -> ConflictError:
     return ConflictError(
         f"The time of task {task.id} has passed: it runs once",
-        hint=f"give it a new time: claude-tasks edit {task.id} --at 'tomorrow 9am', "
-        f"or run it now: claude-tasks run {task.id}",
+        hint=Hint(
+            "give it a new time: ",
+            Command("edit", task.id, "--at", "tomorrow 9am"),
+            ", or run it now: ",
+            Command("run", task.id),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_tasks.domain.errors import UsageUnavailableError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.usage import (
     BUCKETS,
@@ -15,7 +16,7 @@ from claude_tasks.domain.usage import (
     Window,
     decide,
 )
-from claude_tasks.domain.usage_text import failure_text, over_text
+from claude_tasks.domain.usage_text import failure_cause, failure_text, over_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,9 +144,10 @@ def _window_view(window: Window, at: int) -> dict[str, Any]:
 
 
 def _unavailable(judgement: Judgement, *, at: int) -> UsageUnavailableError:
-    text = failure_text(judgement, at=at)
     return UsageUnavailableError(
-        f"Usage is not known: {text.partition(': ')[2]}",
-        hint="claude-tasks doctor usage_credentials looks closer; "
-        "CLAUDE_TASKS_DISABLE_USAGE_CHECK=1 goes without",
+        f"Usage is not known: {failure_cause(judgement, at=at)}",
+        hint=Hint(
+            Command("doctor", "usage_credentials"),
+            " looks closer; CLAUDE_TASKS_DISABLE_USAGE_CHECK=1 goes without",
+        ),
     )

@@ -15,7 +15,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import ConfigurationError
-from claude_tasks.domain.hint import quoted
+from claude_tasks.domain.hint import Command, Hint, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +129,10 @@ def _check_private(path: str, status: os.stat_result) -> None:
         return
     raise ConfigurationError(
         f"{path}: others on this machine can read or change it (mode {mode:03o})",
-        hint=f"chmod 600 {quoted(path)}; if they may have read it: "
-        "claude-tasks token new --replace",
+        hint=Hint(
+            f"chmod 600 {quoted(path)}; if they may have read it: ",
+            Command("token", "new", "--replace"),
+        ),
     )
 
 

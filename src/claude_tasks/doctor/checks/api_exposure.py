@@ -15,6 +15,7 @@ from claude_tasks.doctor.finding import (
 from claude_tasks.domain.errors import (
     ConfigurationError,
 )
+from claude_tasks.domain.hint import Command, Hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,12 +113,10 @@ def judge(exposure: ExposureFacts) -> Finding:
         return _open_now(exposure)
     if exposure.trouble is not None:
         make = warned if exposure.loopback else failed
-        text = f"serve would not start: {exposure.trouble.text}"
+        text: str = Hint("serve would not start: ", exposure.trouble.text)
         if exposure.asking and exposure.stored:
-            text = (
-                f"{text}; {_where(exposure.asking)} refuses every request, unless its own"
-                " environment gives it a token"
-            )
+            refuses = f"; {_where(exposure.asking)} refuses every request, unless its own"
+            text = Hint(text, f"{refuses} environment gives it a token")
         return make(name, text, exposure.fix)
     if exposure.loopback:
         text = f"{host}: this machine only"
@@ -127,7 +126,7 @@ def judge(exposure: ExposureFacts) -> Finding:
     if exposure.has_token:
         return passed(name, f"{host}, with a token")
     text = f"{host} without a token: serve refuses to be open to all who can reach this machine"
-    return warned(name, text, "claude-tasks token new")
+    return warned(name, text, Command("token", "new"))
 
 
 def _open_now(exposure: ExposureFacts) -> Finding:
@@ -137,7 +136,7 @@ def _open_now(exposure: ExposureFacts) -> Finding:
         text = f"{text}; a token is there by now: stop it, and start it without --insecure-no-auth"
         return failed("api_exposure", text)
     text = f"{text}; make one, then stop it, and start it without --insecure-no-auth"
-    return failed("api_exposure", text, "claude-tasks token new")
+    return failed("api_exposure", text, Command("token", "new"))
 
 
 def _where(nodes: tuple[Node, ...]) -> str:

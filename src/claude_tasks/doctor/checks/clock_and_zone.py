@@ -15,6 +15,7 @@ from claude_tasks.doctor.finding import (
 from claude_tasks.domain.errors import (
     ClaudeTasksError,
 )
+from claude_tasks.domain.hint import Hint
 from claude_tasks.domain.instant import MINUTE_MS, human_duration, to_rfc3339
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ def _left_by_clock(contents: Contents, *, at: int) -> Finding:
 
     troubles = [trouble(left, led=led, at=at) for left in contents.left_by_clock]
     lines = [each.line for each in troubles]
-    return failed("clock_and_zone", f"the clock was ahead: {some(lines)}", troubles[0].fix)
+    return failed("clock_and_zone", Hint("the clock was ahead: ", some(lines)), troubles[0].fix)

@@ -14,6 +14,7 @@ from claude_tasks.doctor.finding import (
     warned,
     why_barred,
 )
+from claude_tasks.domain.hint import Command, Hint
 
 if TYPE_CHECKING:
     from claude_tasks.doctor.facts import (
@@ -86,10 +87,10 @@ def _check_writing(database: DatabaseFacts) -> Finding | None:
 def _check_reading(database: DatabaseFacts) -> Finding | None:
     if database.unseen is not None:
         text = f"{database.unseen}: the newest changes were not looked at; any start reads them"
-        return warned(_NAME, text, "claude-tasks status")
+        return warned(_NAME, text, Command("status"))
     if database.schema < database.newest_schema:
         text = f"schema {database.schema}: the next start brings it to {database.newest_schema}"
-        return warned(_NAME, text, "claude-tasks status")
+        return warned(_NAME, text, Command("status"))
     if database.journal_mode != "wal":
         text = f"journal mode is {database.journal_mode}, not WAL: readers and writers collide"
         return warned(_NAME, text, _sql(database.path, "PRAGMA journal_mode = WAL"))
@@ -112,14 +113,14 @@ def _troubled(database: DatabaseFacts) -> Finding:
         return warned(_NAME, trouble.text)
     if trouble.code == "storage_unfinished":
         text = f"{trouble.message}: any start does that; until then nothing more can be told"
-        return warned(_NAME, text, "claude-tasks status")
+        return warned(_NAME, text, Command("status"))
     if trouble.code == "storage_unknown":
-        text = f"{trouble.text}; put it aside, and a backup into its place"
+        text = Hint(trouble.text, "; put it aside, and a backup into its place")
         return failed(_NAME, text, _put_aside(path))
     old = os.path.dirname(path)
-    fixes = {
+    fixes: dict[str, str] = {
         "storage_foreign": _MOVE,
-        "storage_busy": "claude-tasks status",
+        "storage_busy": Command("status"),
         "storage_gone": shell("mv", "-i", old, f"{old}.old"),
     }
     if trouble.code not in fixes and database.barred:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from claude_tasks.doctor.finding import Finding
     from claude_tasks.settings import Settings
 
+from claude_tasks.domain.hint import Command
 from claude_tasks.domain.notification import addresses_of
 
 
@@ -65,10 +66,10 @@ def judge(database: DatabaseFacts, channels: ChannelFacts) -> Finding:
     given_up = () if contents is None else contents.given_up
     if given_up:
         text = f"{len(given_up)} given up in the last day, the newest to {given_up[0]}"
-        return warned(name, text, "claude-tasks notify")
+        return warned(name, text, Command("notify"))
     if contents is not None and contents.stalled:
         text = some([channel.line for channel in contents.stalled])
-        return warned(name, text, "claude-tasks notify test" if channels.general else None)
+        return warned(name, text, Command("notify", "test") if channels.general else None)
     own = f"{channels.tasks} task{'s' * (channels.tasks != 1)} with channels of their own"
     told = [*channels.general, *([own] if channels.tasks else [])]
     return passed(name, ", ".join(told) or "no channel is set: nobody is told of a failure")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from claude_tasks.doctor.finding import (
     failed,
     passed,
-    shell,
     some,
     warned,
 )
@@ -19,6 +18,7 @@ from claude_tasks.doctor.node_help import (
     unread,
     wake_up,
 )
+from claude_tasks.domain.hint import Command
 from claude_tasks.domain.instant import human_duration
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
         (
             [f'{run_id} "{task}"' for run_id, task in contents.lost],
             "lost in the last day (nobody saw how it ended): run",
-            "claude-tasks runs",
+            Command("runs"),
         ),
         (
             [f'{task_id} "{task}"' for task_id, task in contents.failing],
@@ -95,7 +95,7 @@ def _who_records(contents: Contents, ended: list[RunningFact], machine: MachineF
     holder = node_of(contents, ended[0].node_id) if ended else None
     if holder is not None and holder.silent_ms is not None and not standing_by(contents):
         return wake_up(holder, machine)
-    return "claude-tasks status" if standing_by(contents) else START
+    return Command("status") if standing_by(contents) else START
 
 
 def _what_ends(silent: list[RunningFact]) -> tuple[str, str | None]:
@@ -115,8 +115,8 @@ def _stuck(contents: Contents) -> list[_Stuck]:
     running = [run for run in contents.running if run.queued_for_ms is None]
     queued = [run for run in contents.running if run.queued_for_ms is not None]
     led = standing_by(contents)
-    help_ = "claude-tasks runs --state running" if led else START
-    waiting = "claude-tasks runs --state queued" if led else START
+    help_ = Command("runs", "--state", "running") if led else START
+    waiting = Command("runs", "--state", "queued") if led else START
     orphaned = [run for run in queued if not run.watched and not led]
     unwatched = [run for run in running if not run.watched and run.signs.ended_ms is None]
     long = [run for run in queued if run not in orphaned and (run.queued_for_ms or 0) > LONG_MS]
@@ -140,4 +140,4 @@ def _several(which: list[str]) -> str:
 
 
 def _runs_of(contents: Contents) -> str:
-    return shell("claude-tasks", "runs", str(contents.failing[0][0])) if contents.failing else ""
+    return Command("runs", contents.failing[0][0]) if contents.failing else ""

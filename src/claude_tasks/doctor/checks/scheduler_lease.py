@@ -17,6 +17,7 @@ from claude_tasks.doctor.node_help import (
     standing_by,
     unread,
 )
+from claude_tasks.domain.hint import Command
 from claude_tasks.domain.instant import human_duration
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _behind(contents: Contents, lease: Lease, at: int) -> Finding | None:
         f"{_holder(lease, at)}; that node lives, but {len(due)} of {len(contents.tasks)} tasks"
         f" are overdue, {oldest.id} was due {_age(oldest.next_run_at, at)}; its log says why"
     )
-    return failed("scheduler_lease", text, f"claude-tasks why {oldest.id}")
+    return failed("scheduler_lease", text, Command("why", oldest.id))
 
 
 def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> Finding:

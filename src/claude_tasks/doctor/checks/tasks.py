@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
     from claude_tasks.domain.task_schedule import ScheduleProblem
 
+from claude_tasks.domain.hint import Command
 from claude_tasks.domain.task_fields import PERMISSION_MODES
 from claude_tasks.system.path_probe import Looked
 
@@ -94,7 +95,7 @@ def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | 
         return text, _way_in(fact)
     if machine.refuses_bypass and _bypasses(task):
         text = "the agent refuses to bypass permissions as root"
-        return text, _edit(task, "--permission-mode acceptEdits")
+        return text, Command("edit", task.id, "--permission-mode", "acceptEdits")
     return None
 
 
@@ -104,7 +105,7 @@ def _way_in(fact: TaskFact) -> str:
         return shell("chmod", "u+x", fact.folder)
     if fact.mount is not None:  # with -f whoever waits there goes on, and mount works again
         return shell("sudo", "umount", "-f", "-l", fact.mount)
-    return _edit(fact.task, "--dir <FOLDER>")
+    return Command("edit", fact.task.id, "--dir", "<FOLDER>")
 
 
 def _schedule_problem(task: Task, known: _Known) -> ScheduleProblem | None:
@@ -127,9 +128,10 @@ def _oddity(task: Task) -> Oddity | None:
     """What the agent itself would have to refuse."""
     mode, model = task.spec.permission_mode, task.spec.model
     if mode is not None and mode not in PERMISSION_MODES:
-        return f"unknown permission mode {mode!r}", _edit(task, "--permission-mode default")
+        fix = Command("edit", task.id, "--permission-mode", "default")
+        return f"unknown permission mode {mode!r}", fix
     if model is not None and not _looks_like_a_model(model):
-        return f"{model!r} is no model that is known", _edit(task, "--model sonnet")
+        return f"{model!r} is no model that is known", Command("edit", task.id, "--model", "sonnet")
     return None
 
 
@@ -142,8 +144,3 @@ def _looks_like_a_model(model: str) -> bool:
     if not bare.isprintable() or bare.split() != [bare] or bare.startswith("-"):
         return False
     return bare in _ALIASES or bare.startswith("claude-") or "." in bare or "/" in bare
-
-
-def _edit(task: Task, change: str) -> str:
-    """``<…>`` is for whoever knows better: no shell takes it as it stands."""
-    return f"claude-tasks edit {task.id} {change}"

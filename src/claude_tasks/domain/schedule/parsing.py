@@ -38,8 +38,8 @@ def parse_schedule(
     kept.
 
     Raises:
-        InvalidInputError: it makes no sense, would never fire, or names an unknown zone; the
-            message begins with "Invalid cron expression" or "Unknown time zone".
+        InvalidInputError: it makes no sense, would never fire, or names an unknown zone
+            (`UnknownZoneError`).
     """
     expression = cron_expr.strip()
     if not expression:

@@ -12,7 +12,7 @@ from datetime import UTC, tzinfo
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.errors import InvalidInputError, UnknownZoneError
 from claude_tasks.domain.instant import DAY_MS, EARLIEST, LATEST, SECOND_MS, to_datetime
 
 _BLOCK_MS = 366 * DAY_MS
@@ -151,8 +151,8 @@ def shown_zone(timezone: str) -> str:
     return timezone
 
 
-def _unknown(timezone: str) -> InvalidInputError:
-    return InvalidInputError(f"Unknown time zone {timezone!r}", hint=_zone_hint(timezone))
+def _unknown(timezone: str) -> UnknownZoneError:
+    return UnknownZoneError(f"Unknown time zone {timezone!r}", hint=_zone_hint(timezone))
 
 
 @lru_cache(maxsize=256)  # 7 ms, and a task may be asked about again and again

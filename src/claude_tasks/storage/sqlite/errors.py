@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from claude_tasks.domain.errors import StorageBusyError, StorageError, StorageValueError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.storage.sqlite.write_lock import lock_holder
 from claude_tasks.system.stall import stall_of
 
@@ -78,7 +79,7 @@ def _busy(path: str) -> StorageBusyError:
     if stall is None or stall.command is None:
         return StorageBusyError(
             f"{path}: another process keeps the database locked",
-            hint="try again; `claude-tasks status` shows who is running",
+            hint=Hint("try again; `", Command("status"), "` shows who is running"),
         )
     return StorageBusyError(
         f"{path}: process {holder} keeps the database locked, and {stall.why}", hint=stall.command

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import StorageBusyError, StorageError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.storage.sqlite.connection import APPLICATION_ID, Connection
 from claude_tasks.storage.sqlite.write_lock import flock_holder
 from claude_tasks.system.process_state import is_stopped
@@ -178,8 +179,10 @@ def _locked(lock: int) -> bool:
 
 def _kept_waiting(path: str, holder: int | None) -> StorageBusyError:
     who = "another process" if holder is None else f"process {holder}"
+    hint: str
     if holder is None:
-        hint = "try again; claude-tasks doctor nodes names a process that hangs"
+        doctor = Command("doctor", "nodes")
+        hint = Hint("try again; ", doctor, " names a process that hangs")
     elif is_stopped(holder):
         hint = f"it is stopped: kill -CONT {holder}"
     else:

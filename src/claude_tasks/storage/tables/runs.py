@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import ConflictError, IllegibleError, NotFoundError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.node import is_node_id
 from claude_tasks.domain.planned import PlannedRow
@@ -74,9 +75,8 @@ class RunTable(SpoiledRuns, HistoryTable):
         """One run."""
         rows = self._connection.rows(select("get_run"), {"run_id": run_id})
         if not rows:
-            raise NotFoundError(
-                "Run not found", hint=f"there is no run {run_id}: claude-tasks runs"
-            )
+            hint = Hint(f"there is no run {run_id}: ", Command("runs"))
+            raise NotFoundError("Run not found", hint=hint)
         return sound("run", rows[0], run_from_row)
 
     def list_runs(self, wanted: RunFilter) -> list[Run]:

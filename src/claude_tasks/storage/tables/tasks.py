@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.clock_step import AHEAD_MS
 from claude_tasks.domain.errors import DELETED_TASK, IllegibleError, NotFoundError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.revision import TaskRevision, changes_between
 from claude_tasks.domain.run import Reason, State
 from claude_tasks.domain.store_records import ArmedSpec, TaskEdit, TaskSummary
@@ -243,7 +244,8 @@ def _revision(row: Sequence[Any]) -> TaskRevision:
 
 
 def _no_task(task_id: int) -> NotFoundError:
-    return NotFoundError("Task not found", hint=f"there is no task {task_id}: claude-tasks list")
+    hint = Hint(f"there is no task {task_id}: ", Command("list"))
+    return NotFoundError("Task not found", hint=hint)
 
 
 def _summary(task: Task, row: Sequence[Any]) -> TaskSummary:
