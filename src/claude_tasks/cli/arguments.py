@@ -6,6 +6,7 @@ import argparse
 
 from claude_tasks.cli.suggest import did_you_mean
 from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str, description: str, examples: str) -> None:
         """``examples`` are shown as they stand."""
         super().__init__(
-            prog=f"claude-tasks {command}",
+            prog=Command(command),
             description=description,
             epilog=f"{_EXAMPLES}\n{_indented(examples)}" if examples else None,
             formatter_class=_Formatter,
@@ -95,7 +96,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Argparse's own complaints, as our error."""
         text = message.removeprefix("argument ")
-        raise InvalidInputError(text, hint=f"claude-tasks {self.command} --help", code="usage")
+        raise InvalidInputError(text, hint=Command(self.command, "--help"), code="usage")
 
     def _check_text(self, word: str) -> None:
         """Bytes that are no UTF-8 come as halves of characters, and nothing could keep them."""
@@ -140,12 +141,12 @@ class Parser(argparse.ArgumentParser):
         return argv[:place], argv[place + 1 :]
 
     def _unknown(self, word: str) -> InvalidInputError:
-        help_ = f"claude-tasks {self.command} --help"
+        help_ = Command(self.command, "--help")
         if not word.startswith("-"):
             return InvalidInputError(f"one word too many: {word!r}", hint=help_, code="usage")
         flag = word.partition("=")[0]
         near = did_you_mean(flag, self.flags())
-        hint = f"{near} See {help_}" if near else help_
+        hint = Hint(f"{near} See ", help_) if near else help_
         return InvalidInputError(f"{self.command} has no flag {flag}", hint=hint, code="usage")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from claude_tasks.domain.errors import InvalidInputError, NotFoundError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Context:
                 raise
         raise NotFoundError(
             f'Task {deleted.id} "{deleted.name}" was deleted',
-            hint=f"bring it back with: claude-tasks restore {deleted.id}",
+            hint=Hint("bring it back with: ", Command("restore", deleted.id)),
         )
 
     def _deleted(self, reference: str) -> Task | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.operations.event_tail import EventTail
 
 TYPE_CHECKING = False
@@ -82,11 +83,11 @@ def unwatched_notes(context: Context, runs: Iterable[Run]) -> list[str]:
     running = [run for run in runs if run.state.value == "running" and is_alone(context, run)]
     if not running:
         return []
-    if len(running) == 1:
-        return [f"Run {running[0].id} is {UNWATCHED}. Start one with: claude-tasks daemon"]
-    ids = ", ".join(str(run.id) for run in running)
-    unwatched = f"Runs {ids} are running under their supervisors; no daemon to record them."
-    return [f"{unwatched} Start one with: claude-tasks daemon"]
+    unwatched = f"Run {running[0].id} is {UNWATCHED}."
+    if len(running) > 1:
+        ids = ", ".join(str(run.id) for run in running)
+        unwatched = f"Runs {ids} are running under their supervisors; no daemon to record them."
+    return [Hint(f"{unwatched} Start one with: ", Command("daemon"))]
 
 
 def _show(lines: Iterator[bytes], show: Callable[[bytes], None] | None) -> None:
@@ -101,7 +102,6 @@ def _warn_if_alone(context: Context, run: Run) -> bool:
     if run.state.value == "running":
         context.printer.note(f"Run {run.id} is {UNWATCHED}.")
         return True
-    context.printer.note(
-        f"Run {run.id} is {run.state}, and no scheduler lives: start one with: claude-tasks daemon"
-    )
+    text = f"Run {run.id} is {run.state}, and no scheduler lives: start one with: "
+    context.printer.note(Hint(text, Command("daemon")))
     return True

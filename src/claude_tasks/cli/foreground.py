@@ -14,6 +14,7 @@ from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.outlet import outlet_of
 from claude_tasks.cli.signals import SignalPipe
 from claude_tasks.domain.errors import ConflictError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.node import Role
 from claude_tasks.domain.run import State
 from claude_tasks.wiring.node import RUN_ENDS_LOG, build_node
@@ -80,7 +81,7 @@ def run_elsewhere(context: Context, task: Task) -> Run:
         pipe.close()
     if seen.state.is_terminal:
         return seen
-    context.printer.note(f"Run {run.id} goes on; end it with: claude-tasks cancel {run.id}")
+    context.printer.note(Hint(f"Run {run.id} goes on; end it with: ", Command("cancel", run.id)))
     raise Terminated if signal.SIGTERM in got else KeyboardInterrupt
 
 
@@ -128,11 +129,12 @@ class _Attendance:
         return True
 
 
-def _left(run: Run) -> str:
+def _left(run: Run) -> Hint:
     if run.state is State.QUEUED:
-        return f"Run {run.id} has not begun; the next daemon takes it: claude-tasks daemon"
+        not_begun = f"Run {run.id} has not begun; the next daemon takes it: "
+        return Hint(not_begun, Command("daemon"))
     if run.cancel_requested_at is not None:
         goes_on = "ends under its supervisor"
     else:
         goes_on = "goes on under its supervisor"
-    return f"Run {run.id} {goes_on}; see later: claude-tasks logs {run.id}"
+    return Hint(f"Run {run.id} {goes_on}; see later: ", Command("logs", run.id))

@@ -6,7 +6,7 @@ from claude_tasks.cli import exit_codes
 from claude_tasks.cli.catalog import COMMANDS, PLAIN, STAYING
 from claude_tasks.cli.render import Printer
 from claude_tasks.domain.errors import ClaudeTasksError, InvalidInputError
-from claude_tasks.domain.hint import PROGRAM
+from claude_tasks.domain.hint import PROGRAM, Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,5 +220,6 @@ def _unknown_command(word: str) -> InvalidInputError:
     known = [*COMMANDS] if not word.startswith("-") else ["--data", "--json", "--help", "--version"]
     near = did_you_mean(word, known, also=_OTHER_WORDS)
     kind = "flag" if word.startswith("-") else "command"
-    hint = f"{near} See claude-tasks --help" if near else "claude-tasks --help lists them"
+    help_ = Command("--help")
+    hint = Hint(f"{near} See ", help_) if near else Hint(help_, " lists them")
     return InvalidInputError(f"there is no {kind} {word}", hint=hint, code="usage")

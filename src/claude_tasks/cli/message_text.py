@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.results import Column, Table, Toned
 from claude_tasks.cli.times import relative
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ def counts_text(counts: DeliveryCounts) -> Toned:
     ]
     if not parts:
         return Toned("")
-    hint = "; see claude-tasks notify" if counts.failed else ""
-    tone = "warn" if counts.failed else ""
-    return Toned(f"{', '.join(parts)} in the last 24 h{hint}", tone)
+    text = f"{', '.join(parts)} in the last 24 h"
+    return Toned(Hint(text, "; see ", Command("notify")), "warn") if counts.failed else Toned(text)
 
 
 def _row(record: DeliveryRecord, now: int) -> tuple[str, ...]:

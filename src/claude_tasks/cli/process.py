@@ -8,7 +8,7 @@ import sys
 
 from claude_tasks.cli import exit_codes
 from claude_tasks.cli.main import run
-from claude_tasks.cli.typable import program_name
+from claude_tasks.domain.hint import PROGRAM, quoted
 from claude_tasks.system.process_state import name_this_process
 
 TYPE_CHECKING = False
@@ -46,6 +46,14 @@ def run_process(argv: Sequence[str]) -> int:
     if "claude_tasks.cli.outlet" in sys.modules:
         sys.modules["claude_tasks.cli.outlet"].drain_all()
     os._exit(code)
+
+
+def program_name(argv: Sequence[str], executable: str) -> str:
+    """How to start this program again, from how it was started: a path, or ``python -m``."""
+    started = argv[0] if argv else PROGRAM
+    if os.path.basename(started) == "__main__.py":
+        return f"{quoted(executable)} -m claude_tasks"
+    return quoted(started) if os.sep in started else PROGRAM
 
 
 def _others_must_end() -> bool:

@@ -6,11 +6,12 @@ through a `Screen`, which keeps words of others from steering a terminal.
 
 from __future__ import annotations
 
+import os
+
 from claude_tasks.cli.layout import clean, pair_lines, table_lines
-from claude_tasks.cli.results import Pairs, Raw, Table
+from claude_tasks.cli.results import Pairs, Raw, Table, Toned
 from claude_tasks.cli.screen import Screen
-from claude_tasks.cli.typable import typable
-from claude_tasks.domain.hint import PROGRAM
+from claude_tasks.domain.hint import PROGRAM, Command, Hint, called, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,16 +106,24 @@ class Printer:
 
     def note(self, text: str) -> None:
         """Something to know, beside the data."""
-        self._err.write(clean(self.typable(text)) + "\n")
+        self._err.write(clean(self.called(text)) + "\n")
         self._err.flush()
 
-    def typable(self, text: str) -> str:
-        """A hint of ours whose commands can be typed as they stand, also where PATH lacks us."""
-        return typable(text, self._program, self._environment, data=self.data)
+    def called(self, text: str) -> str:
+        """``text`` with its commands as they can be typed, also where PATH lacks this program."""
+        if isinstance(text, Toned):
+            return Toned(self.called(text.text), text.tone)
+        if not isinstance(text, (Command, Hint)):  # there is no need to look at PATH
+            return text
+        is_found = self._program == PROGRAM or _is_on_path(self._environment)
+        return called(text, self._on_this_data(PROGRAM if is_found else self._program))
 
     def for_this_data(self, text: str) -> str:
         """A hint for a program to read: as it is, but for the data folder that it is about."""
-        return typable(text, PROGRAM, self._environment, data=self.data)
+        return called(text, self._on_this_data(PROGRAM))
+
+    def _on_this_data(self, program: str) -> str:
+        return program if self.data is None else f"{program} --data {quoted(self.data)}"
 
     def error(self, error: ClaudeTasksError) -> None:
         """Why the command failed, and what helps."""
@@ -124,12 +133,12 @@ class Printer:
         label = self._err.paint("error:", "bad")
         self._err.write(f"{label} {clean(error.message)}\n")
         if error.hint:
-            self._err.write(f"  {clean(self.typable(error.hint))}\n")
+            self._err.write(f"  {clean(self.called(error.hint))}\n")
 
     def _error_object(self, error: ClaudeTasksError) -> None:
         from claude_tasks.cli.json_text import json_text
 
-        hint = None if error.hint is None else self.typable(error.hint)
+        hint = None if error.hint is None else self.called(error.hint)
         value = {"error": error.message, "code": error.code, "hint": hint}
         self._err.write(json_text(value) + "\n")
 
@@ -141,10 +150,16 @@ class Printer:
         if isinstance(block, Raw):
             self._out.write(block.text if block.text.endswith("\n") else block.text + "\n")
         elif isinstance(block, Table):
-            empty = [self.typable(block.empty)]
+            empty = [self.called(block.empty)]
             lines = table_lines(block, self.width, self._out.paint) if block.rows else empty
             self._lines([line for line in lines if line])
         elif isinstance(block, Pairs):
-            self._lines(pair_lines(block, self._out.paint))
+            pairs = [(label, self.called(value)) for label, value in block.pairs]
+            self._lines(pair_lines(Pairs(pairs), self._out.paint))
         else:
             self._out.write(self._out.paint(clean(block), getattr(block, "tone", "")) + "\n")
+
+
+def _is_on_path(environment: Mapping[str, str]) -> bool:
+    folders = environment.get("PATH", "").split(os.pathsep)
+    return any(folder and os.access(os.path.join(folder, PROGRAM), os.X_OK) for folder in folders)

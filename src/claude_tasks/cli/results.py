@@ -18,13 +18,16 @@ class Toned(str):
     scarce.
     """
 
-    __slots__ = ("short", "tone")
+    __slots__ = ("short", "text", "tone")
     short: str | None
+    text: str
+    """As it was given: a hint keeps its commands."""
     tone: str
 
     def __new__(cls, text: str, tone: str = "", *, short: str | None = None) -> Self:
         """``text`` in ``tone``."""
         toned = super().__new__(cls, text)
+        toned.text = text
         toned.tone = tone
         toned.short = short
         return toned

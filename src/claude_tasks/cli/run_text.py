@@ -8,6 +8,7 @@ from claude_tasks.cli.results import Column, Pairs, Raw, Table, Toned
 from claude_tasks.cli.run_words import outcome_word
 from claude_tasks.cli.times import clock_time, coarse, relative, table_time, zone_titles
 from claude_tasks.domain.errors import NotFoundError
+from claude_tasks.domain.hint import Hint
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.run import State
 
@@ -45,7 +46,7 @@ def allow_notes(context: Context, runs: Sequence[Run]) -> list[str]:
         if run.state in (State.COMPLETED, State.FAILED):
             newest.setdefault(run.task_id, run)
     denied = [run for run in newest.values() if run.permission_denials][:_MOST_NOTES]
-    return [f"Note: run {run.id}: {allow_text(context, run)}" for run in denied]
+    return [Hint(f"Note: run {run.id}: ", allow_text(context, run)) for run in denied]
 
 
 def allow_text(context: Context, run: Run) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from claude_tasks.cli.results import Column, Pairs, Table, Toned
 from claude_tasks.cli.task_words import switch_word
 from claude_tasks.cli.times import clock_time, relative, table_time, when
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.task_fields import FIELDS, Kind, Unit
 from claude_tasks.operations.preview import Preview, preview_task
@@ -31,7 +32,7 @@ _PERMITTING = (
     "--allowed-tools",
     "--settings",
 )
-NOBODY = "Nobody schedules at the moment: start a daemon with: claude-tasks daemon"
+NOBODY = Hint("Nobody schedules at the moment: start a daemon with: ", Command("daemon"))
 
 
 def confirmation(done: str, task: Task, *, now: int) -> list[Block]:
@@ -96,12 +97,9 @@ def permission_notes(task: Task) -> list[str]:
     ):
         return []
     mode = f"permission mode {task.spec.permission_mode}" if task.spec.permission_mode else _NO_MODE
-    helps = (
-        f"claude-tasks edit {task.id} --permission-mode acceptEdits --allow-tool 'Bash(npm test)'"
-    )
-    return [
-        f"Note: {mode}: it can read; edits and commands will be denied. To let it work: {helps}"
-    ]
+    text = f"Note: {mode}: it can read; edits and commands will be denied. To let it work: "
+    flags = ("--permission-mode", "acceptEdits", "--allow-tool", "Bash(npm test)")
+    return [Hint(text, Command("edit", task.id, *flags))]
 
 
 def scheduler_notes(context: Context, task: Task) -> list[str]:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_tasks.cli.main import run
-from claude_tasks.cli.typable import program_name, typable
+from claude_tasks.cli.process import program_name
+from claude_tasks.cli.render import Printer
+from claude_tasks.cli.results import Pairs, Result, Toned
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.system.local_zone import local_zone
 
 if TYPE_CHECKING:
@@ -162,8 +165,33 @@ def test_program_is_named_so_that_it_can_be_typed() -> None:
     assert program_name([".venv/bin/claude-tasks"], "/py") == ".venv/bin/claude-tasks"
     assert program_name(["/my dir/claude-tasks"], "/py") == "'/my dir/claude-tasks'"
     assert program_name(["claude-tasks"], "/py") == "claude-tasks"
-    text = "in /tmp/claude-tasks x: claude-tasks list && claude-tasks daemon"
-    assert typable(text, "./ct", {}) == "in /tmp/claude-tasks x: ./ct list && ./ct daemon"
+
+
+def _printer(out: io.StringIO, program: str, *, data: str | None = None) -> Printer:
+    printer = Printer(out, out, {}, as_json=False, program=program)
+    printer.data = data
+    return printer
+
+
+def test_commands_are_called_as_the_program_was_started_and_prose_stays() -> None:
+    hint = Hint("claude-tasks list in prose: ", Command("list"), " && ", Command("daemon"))
+    printer = _printer(io.StringIO(), "./ct", data="/a b")
+    said = "claude-tasks list in prose: ./ct --data '/a b' list && ./ct --data '/a b' daemon"
+    assert printer.called(hint) == said
+    assert printer.called(str(hint)) == hint
+    assert printer.for_this_data(Command("list")) == "claude-tasks --data '/a b' list"
+
+
+def test_pairs_and_notes_call_their_commands_and_keep_their_tone() -> None:
+    out = io.StringIO()
+    toned = Toned(Hint("start one: ", Command("daemon")), "bad")
+    printer = _printer(out, "./ct")
+    pairs = Pairs([("scheduler", toned)])
+    printer.result(Result(data=dict, text=lambda: [pairs], notes=[Command("list")]))
+    assert out.getvalue() == "  scheduler  start one: ./ct daemon\n./ct list\n"
+    called = printer.called(toned)
+    assert isinstance(called, Toned)
+    assert called.tone == "bad"
 
 
 def test_import_says_what_looks_like_a_duplicate_and_can_skip_it(cli: CommandLine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.results import Result
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,4 +55,4 @@ def _notes(context: Context, run: Run) -> list[str]:
     if not is_alone(context, run):
         return []
     told = "Its supervisor was told; no daemon to record it."
-    return [f"{told} See how it went: claude-tasks logs {run.id}"]
+    return [Hint(f"{told} See how it went: ", Command("logs", run.id))]

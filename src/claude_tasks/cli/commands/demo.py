@@ -6,7 +6,7 @@ import os
 
 from claude_tasks.cli.results import Pairs, Result
 from claude_tasks.domain.errors import InvalidInputError, SpawnError
-from claude_tasks.domain.hint import quoted
+from claude_tasks.domain.hint import Command, Hint, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _check_agent(context: Context) -> None:
         # The demo's own data folder has no other setting than the environment's.
         find_agent_binary(context.environment.get("CLAUDE_TASKS_CLAUDE_BIN"))
     except SpawnError as error:
-        hint = f"{error.hint}; or see it simulated: claude-tasks demo --agent simulated"
+        simulated = Command("demo", "--agent", "simulated")
+        hint = Hint(f"{error.hint}; or see it simulated: ", simulated)
         raise SpawnError(error.message, hint=hint) from error
 
 
@@ -120,7 +121,7 @@ def _introduce(context: Context, agent: str) -> None:
     if agent == "simulated":
         say("The agent in this demo is SIMULATED: no model is asked, nothing is spent.")
         say("Everything else is real: the schedule, the processes, the records, the logs.")
-        say("With the installed one: claude-tasks demo --agent claude")
+        say(Hint("With the installed one: ", Command("demo", "--agent", "claude")))
     else:
         say("This demo asks the installed claude, three times: it costs what that costs.")
     say(f"Data folder: {context.settings.data}")
@@ -186,14 +187,14 @@ def _text(context: Context, runs: list[Run], agent: str) -> list[Block]:
 
     data = context.settings.data
     latest = next((run for run in runs if run.log_path), None)
-    again = f"claude-tasks --data {quoted(data)}"
-    say = context.printer.typable
+    again = ("--data", data)
+    add = Command("add", "NAME", '"PROMPT"', "--every", "1h")
     steps = [
         ("log", latest.log_path or "" if latest else ""),
-        ("look", say(f"{again} logs {latest.id}") if latest else ""),
-        ("go on", say(f"{again} enable hello && {again} daemon")),
+        ("look", Command(*again, "logs", latest.id) if latest else ""),
+        ("go on", Hint(Command(*again, "enable", "hello"), " && ", Command(*again, "daemon"))),
         ("tidy up", f"rm -r {quoted(os.path.dirname(data))}"),
-        ("yours", say('claude-tasks add NAME "PROMPT" --every 1h && claude-tasks daemon')),
+        ("yours", Hint(add, " && ", Command("daemon"))),
     ]
     said = "The answers above are simulated." if agent == "simulated" else ""
     table = run_table(runs, context.zone, now=context.now(), empty="no runs")

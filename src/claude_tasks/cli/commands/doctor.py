@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import ConfigurationError, InvalidInputError
+from claude_tasks.domain.hint import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _refuse_to_ask_nobody(context: Context, arguments: Namespace) -> None:
     if arguments.fix and not arguments.yes and not context.stdin.isatty():
         raise InvalidInputError(
             "--fix asks before it changes anything, and there is no terminal to ask on",
-            hint="claude-tasks doctor --fix --yes",
+            hint=Command("doctor", "--fix", "--yes"),
             code="usage",
         )
 
@@ -134,7 +135,7 @@ def _ended_in_order() -> Iterator[None]:
 
 def _print(context: Context, finding: Finding) -> None:
     """One line as soon as it is known, and below it the command that mends it."""
-    say = context.printer.typable
+    say = context.printer.called
     head = f"{finding.verdict.value.ljust(_VERDICT_WIDTH)}  {finding.id.ljust(_ID_WIDTH)}"
     detail = " ".join(say(finding.detail).split())
     context.printer.line(f"{head}  {detail}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from claude_tasks.cli.context import Context
 from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import ConflictError, IllegibleError
+from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.operations.lookup import as_id
 
 TYPE_CHECKING = False
@@ -88,5 +89,5 @@ def _removed(task_id: int, task: Task | None) -> Result:
     return Result(
         data=lambda: {"success": True, "message": "Task deleted", "id": task_id},
         text=lambda: [f"Deleted task {task_id}{name}. Its runs stay."],
-        notes=[] if task is None else [f"Bring it back with: claude-tasks restore {task_id}"],
+        notes=[] if task is None else [Hint("Bring it back with: ", Command("restore", task_id))],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.cli.results import Column, Result, Table, Toned
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ claude-tasks list
 claude-tasks list --tag nightly
 claude-tasks list --all --json | jq '.tasks[].name'
 """
-_EMPTY = 'No tasks yet. Begin with: claude-tasks add NAME "PROMPT" --every 1h'
+_EMPTY = Hint("No tasks yet. Begin with: ", Command("add", "NAME", '"PROMPT"', "--every", "1h"))
 _MOST_NOTES = 3
 _NONE_TAGGED = "No task has that tag."
 _NONE_LEGIBLE = "No task that can be read."
@@ -39,7 +40,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     left_out = context.tasks.left_out(found)
     if arguments.tag is not None:
         found = [summary for summary in found if arguments.tag in summary.task.spec.tags]
-    empty = _EMPTY if arguments.tag is None else _NONE_TAGGED
+    empty: str = _EMPTY if arguments.tag is None else _NONE_TAGGED
     if left_out and arguments.tag is None:
         empty = _NONE_LEGIBLE
     left = context.tasks.left_by_clock(found, at=context.now())
@@ -47,16 +48,16 @@ def run(context: Context, arguments: Namespace) -> Result:
         data=lambda: _data(found),
         text=lambda: _text(context, found, left, empty=empty),
         notes=[
-            *_notes([f"{error.message}; {error.hint}" for error in left_out]),
+            *_notes([Hint(error.message, "; ", error.hint or "") for error in left_out]),
             *_notes(_clock_problems(context, found, left)),
             *_denied(context, found),
         ],
     )
 
 
-def _notes(lines: list[str]) -> list[str]:
+def _notes(lines: Sequence[str]) -> list[str]:
     more = [f"Note: and {len(lines) - _MOST_NOTES} more"] if len(lines) > _MOST_NOTES else []
-    return [f"Note: {line}" for line in lines[:_MOST_NOTES]] + more
+    return [*(Hint("Note: ", line) for line in lines[:_MOST_NOTES]), *more]
 
 
 def _clock_problems(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError, NotFoundError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 def _find(context: Context, arguments: Namespace) -> Run:
     if (arguments.run is None) == (arguments.task is None):
-        raise InvalidInputError("which run?", hint="claude-tasks logs RUN, or --task TASK")
+        raise InvalidInputError("which run?", hint=Hint(Command("logs", "RUN"), ", or --task TASK"))
     from claude_tasks.operations.lookup import as_id
 
     if arguments.run is not None and arguments.run.isdecimal():
@@ -60,7 +61,7 @@ def _find(context: Context, arguments: Namespace) -> Run:
         return context.operations.runs.get(task.last_run_id)
     if latest is None:
         raise NotFoundError(
-            f'Task {task.id} "{task.name}" has no runs yet', hint=f"claude-tasks why {task.id}"
+            f'Task {task.id} "{task.name}" has no runs yet', hint=Command("why", task.id)
         )
     return latest
 
@@ -71,9 +72,10 @@ def _record(context: Context, run: Run, *, exit_code: int) -> Result:
     from claude_tasks.operations.notifications import delivery_view
     from claude_tasks.operations.views import run_view
 
-    notes = []
+    notes: list[str] = []
     if not run.state.is_terminal:
-        notes = [f"Run {run.id} is {run.state}; follow it with: claude-tasks logs -f {run.id}"]
+        following = Command("logs", "-f", run.id)
+        notes.append(Hint(f"Run {run.id} is {run.state}; follow it with: ", following))
     notes += unwatched_notes(context, [run])
     zone = zone_of(context, run)
     messages = context.operations.notifications.of_run(run.id)
@@ -96,11 +98,11 @@ def _events(context: Context, run: Run) -> Result:
     return _nothing_more(0, notes=[] if amount else [_no_events(run)])
 
 
-def _no_events(run: Run) -> str:
+def _no_events(run: Run) -> Hint:
     began = (
         f"it is {run.state}" if run.started_at is None else "its agent wrote none, or they are gone"
     )
-    return f"Run {run.id} has no events: {began}. Its record: claude-tasks logs {run.id}"
+    return Hint(f"Run {run.id} has no events: {began}. Its record: ", Command("logs", run.id))
 
 
 def _follow(context: Context, run: Run, arguments: Namespace) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.results import Result, Toned
 from claude_tasks.domain.errors import InvalidInputError, NotFoundError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,14 +74,12 @@ def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview,
 
 def _found(context: Context, reference: str) -> Task:
     """A task. Errors: `NotFoundError`, which leads on where an expression was meant."""
-    from shlex import quote
-
     try:
         return context.find_task(reference)
     except NotFoundError as error:
         if len(reference.split()) not in _FIELDS:
             raise
-        hint = f"for an expression: claude-tasks next --cron {quote(reference)}"
+        hint = Hint("for an expression: ", Command("next", "--cron", reference))
         raise NotFoundError(error.message, hint=hint) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claude_tasks.cli.results import Pairs, Result, Toned
 from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ _ACTIONS = ("test",)
 _SHOWN = 20
 _NAMED = 10
 _NONE = "no channel is set, so nobody is told of anything"
-_HOW = (
+_HOW = Hint(
     "set discord_webhook, slack_webhook, webhook_url or apprise_url in config.toml, or one for a "
-    "task: claude-tasks edit TASK --slack URL"
+    "task: ",
+    Command("edit", "TASK", "--slack", "URL"),
 )
 
 
@@ -98,8 +100,8 @@ def _none_set(channels: Sequence[Addressed], own: list[str]) -> list[str]:
         return []
     if own:
         some = ", ".join(own[:_NAMED]) + (", …" if len(own) > _NAMED else "")
-        return [f"no channel is set but by tasks themselves: {some}; {_HOW}"]
-    return [f"{_NONE}; {_HOW}"]
+        return [Hint(f"no channel is set but by tasks themselves: {some}; ", _HOW)]
+    return [Hint(f"{_NONE}; ", _HOW)]
 
 
 _WORDS = {

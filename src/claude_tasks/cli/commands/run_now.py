@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.cli.results import Raw, Result
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def ended_result(context: Context, run: Run) -> Result:
     good = run.state is State.COMPLETED
     notes = [ending(run), *allow_notes(context, [run])]
     if run.state is State.FAILED:
-        notes.append(f"Look closer with: claude-tasks logs {run.id}")
+        notes.append(Hint("Look closer with: ", Command("logs", run.id)))
     if run.state is State.SKIPPED:
-        notes.append(f"What stands in the way: claude-tasks why {run.task_id}")
+        notes.append(Hint("What stands in the way: ", Command("why", run.task_id)))
     return Result(
         data=lambda: _view(run), text=lambda: _output(run), notes=notes, exit_code=0 if good else 1
     )
@@ -66,7 +67,7 @@ def _queued(run: Run) -> Result:
     return Result(
         data=lambda: _view(run),
         text=lambda: [f'Queued run {run.id} of task {run.task_id} "{run.task_name}".'],
-        notes=[f"Follow it with: claude-tasks logs -f {run.id}"],
+        notes=[Hint("Follow it with: ", Command("logs", "-f", run.id))],
     )
 
 

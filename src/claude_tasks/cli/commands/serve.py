@@ -8,6 +8,7 @@ from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.results import Result
 from claude_tasks.cli.scheduler_mode import SWITCH, Mode, parse_mode, switch_line
 from claude_tasks.cli.service_process import HANGUP, ServiceProcess, add_log_flags
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,10 +111,8 @@ def _warn(context: Context, tokens: Tokens) -> None:
             "(--insecure-no-auth). Whoever can add a task can run code as you."
         )
     if tokens.full is None and tokens.read is not None:
-        context.printer.note(
-            "There is a read-only token alone: nobody can change anything here. "
-            "claude-tasks token new makes one that may."
-        )
+        alone = "There is a read-only token alone: nobody can change anything here. "
+        context.printer.note(Hint(alone, Command("token", "new"), " makes one that may."))
 
 
 def _bind(context: Context) -> socket.socket:

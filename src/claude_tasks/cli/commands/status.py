@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.cli.results import Column, Pairs, Result, Table, Toned
+from claude_tasks.domain.hint import Command, Hint, joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _RUN_COLUMNS = (
     Column("WAITS FOR", flexible=3, droppable=True),
 )
 _SHORT_ID = 8
-_THIS = "claude-tasks status"
+_THIS = Command("status")
 """A fix of the doctor's that is being done."""
 _MOST_TROUBLES = 3
 
@@ -63,18 +64,17 @@ def run(context: Context, _arguments: Namespace) -> Result:
 def _text(context: Context, status: Status, report: Report) -> list[Block]:
     from claude_tasks.cli.message_text import counts_text
 
-    say = context.printer.typable
     pairs = [
-        ("scheduler", Toned(say(text := _scheduler(status)), text.tone)),
+        ("scheduler", _scheduler(status)),
         ("lease", _lease(status)),
-        ("agent", Toned(say(text := _agent(status)), text.tone)),
+        ("agent", _agent(status)),
         ("runs", _runs(status)),
         ("next tick", _next(status, context.zone)),
         ("usage", Toned(status.usage_obstacle or "", "bad")),
-        ("clock", Toned(say(text := _clock(status)), text.tone)),
-        ("messages", Toned(say(text := counts_text(status.deliveries)), text.tone)),
+        ("clock", _clock(status)),
+        ("messages", counts_text(status.deliveries)),
         ("data", context.settings.data),
-        ("doctor", Toned(say(text := _doctor(report)), text.tone)),
+        ("doctor", _doctor(report)),
     ]
     blocks: list[Block] = [Pairs(pairs)]
     if status.nodes:
@@ -103,7 +103,7 @@ def _clock(status: Status) -> Toned:
     if troubles:
         more = [f"and {len(troubles) - _MOST_TROUBLES} more"] * (len(troubles) > _MOST_TROUBLES)
         lines = [each.line for each in troubles[:_MOST_TROUBLES]]
-        return Toned("\n".join(lines + more), "bad")
+        return Toned(joined("\n", [*lines, *more]), "bad")
     step = status.clock_step
     return Toned(step_text(step) if step and is_felt(step, at=status.at) else "", "warn")
 
@@ -115,11 +115,12 @@ def _doctor(report: Report) -> Toned:
     lines = []
     for finding in report.findings:
         if finding.verdict is not Verdict.PASS:
-            lines.append(f"{finding.verdict.value} {finding.id}: {finding.detail}")
-            lines += [f"  fix: {finding.fix}"] if finding.fix not in (None, _THIS) else []
+            lines.append(Hint(f"{finding.verdict.value} {finding.id}: ", finding.detail))
+            if finding.fix is not None and finding.fix != _THIS:
+                lines.append(Hint("  fix: ", finding.fix))
     if not lines:
         return Toned("")
-    return Toned("\n".join(lines), "bad" if report.problems else "warn")
+    return Toned(joined("\n", lines), "bad" if report.problems else "warn")
 
 
 def _runs(status: Status) -> str:
@@ -142,7 +143,7 @@ def _scheduler(status: Status) -> Toned:
         return Toned("about to be taken over by a living node", "warn")
     overdue = status.next_tick_at is not None and status.next_tick_at < status.at
     none = "none lives, and a tick is overdue" if overdue else "none lives"
-    return Toned(f"{none}; start one with: claude-tasks daemon", "bad")
+    return Toned(Hint(none, "; start one with: ", Command("daemon")), "bad")
 
 
 def _lease(status: Status) -> str:

@@ -6,6 +6,7 @@ import os
 
 from claude_tasks.cli.results import Raw, Result
 from claude_tasks.domain.errors import InvalidInputError
+from claude_tasks.domain.hint import Command, Hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,10 +71,8 @@ def _notes(context: Context, scope: str, path: str) -> list[str]:
     if winner:
         notes.append(f"{winner} is set and wins over this file: unset it to use the new token")
     if scope == "read" and not _has_full(context):
-        notes.append(
-            "there is no full token: with this one alone, nobody can change anything over the "
-            "API (claude-tasks token new makes one)"
-        )
+        alone = "there is no full token: with this one alone, nobody can change anything over the "
+        notes.append(Hint(f"{alone}API (", Command("token", "new"), " makes one)"))
     return notes
 
 

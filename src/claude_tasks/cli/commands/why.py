@@ -42,8 +42,7 @@ def _text(context: Context, found: Explanation) -> list[Block]:
     task = found.task
     pairs = [
         (f"{'!' if finding.stands_in_the_way else ' '} {finding.topic}",
-         Toned(context.printer.typable(finding.text),
-               "warn" if finding.stands_in_the_way else ""))
+         Toned(finding.text, "warn" if finding.stands_in_the_way else ""))
         for finding in found.findings
     ]  # fmt: skip
     now = context.now()
