@@ -74,7 +74,7 @@ def _check_agent(context: Context) -> None:
         find_agent_binary(context.environment.get("CLAUDE_TASKS_CLAUDE_BIN"))
     except SpawnError as error:
         simulated = Command("demo", "--agent", "simulated")
-        hint = Hint(f"{error.hint}; or see it simulated: ", simulated)
+        hint = Hint(error.hint or "", "; or see it simulated: ", simulated)
         raise SpawnError(error.message, hint=hint) from error
 
 
