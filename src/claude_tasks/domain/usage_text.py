@@ -50,7 +50,12 @@ def failure_cause(judgement: Judgement, *, at: int) -> str:
 
 def window_text(window: Window, *, at: int) -> str:
     """``5-hour 92 %, resets in 1h 10m``."""
-    text = f"{window_name(window.name)} {window.utilization:g} %"
+    return f"{window_name(window.name)} {spent_text(window, at=at)}"
+
+
+def spent_text(window: Window, *, at: int) -> str:
+    """``92 %, resets in 1h 10m``."""
+    text = f"{window.utilization:g} %"
     if window.resets_at is None:
         return text
     if window.resets_at <= at:

@@ -39,7 +39,7 @@ def run(context: Context, _arguments: Namespace) -> Result:
 def _text(status: UsageStatus, at: int) -> list[Block]:
     from claude_tasks.domain.instant import human_duration
     from claude_tasks.domain.usage import BUCKETS
-    from claude_tasks.domain.usage_text import window_name, window_text
+    from claude_tasks.domain.usage_text import spent_text, window_name
     from claude_tasks.operations.usage import NOT_CHECKED
 
     names = [*BUCKETS, *(w.name for w in status.reading.windows if w.name not in BUCKETS)]
@@ -47,10 +47,10 @@ def _text(status: UsageStatus, at: int) -> list[Block]:
         return ["Usage is not checked: CLAUDE_TASKS_DISABLE_USAGE_CHECK is set."]
     pairs = []
     for name in names:
-        label, said = window_name(name), window_text(status.reading.window(name), at=at)
+        text = spent_text(status.reading.window(name), at=at)
         blocks = status.blocking is not None and status.blocking.name == name
-        text = said.removeprefix(f"{label} ")
-        pairs.append((label, Toned(f"{text}: no run starts", "bad") if blocks else text))
+        shown = Toned(f"{text}: no run starts", "bad") if blocks else text
+        pairs.append((window_name(name), shown))
     pairs.append(("threshold", f"{status.threshold:g} %"))
     pairs.append(("known from", f"{status.reading.source}, {human_duration(status.age_ms)} ago"))
     return [Pairs(pairs)]
