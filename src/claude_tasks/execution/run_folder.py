@@ -300,6 +300,10 @@ class RunFolder(NamedTuple):
         if not was_started and self.task() is None and any(asked() for asked in knows_of_it):
             self._unmake()
             return Condition.REMOVED
+        # A supervisor whose folder was removed is not kept out by this lock. It may have written
+        # how its agent ended while the processes were looked at, and exited before its turn came.
+        if os.path.exists(self.exit):
+            return Condition.ENDED
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
         if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED

@@ -222,6 +222,21 @@ def test_a_removed_folder_is_not_taken_for_a_claim_that_never_began(
     assert folder.look(has_begun=lambda: False) is Condition.UNSTARTED
 
 
+def test_an_end_that_comes_while_the_living_are_looked_at_is_not_overwritten(
+    folder: RunFolder,
+) -> None:
+    """Its supervisor holds the lock of the file that was removed, so it is not kept out."""
+
+    def has_ended_meanwhile() -> bool:
+        folder.close(ExitFacts(EndedBy.EXIT, exit_code=0))
+        return False
+
+    assert folder.look(lives_on=has_ended_meanwhile) is Condition.ENDED
+    ended = folder.ended()
+    assert ended is not None
+    assert ended.ended_by is EndedBy.EXIT
+
+
 def test_a_whole_folder_tells_by_itself_that_its_claim_never_began(folder: RunFolder) -> None:
     os.rmdir(folder.path)
     folder.create(RECORDS[0], "prompt")  # type: ignore[arg-type]
