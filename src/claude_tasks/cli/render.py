@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 
-from claude_tasks.cli.layout import clean, pair_lines, table_lines
-from claude_tasks.cli.results import Pairs, Raw, Table, Toned
 from claude_tasks.cli.screen import Screen
 from claude_tasks.domain.hint import PROGRAM, Command, Hint, called, quoted
+from claude_tasks.text.blocks import Pairs, Raw, Table, Toned
+from claude_tasks.text.layout import clean, pair_lines, table_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, TextIO
 
-    from claude_tasks.cli.results import Block, Result
+    from claude_tasks.cli.results import Result
     from claude_tasks.domain.errors import ClaudeTasksError
+    from claude_tasks.text.blocks import Block
 
 
 class Printer:

@@ -8,7 +8,7 @@ itself says filled in. From it come
     types of import and of requests            operations/exchange.py
     bounds and choices                         operations/validation.py
     views and export                           operations/views.py
-    flags, help, completion, ``show``          cli/task_flags.py, cli/task_text.py
+    flags, help, completion, ``show``          cli/task_flags.py, text/task_text.py
     columns, and the reading of a row          storage/records.py
 
 A new field is a line here, a migration that adds its column, and the place that uses it.

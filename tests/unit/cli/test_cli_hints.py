@@ -10,9 +10,10 @@ import pytest
 from claude_tasks.cli.main import run
 from claude_tasks.cli.process import program_name
 from claude_tasks.cli.render import Printer
-from claude_tasks.cli.results import Pairs, Result, Toned
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.system.local_zone import local_zone
+from claude_tasks.text.blocks import Pairs, Toned
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.cli.layout import table_lines
 from claude_tasks.cli.main import run
-from claude_tasks.cli.results import Column, Table, Toned
-from claude_tasks.cli.run_text import ending, record, run_table
 from claude_tasks.domain.run import Reason, Run, State, Trigger
+from claude_tasks.text.blocks import Column, Table, Toned
+from claude_tasks.text.layout import table_lines
+from claude_tasks.text.run_text import ending, record, run_table
 
 if TYPE_CHECKING:
     from unit.cli.command_line import CommandLine

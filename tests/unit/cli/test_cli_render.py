@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import io
 
-from claude_tasks.cli.event_text import event_lines
-from claude_tasks.cli.layout import clean, cut, one_line, table_lines, text_width
 from claude_tasks.cli.render import Printer
-from claude_tasks.cli.results import Column, Pairs, Raw, Result, Table, Toned
-from claude_tasks.cli.times import clock_time, coarse, relative, table_time, when
+from claude_tasks.cli.results import Result
+from claude_tasks.text.blocks import Column, Pairs, Raw, Table, Toned
+from claude_tasks.text.event_text import event_lines
+from claude_tasks.text.layout import clean, cut, one_line, table_lines, text_width
+from claude_tasks.text.times import clock_time, coarse, relative, table_time, when
 from unit.cli.command_line import Terminal
 
 _NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z

@@ -14,16 +14,17 @@ import pytest
 from claude_tasks.cli.json_text import json_text
 from claude_tasks.cli.main import run
 from claude_tasks.cli.render import Printer
-from claude_tasks.cli.results import Column, Pairs, Raw, Result, Table, Toned
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.control_characters import CONTROLS
 from claude_tasks.domain.errors import ClaudeTasksError
 from claude_tasks.domain.task_fields import ADDRESS_FIELDS
+from claude_tasks.text.blocks import Column, Pairs, Raw, Table, Toned
 from unit.cli.command_line import CommandLine, Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from claude_tasks.cli.results import Block
+    from claude_tasks.text.blocks import Block
 
 HOSTILE = "x\x1b]52;c;ZXZpbA==\x07\x9b31m\x1b[31m\x1b[2J\r\u202e\u2028\x7f\x85y"
 _OURS = re.compile(r"\x1b\[(?:0|1|2|31|32|33)m")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claude_tasks.cli.event_text import event_lines
 from claude_tasks.domain.errors import UsageUnavailableError
 from claude_tasks.domain.permission import Permitted, denied_text
 from claude_tasks.domain.usage import learnt_from_run, reset_of
@@ -20,6 +19,7 @@ from claude_tasks.execution.transcript import LINE_LIMIT, Transcript
 from claude_tasks.notify import sending
 from claude_tasks.operations.event_tail import EventTail
 from claude_tasks.system.transport import wait_of
+from claude_tasks.text.event_text import event_lines
 from claude_tasks.usage import cli_source
 from claude_tasks.usage.windows import reading_of
 from support.profile import examples

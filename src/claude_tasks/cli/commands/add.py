@@ -43,13 +43,13 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Add the task."""
-    from claude_tasks.cli.task_text import (
+    from claude_tasks.operations.views import task_view
+    from claude_tasks.text.task_text import (
         confirmation,
         folder_notes,
         permission_notes,
         scheduler_notes,
     )
-    from claude_tasks.operations.views import task_view
 
     spec = _spec(context, arguments)
     task = naming_flags(lambda: context.operations.tasks.add(spec))
@@ -61,7 +61,7 @@ def run(context: Context, arguments: Namespace) -> Result:
             *_namesakes(context, task),
             *folder_notes(task),
             *permission_notes(task),
-            *scheduler_notes(context, task),
+            *scheduler_notes(context.operations, task),
         ],
     )
 

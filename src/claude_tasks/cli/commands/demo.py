@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from claude_tasks.cli.results import Pairs, Result
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError, SpawnError
 from claude_tasks.domain.hint import Command, Hint, quoted
+from claude_tasks.text.blocks import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.task import Task
     from claude_tasks.domain.task_fields import TaskSpec
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = (
     "A task every 2 s, a real scheduler, three runs. The agent is simulated unless --agent claude"
@@ -168,7 +169,7 @@ def _let_end(context: Context, task: Task, deadline: int) -> None:
 
 
 def _narrate(context: Context, runs: list[Run], told: set[int], began: int) -> None:
-    from claude_tasks.cli.run_text import ending
+    from claude_tasks.text.run_text import ending
 
     for run in reversed(runs):
         if run.state.is_terminal and run.id not in told:
@@ -183,7 +184,7 @@ def _runs(context: Context, task: Task) -> list[Run]:
 
 
 def _text(context: Context, runs: list[Run], agent: str) -> list[Block]:
-    from claude_tasks.cli.run_text import run_table
+    from claude_tasks.text.run_text import run_table
 
     data = context.settings.data
     latest = next((run for run in runs if run.log_path), None)

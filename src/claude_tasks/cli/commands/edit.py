@@ -55,13 +55,13 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Change the task."""
-    from claude_tasks.cli.task_text import (
+    from claude_tasks.operations.views import task_view
+    from claude_tasks.text.task_text import (
         confirmation,
         folder_notes,
         permission_notes,
         scheduler_notes,
     )
-    from claude_tasks.operations.views import task_view
 
     tasks = context.operations.tasks
     before = context.find_task(arguments.task)
@@ -77,7 +77,11 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=lambda: task_view(summary),
         text=lambda: confirmation(done, task, now=context.now()),
-        notes=[*folder_notes(task), *permission_notes(task), *scheduler_notes(context, task)],
+        notes=[
+            *folder_notes(task),
+            *permission_notes(task),
+            *scheduler_notes(context.operations, task),
+        ],
     )
 
 

@@ -72,14 +72,14 @@ def _deleted(context: Context, reference: str) -> Task:
 
 
 def _changed(context: Context, done: str, task: Task) -> Result:
-    from claude_tasks.cli.task_text import confirmation, scheduler_notes
     from claude_tasks.operations.views import task_view
+    from claude_tasks.text.task_text import confirmation, scheduler_notes
 
     summary = context.operations.runs.summary(task)
     return Result(
         data=lambda: task_view(summary),
         text=lambda: confirmation(done, task, now=context.now()),
-        notes=scheduler_notes(context, task),
+        notes=scheduler_notes(context.operations, task),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Column, Result, Table, Toned
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.text.blocks import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.clock_step import LeftTask
     from claude_tasks.domain.store_records import TaskSummary
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -78,10 +79,10 @@ def _denied(context: Context, found: Sequence[TaskSummary]) -> list[str]:
     ids = [each.task.last_run_id for each in found if each.last_run_reason == "denied"]
     if not ids:
         return []
-    from claude_tasks.cli.run_text import allow_notes
+    from claude_tasks.text.run_text import allow_notes
 
     runs = [context.operations.runs.get(run_id) for run_id in ids[:_MOST_NOTES] if run_id]
-    return allow_notes(context, runs)
+    return allow_notes(context.operations, runs)
 
 
 def _data(found: Sequence[TaskSummary]) -> dict[str, object]:
@@ -95,63 +96,6 @@ def _text(
 ) -> list[Block]:
     if not found:
         return [Table((), (), empty=empty)]
-    now, zone = context.now(), context.zone
-    skipped = {each.task_id for each in left if each.was_skipped}
-    rows = [_row(each, zone, now, skipped=each.task.id in skipped) for each in found]
-    return [Table(_columns(zone, now), rows)]
+    from claude_tasks.text.task_table import task_table
 
-
-def _columns(zone: str, now: int) -> tuple[Column, ...]:
-    from claude_tasks.cli.times import zone_titles
-
-    title, short = zone_titles("NEXT RUN", zone, now=now)
-    return (
-        Column("ID", right=True),
-        Column("NAME", flexible=4),
-        Column("SCHEDULE", flexible=2),
-        Column("ON"),
-        Column(title, short=short, flexible=1),
-        Column("LAST RUN", flexible=3, droppable=True),
-    )
-
-
-def _row(summary: TaskSummary, zone: str, now: int, *, skipped: bool) -> tuple[str, ...]:
-    from claude_tasks.cli.task_words import schedule_word, switch_word
-
-    task = summary.task
-    switch = switch_word(task, waits=summary.deferred_until is not None, skipped=skipped)
-    return (
-        str(task.id),
-        Toned(task.name, "bold"),
-        schedule_word(task, zone, now=now),
-        switch if switch == "on" else Toned(switch, "dim"),
-        _next(summary, zone, now),
-        _last(summary, now),
-    )
-
-
-def _next(summary: TaskSummary, zone: str, now: int) -> str:
-    from claude_tasks.cli.times import relative, table_time
-
-    task, deferred_until = summary.task, summary.deferred_until
-    if deferred_until is not None:
-        shown = f"deferred, {table_time(deferred_until, zone, now=now)}"
-        return Toned(f"{shown} ({relative(deferred_until, now=now)})", "warn", short=shown)
-    if task.next_run_at is None:
-        return "-"
-    if task.next_run_at <= now:
-        return Toned(f"due {relative(task.next_run_at, now=now)}", "warn", short="due")
-    shown = table_time(task.next_run_at, zone, now=now)
-    return Toned(f"{shown} ({relative(task.next_run_at, now=now)})", short=shown)
-
-
-def _last(summary: TaskSummary, now: int) -> str:
-    from claude_tasks.cli.run_words import outcome_word
-    from claude_tasks.cli.times import relative
-
-    state = summary.last_run_state
-    if state is None:
-        return "-"
-    word = outcome_word(state, summary.last_run_reason)
-    began = "" if summary.last_run_at is None else f", {relative(summary.last_run_at, now=now)}"
-    return Toned(f"{word}{began}", word.tone, short=str(word))
+    return [task_table(found, left, context.zone, now=context.now())]

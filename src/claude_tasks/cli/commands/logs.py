@@ -68,20 +68,22 @@ def _find(context: Context, arguments: Namespace) -> Run:
 
 def _record(context: Context, run: Run, *, exit_code: int) -> Result:
     from claude_tasks.cli.follow import unwatched_notes
-    from claude_tasks.cli.run_text import allow_text, record, zone_of
     from claude_tasks.operations.notifications import delivery_view
     from claude_tasks.operations.views import run_view
+    from claude_tasks.text.run_text import allow_text, record, zone_of
 
     notes: list[str] = []
     if not run.state.is_terminal:
         following = Command("logs", "-f", run.id)
         notes.append(Hint(f"Run {run.id} is {run.state}; follow it with: ", following))
     notes += unwatched_notes(context, [run])
-    zone = zone_of(context, run)
+    zone = zone_of(context.operations, run)
     messages = context.operations.notifications.of_run(run.id)
     return Result(
         data=lambda: {**run_view(run), "deliveries": [delivery_view(each) for each in messages]},
-        text=lambda: record(run, messages, zone, now=context.now(), allow=allow_text(context, run)),
+        text=lambda: record(
+            run, messages, zone, now=context.now(), allow=allow_text(context.operations, run)
+        ),
         notes=notes,
         exit_code=exit_code,
     )
@@ -107,14 +109,14 @@ def _no_events(run: Run) -> Hint:
 
 def _follow(context: Context, run: Run, arguments: Namespace) -> Result:
     from claude_tasks.cli.follow import follow
-    from claude_tasks.cli.run_text import allow_notes, ending
     from claude_tasks.domain.run import State
+    from claude_tasks.text.run_text import allow_notes, ending
 
     ended = follow(context, run.id, show=_shower(context, events=arguments.events))
     code = 0 if ended.state is State.COMPLETED else 1
     if context.printer.as_json and not arguments.events:
         return _record(context, ended, exit_code=code)
-    for note in (ending(ended), *allow_notes(context, [ended])):
+    for note in (ending(ended), *allow_notes(context.operations, [ended])):
         context.printer.note(note)
     return _nothing_more(code)
 
@@ -124,7 +126,7 @@ def _shower(context: Context, *, events: bool) -> Callable[[bytes], None] | None
         return _raw(context)
     if context.printer.as_json:
         return None  # one object at the end
-    from claude_tasks.cli.event_text import event_lines
+    from claude_tasks.text.event_text import event_lines
 
     def show(line: bytes) -> None:
         for text in event_lines(line):

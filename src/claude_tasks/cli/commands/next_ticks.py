@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from claude_tasks.cli.arguments import Parser, typed
-from claude_tasks.cli.results import Result, Toned
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError, NotFoundError
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.text.blocks import Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.preview import Preview
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -56,11 +57,11 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview, str]:
-    from claude_tasks.cli.task_words import switch_word
     from claude_tasks.operations.preview import (
         preview_expression,
         preview_task,
     )
+    from claude_tasks.text.task_words import switch_word
 
     if arguments.task is None:
         zone = arguments.tz or context.zone
@@ -84,7 +85,7 @@ def _found(context: Context, reference: str) -> Task:
 
 
 def _text(preview: Preview, why_none: str, *, now: int) -> list[Block]:
-    from claude_tasks.cli.task_text import ticks_text
+    from claude_tasks.text.task_text import ticks_text
 
     ticks = ticks_text(preview, now=now) if preview.ticks else Toned(why_none, "warn")
     return [preview.description, *(f"  {line}" for line in ticks.splitlines())]

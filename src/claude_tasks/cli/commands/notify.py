@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Pairs, Result, Toned
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.text.blocks import Pairs, Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.task import Task
+    from claude_tasks.text.blocks import Block
     from claude_tasks.wiring.channels import Addressed
 
 DESCRIPTION = (
@@ -58,8 +59,8 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _show(context: Context, task: Task | None) -> Result:
-    from claude_tasks.cli.message_text import message_table
     from claude_tasks.operations.notifications import delivery_view
+    from claude_tasks.text.message_text import message_table
     from claude_tasks.wiring.channels import channels_of
 
     channels = channels_of(context.settings, task)

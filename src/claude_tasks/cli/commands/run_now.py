@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Raw, Result
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.text.blocks import Raw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = (
     "A living scheduler gets it into its queue; without one it runs here, in the foreground, and"
@@ -49,11 +50,11 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 def ended_result(context: Context, run: Run) -> Result:
     """What the agent said on standard output, how it ended beside it."""
-    from claude_tasks.cli.run_text import allow_notes, ending
     from claude_tasks.domain.run import State
+    from claude_tasks.text.run_text import allow_notes, ending
 
     good = run.state is State.COMPLETED
-    notes = [ending(run), *allow_notes(context, [run])]
+    notes = [ending(run), *allow_notes(context.operations, [run])]
     if run.state is State.FAILED:
         notes.append(Hint("Look closer with: ", Command("logs", run.id)))
     if run.state is State.SKIPPED:

@@ -41,9 +41,9 @@ def configure(parser: Parser) -> None:
 def run(context: Context, arguments: Namespace) -> Result:
     """List them."""
     from claude_tasks.cli.follow import unwatched_notes
-    from claude_tasks.cli.run_text import allow_notes, run_table
     from claude_tasks.domain.store_records import MOST_COUNTED
     from claude_tasks.operations.views import run_view
+    from claude_tasks.text.run_text import allow_notes, run_table
 
     wanted = _filter(context, arguments)
     context.settle()
@@ -56,7 +56,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=lambda: {"runs": [run_view(run) for run in runs], "total": total},
         text=lambda: [run_table(runs, context.zone, now=context.now(), empty="No runs.")],
-        notes=[*notes, *allow_notes(context, runs), *unwatched_notes(context, runs)],
+        notes=[*notes, *allow_notes(context.operations, runs), *unwatched_notes(context, runs)],
     )
 
 

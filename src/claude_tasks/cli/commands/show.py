@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Pairs, Result, Toned
+from claude_tasks.cli.results import Result
+from claude_tasks.text.blocks import Pairs, Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,10 +11,10 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = ""
 EXAMPLES = """
@@ -33,10 +34,10 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, arguments: Namespace) -> Result:
     """Show it."""
-    from claude_tasks.cli.run_text import allow_notes
     from claude_tasks.domain.store_records import RunFilter
     from claude_tasks.operations.preview import preview_task, preview_view
     from claude_tasks.operations.views import run_view, task_view
+    from claude_tasks.text.run_text import allow_notes
 
     context.settle()
     operations = context.operations
@@ -55,13 +56,13 @@ def run(context: Context, arguments: Namespace) -> Result:
     return Result(
         data=data,
         text=lambda: _text(context, operations.runs.summary(task), runs, now=now),
-        notes=allow_notes(context, runs),
+        notes=allow_notes(context.operations, runs),
     )
 
 
 def _history(context: Context, task: Task) -> Result:
-    from claude_tasks.cli.task_text import revision_table
     from claude_tasks.operations.views import revision_view
+    from claude_tasks.text.task_text import revision_table
 
     revisions = context.operations.tasks.revisions(task, limit=_REVISIONS)
     table = revision_table(revisions, task.spec.timezone, now=context.now())
@@ -72,15 +73,15 @@ def _history(context: Context, task: Task) -> Result:
 
 
 def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) -> list[Block]:
-    from claude_tasks.cli.run_text import run_table
-    from claude_tasks.cli.task_text import (
+    from claude_tasks.operations.preview import preview_task
+    from claude_tasks.text.run_text import run_table
+    from claude_tasks.text.task_text import (
         ECHOED_TICKS,
         changed_times,
         next_ticks_text,
         settings_of,
     )
-    from claude_tasks.cli.task_words import switch_word
-    from claude_tasks.operations.preview import preview_task
+    from claude_tasks.text.task_words import switch_word
     from claude_tasks.wiring.channels import channels_of
 
     task, deferred_until = summary.task, summary.deferred_until
@@ -105,6 +106,6 @@ def _text(context: Context, summary: TaskSummary, runs: list[Run], *, now: int) 
 
 
 def _deferred(until: int | None, zone: str, now: int) -> str:
-    from claude_tasks.cli.times import when
+    from claude_tasks.text.times import when
 
     return "" if until is None else Toned(f"a run waits until {when(until, zone, now=now)}", "warn")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Column, Pairs, Result, Table, Toned
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.hint import Command, Hint, joined
+from claude_tasks.text.blocks import Column, Pairs, Table, Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,10 +12,10 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.doctor.finding import Report
     from claude_tasks.domain.run import Run
     from claude_tasks.operations.status import NodeStatus, Status
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = "Exits 0 whenever it can be read."
 EXAMPLES = """
@@ -62,7 +63,7 @@ def run(context: Context, _arguments: Namespace) -> Result:
 
 
 def _text(context: Context, status: Status, report: Report) -> list[Block]:
-    from claude_tasks.cli.message_text import counts_text
+    from claude_tasks.text.message_text import counts_text
 
     pairs = [
         ("scheduler", _scheduler(status)),
@@ -147,7 +148,7 @@ def _scheduler(status: Status) -> Toned:
 
 
 def _lease(status: Status) -> str:
-    from claude_tasks.cli.times import relative
+    from claude_tasks.text.times import relative
 
     lease = status.lease
     if lease is None:
@@ -163,14 +164,14 @@ def _lease(status: Status) -> str:
 
 
 def _next(status: Status, zone: str) -> str:
-    from claude_tasks.cli.times import when
+    from claude_tasks.text.times import when
 
     tick = status.next_tick_at
     return "none" if tick is None else when(tick, zone, now=status.at)
 
 
 def _node_row(entry: NodeStatus, now: int) -> tuple[str, ...]:
-    from claude_tasks.cli.times import coarse
+    from claude_tasks.text.times import coarse
 
     node = entry.node
     return (
@@ -195,14 +196,14 @@ def _leadership(entry: NodeStatus) -> str:
 
 
 def _run_row(run: Run, now: int) -> tuple[str, ...]:
-    from claude_tasks.cli.times import coarse
+    from claude_tasks.text.times import coarse
 
     since = coarse(max(0, now - (run.started_at or run.queued_at)))
     return (str(run.id), run.task_name, since, _waits_for(run, now))
 
 
 def _waits_for(run: Run, now: int) -> str:
-    from claude_tasks.cli.times import relative
+    from claude_tasks.text.times import relative
 
     if run.deferred_until is None:
         return run.error or ""

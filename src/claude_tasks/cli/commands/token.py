@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from claude_tasks.cli.results import Raw, Result
+from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.text.blocks import Raw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Pairs, Result, Toned
+from claude_tasks.cli.results import Result
+from claude_tasks.text.blocks import Pairs, Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.operations.usage import UsageStatus
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = "Asks where nothing is known that is younger than a minute; all processes share it."
 EXAMPLES = """

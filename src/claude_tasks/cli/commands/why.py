@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Pairs, Result, Toned
+from claude_tasks.cli.results import Result
+from claude_tasks.text.blocks import Pairs, Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.cli.arguments import Parser
     from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.operations.explanation import Explanation
+    from claude_tasks.text.blocks import Block
 
 DESCRIPTION = "What stands in the way is marked with !."
 EXAMPLES = """
@@ -37,7 +38,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _text(context: Context, found: Explanation) -> list[Block]:
-    from claude_tasks.cli.run_text import run_table
+    from claude_tasks.text.run_text import run_table
 
     task = found.task
     pairs = [

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Column, Pairs, Table, Toned
-from claude_tasks.cli.task_words import switch_word
-from claude_tasks.cli.times import clock_time, relative, table_time, when
 from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.task_fields import FIELDS, Kind, Unit
 from claude_tasks.operations.preview import Preview, preview_task
+from claude_tasks.text.blocks import Column, Pairs, Table, Toned
+from claude_tasks.text.task_words import switch_word
+from claude_tasks.text.times import clock_time, relative, table_time, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.revision import TaskRevision
     from claude_tasks.domain.task import Task
     from claude_tasks.domain.task_fields import Field
+    from claude_tasks.operations.facade import Operations
+    from claude_tasks.text.blocks import Block
 
 ECHOED_TICKS = 3
 _LONGEST_VALUE = 48
@@ -102,9 +102,9 @@ def permission_notes(task: Task) -> list[str]:
     return [Hint(text, Command("edit", task.id, *flags))]
 
 
-def scheduler_notes(context: Context, task: Task) -> list[str]:
+def scheduler_notes(operations: Operations, task: Task) -> list[str]:
     """A warning where the task would wait for a scheduler that does not live."""
-    if task.next_run_at is None or context.operations.status.scheduler_lives():
+    if task.next_run_at is None or operations.status.scheduler_lives():
         return []
     return [NOBODY]
 

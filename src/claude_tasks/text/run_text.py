@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.layout import cut
-from claude_tasks.cli.message_text import message_line
-from claude_tasks.cli.results import Column, Pairs, Raw, Table, Toned
-from claude_tasks.cli.run_words import outcome_word
-from claude_tasks.cli.times import clock_time, coarse, relative, table_time, zone_titles
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.hint import Hint
 from claude_tasks.domain.instant import human_duration
 from claude_tasks.domain.run import State
+from claude_tasks.text.blocks import Column, Pairs, Raw, Table, Toned
+from claude_tasks.text.layout import cut
+from claude_tasks.text.message_text import message_line
+from claude_tasks.text.run_words import outcome_word
+from claude_tasks.text.times import clock_time, coarse, relative, table_time, zone_titles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_tasks.cli.context import Context
-    from claude_tasks.cli.results import Block
     from claude_tasks.domain.notification import DeliveryRecord
     from claude_tasks.domain.run import Run
+    from claude_tasks.operations.facade import Operations
+    from claude_tasks.text.blocks import Block
 
 _MOST_NOTES = 3
 _NOTE_WIDTH = 200
@@ -31,25 +31,25 @@ def run_table(runs: Sequence[Run], zone: str, *, now: int, empty: str) -> Table:
     return Table(_columns(zone, now), [_row(run, zone, now) for run in runs], empty=empty)
 
 
-def zone_of(context: Context, run: Run) -> str:
+def zone_of(operations: Operations, run: Run) -> str:
     """The time zone of a run's task."""
     try:
-        return context.operations.tasks.get(run.task_id, include_deleted=True).spec.timezone
+        return operations.tasks.get(run.task_id, include_deleted=True).spec.timezone
     except NotFoundError:
         return "UTC"  # shown all the same
 
 
-def allow_notes(context: Context, runs: Sequence[Run]) -> list[str]:
+def allow_notes(operations: Operations, runs: Sequence[Run]) -> list[str]:
     """Of each task whose last of these runs was denied something, what helps; of a few tasks."""
     newest: dict[int, Run] = {}
     for run in runs:
         if run.state in (State.COMPLETED, State.FAILED):
             newest.setdefault(run.task_id, run)
     denied = [run for run in newest.values() if run.permission_denials][:_MOST_NOTES]
-    return [Hint(f"Note: run {run.id}: ", allow_text(context, run)) for run in denied]
+    return [Hint(f"Note: run {run.id}: ", allow_text(operations, run)) for run in denied]
 
 
-def allow_text(context: Context, run: Run) -> str:
+def allow_text(operations: Operations, run: Run) -> str:
     """What was denied to a run, and what would let exactly it pass; "" for nothing."""
     from claude_tasks.domain.permission import (
         denied_text,
@@ -59,7 +59,7 @@ def allow_text(context: Context, run: Run) -> str:
     if not run.permission_denials:
         return ""
     try:
-        task = context.operations.tasks.get(run.task_id, include_deleted=True)
+        task = operations.tasks.get(run.task_id, include_deleted=True)
     except NotFoundError:
         return ""
     return denied_text(permitted(task), run.permission_denials)

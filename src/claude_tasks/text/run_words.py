@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Toned
+from claude_tasks.text.blocks import Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

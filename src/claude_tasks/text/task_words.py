@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.times import table_time
+from claude_tasks.text.times import table_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

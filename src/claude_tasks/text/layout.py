@@ -5,14 +5,14 @@ Pure. ``paint`` puts colour around text whose width has been settled.
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Toned
 from claude_tasks.domain.control_characters import escape_controls
+from claude_tasks.text.blocks import Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from claude_tasks.cli.results import Column, Pairs, Table
+    from claude_tasks.text.blocks import Column, Pairs, Table
 
     Paint = Callable[[str, str], str]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from claude_tasks.cli.results import Column, Table, Toned
-from claude_tasks.cli.times import relative
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.text.blocks import Column, Table, Toned
+from claude_tasks.text.times import relative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
