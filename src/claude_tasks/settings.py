@@ -258,7 +258,7 @@ def load_settings(
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     data = str(given.pop("data", None) or environment.get(DATA_VARIABLE) or DEFAULT_DATA)
     data = _checked_folder(data, "--data" if flags and flags.get("data") else DATA_VARIABLE)
-    values = _from_file(DataFolder(data).config)
+    values = file_settings(DataFolder(data).config)
     for name, setting in SETTINGS.items():
         text = environment.get(_PREFIX + name.upper())
         if text == "" and setting.needed:
@@ -311,7 +311,8 @@ def absolute(path: str, source: str) -> str:
         ) from None
 
 
-def _from_file(path: str) -> dict[str, Any]:
+def file_settings(path: str) -> dict[str, Any]:
+    """What ``config.toml`` says; {} without one. Errors: `ConfigurationError`."""
     if not os.path.lexists(path):  # or its folder cannot be entered, which others say better
         return {}
     import tomllib  # noqa: PLC0415 (most installations have no config file)

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.installation import Installation
+    from support.terminal import TerminalSession
 
 
 class Program:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self._opened: list[subprocess.Popen[str]] = []
+        self.sessions: list[TerminalSession] = []
+        """Terminals in which it was started."""
         self.environment = {
             **os.environ,
             **installation.environment,
@@ -74,6 +77,8 @@ class Program:
 
     def close(self) -> None:
         """End what was started and still runs, and let the pipes go."""
+        for session in self.sessions:
+            session.close()
         for process in self._opened:
             process.kill()
             process.wait()

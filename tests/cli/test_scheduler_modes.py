@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from claude_tasks.domain.run import State
 from cli.program import ended
 from support.installation import EVERY_SECOND
 from support.profile import some
+from support.terminal import TerminalSession
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ OFF = [name for name in MODES if name.endswith("off")]
 
 
 class Started:
-    """A process in one of the modes, as far as its first line."""
+    """A daemon or server in one of the modes, as far as its first line."""
 
     def __init__(self, program: Program, mode: str) -> None:
         self.mode = mode
@@ -65,14 +68,10 @@ class Started:
             pass
         return line
 
-    def first_line(self) -> str:
-        """The very first one, whatever it is."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().rstrip("\n")
-
-    def stop(self) -> tuple[str, str]:
-        """SIGTERM; it ends well. Both outputs, as far as they were not read."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, *signals: signal.Signals) -> tuple[str, str]:
+        """SIGTERM, or these; it ends well. Both outputs, as far as they were not read."""
+        for number in signals or (signal.SIGTERM,):
+            self.process.send_signal(number)
         code, out, err = ended(self.process)
         assert code == 0, err
         return out, err
@@ -82,17 +81,63 @@ class Started:
         self.process.wait()
 
 
+class StartedUi(Started):
+    """The terminal UI in one of its modes, on a terminal of its own."""
+
+    def __init__(self, program: Program, mode: str) -> None:
+        self.mode = mode
+        self.role = "tui"
+        self.word = mode.partition(" ")[2]
+        self.installation = program.installation
+        argv = [sys.executable, "-m", "claude_tasks", *MODES[mode]]
+        self.session = TerminalSession(argv, program.environment, str(self.installation.folder))
+        program.sessions.append(self.session)
+        self.session.wait_for(f"TUI scheduler mode: {self.word}")
+
+    @property
+    def pid(self) -> int:
+        return self.session.pid
+
+    def stands(self, leader: Started | None) -> None:
+        """Waits until its head says so."""
+        if leader is self:
+            standing = "leader"
+        elif leader is None:
+            standing = "no leader"
+        else:
+            follows = "leader is" if self.word == "off" else "follower of"
+            standing = f"{follows} {leader.role} pid {leader.pid}"
+        self.session.wait_for(f"{self.word}: {standing}")
+
+    def stop(self, *signals: signal.Signals) -> tuple[str, str]:
+        for number in signals or (signal.SIGTERM,):
+            os.kill(self.pid, number)
+        shown = self.session.all()
+        assert self.session.exit_code == 0, shown
+        return shown, self._log()
+
+    def kill(self) -> None:
+        self.session.close()
+
+    def _log(self) -> str:
+        return (self.installation.data / "tui.log").read_text()
+
+
+def start(program: Program, mode: str) -> Started:
+    return StartedUi(program, mode) if mode.startswith("tui") else Started(program, mode)
+
+
+def _stands(one: Started, leader: Started | None) -> None:
+    """It says, first of all or next, that ``leader`` leads."""
+    if isinstance(one, StartedUi):
+        one.stands(leader)
+    else:
+        assert one.line() == _line(one, leader)
+
+
 def _line(one: Started, leader: Started | None) -> str:
-    """What a process says of itself while ``leader`` leads."""
+    """What a daemon or a server says of itself while ``leader`` leads."""
     leads = leader is one
-    if one.role == "tui":
-        mode = one.mode.partition(" ")[2]
-        if mode == "off":
-            return "TUI scheduler mode: off"
-        standing = "leader" if leads else "follower; no leader"
-        if leader is not None and not leads:
-            standing = f"follower; leader is {leader.who}"
-        return f"TUI scheduler mode: {mode} ({standing})"
     name = one.role.title()
     if one.mode.endswith("off"):
         return f"{name} scheduler: disabled"
@@ -114,12 +159,15 @@ def _lease(installation: Installation) -> Any:
 
 @pytest.mark.parametrize("mode", some(MODES, quick=3))
 def test_a_mode_alone(program: Program, mode: str) -> None:
-    one = Started(program, mode)
+    one = start(program, mode)
     leader = one if mode in SCHEDULING else None
-    assert one.first_line() == _line(one, leader)
+    _stands(one, leader)
     assert program.installation.leader_pid() == (one.pid if leader else None)
     out, err = one.stop()
-    assert "scheduler" not in out, "nothing changed, so nothing more is said"
+    if isinstance(one, StartedUi):
+        assert f"TUI scheduler mode: {one.word}{' (leader)' if leader else ''}\r\n" in out
+    else:
+        assert "scheduler" not in out, "nothing changed, so nothing more is said"
     assert err.count("leadership gained: epoch 1 (free)") == (1 if leader else 0)
     assert err.count("leadership lost") == (1 if leader else 0)
     assert program.installation.leader_pid() is None
@@ -128,32 +176,32 @@ def test_a_mode_alone(program: Program, mode: str) -> None:
 
 @pytest.mark.parametrize("first", some(SCHEDULING, quick=1))
 def test_every_mode_beside_one_that_leads(program: Program, first: str) -> None:
-    leader = Started(program, first)
-    assert leader.first_line() == _line(leader, leader)
-    others = [Started(program, mode) for mode in MODES]
+    leader = start(program, first)
+    _stands(leader, leader)
+    others = [start(program, mode) for mode in MODES]
     for other in others:
-        assert other.first_line() == _line(other, leader)
+        _stands(other, leader)
     wait_until(lambda: len(program.installation.operations.status.living_nodes()) == 8)
     assert program.installation.leader_pid() == leader.pid
     assert program.installation.epoch() == 1
     for other in others:
         _, err = other.stop()
-        assert "leadership gained" not in err
+        assert isinstance(other, StartedUi) or "leadership gained" not in err
     leader.stop()
 
 
 def test_every_mode_beside_all_that_do_not_schedule(program: Program) -> None:
-    bystanders = [Started(program, mode) for mode in OFF]
+    bystanders = [start(program, mode) for mode in OFF]
     for one in bystanders:
-        assert one.first_line() == _line(one, None)
+        _stands(one, None)
     for epoch, mode in enumerate(SCHEDULING, start=1):
-        one = Started(program, mode)
-        assert one.first_line() == _line(one, one)
+        one = start(program, mode)
+        _stands(one, one)
         assert (program.installation.leader_pid(), program.installation.epoch()) == (one.pid, epoch)
         one.stop()
     for mode in OFF:
-        one = Started(program, mode)
-        assert one.first_line() == _line(one, None)
+        one = start(program, mode)
+        _stands(one, None)
         one.stop()
     assert program.installation.epoch() == len(SCHEDULING)
     for one in bystanders:
@@ -161,20 +209,20 @@ def test_every_mode_beside_all_that_do_not_schedule(program: Program) -> None:
 
 
 def test_auto_follows_a_daemon_and_takes_over_when_it_is_killed(program: Program) -> None:
-    daemon = Started(program, "daemon")
-    daemon.line()
-    tui = Started(program, "tui auto")
-    assert tui.line() == _line(tui, daemon)
+    daemon = start(program, "daemon")
+    _stands(daemon, daemon)
+    tui = start(program, "tui auto")
+    _stands(tui, daemon)
     daemon.kill()
-    assert tui.line() == _line(tui, tui)
+    _stands(tui, tui)
     assert program.installation.leader_pid() == tui.pid
 
-    later = Started(program, "daemon")
-    assert later.line() == _line(later, tui), "a living TUI that leads is not robbed"
+    later = start(program, "daemon")
+    _stands(later, tui)
     _, err = tui.stop()
     assert "leadership gained: epoch 2 (holder_dead)" in err
     assert "leadership lost: epoch 2: released" in err
-    assert later.line() == _line(later, later)
+    _stands(later, later)
     _, err = later.stop()
     assert "leadership gained: epoch 3 (free)" in err
     assert f"the leader is now tui pid {tui.pid}" not in err, "that it said in its first line"
@@ -187,29 +235,28 @@ def test_auto_follows_a_daemon_and_takes_over_when_it_is_killed(program: Program
 def test_auto_leaves_the_lease_to_the_other_daemon(
     program: Program, second: str, how: signal.Signals
 ) -> None:
-    first = Started(program, "daemon")
-    first.line()
-    tui, other = Started(program, "tui auto"), Started(program, second)
-    assert tui.line() == _line(tui, first)
-    assert other.line() == _line(other, first)
+    first = start(program, "daemon")
+    _stands(first, first)
+    tui, other = start(program, "tui auto"), start(program, second)
+    _stands(tui, first)
+    _stands(other, first)
     first.process.send_signal(how)
     first.process.wait()
-    assert other.line() == _line(other, other)
-    assert tui.line() == _line(tui, other), "who is followed now is said too"
+    _stands(other, other)
+    _stands(tui, other)
     assert (program.installation.leader_pid(), program.installation.epoch()) == (other.pid, 2)
     other.kill()
-    assert tui.line() == _line(tui, tui)
-    _, err = tui.stop()
-    assert f"the leader is now {other.who}" in err
+    _stands(tui, tui)
+    tui.stop()
 
 
 def test_one_that_is_on_takes_part_like_a_daemon(program: Program) -> None:
-    daemon = Started(program, "daemon")
-    daemon.line()
-    tui = Started(program, "tui on")
-    assert tui.line() == _line(tui, daemon)
+    daemon = start(program, "daemon")
+    _stands(daemon, daemon)
+    tui = start(program, "tui on")
+    _stands(tui, daemon)
     daemon.kill()
-    assert tui.line() == _line(tui, tui)
+    _stands(tui, tui)
     tui.stop()
 
 
@@ -220,16 +267,16 @@ def _json_line(process: subprocess.Popen[str]) -> Any:
 
 def test_mode_and_leadership_as_json(program: Program) -> None:
     daemon = program.open("daemon", "--json")
-    tui = program.open("tui", "--json")
+    serve = program.open("serve", "--port=0", "--json")
     off = program.open("serve", "--port=0", "--scheduler=false", "--json")
-    lines = [_json_line(process) for process in (daemon, tui)]
+    lines = [_json_line(process) for process in (daemon, serve)]
     nodes = {node["pid"]: node["id"] for node in program.json("status")["nodes"]}
     leader = program.installation.leader_pid()
-    for process, line in zip((daemon, tui), lines, strict=True):
+    for process, line in zip((daemon, serve), lines, strict=True):
         assert line["scheduler"] is True
         assert line["leader"] is (leader == process.pid)
         assert line["leader_node"] == nodes[leader]
-    assert [line["mode"] for line in lines] == ["on", "auto"]
+    assert [line["mode"] for line in lines] == ["on", "on"]
     assert _json_line(off) == {
         "scheduler": False,
         "mode": "off",
@@ -248,8 +295,8 @@ def test_off_makes_no_attempt_on_the_lease_and_manual_runs_still_work(
     installation = program.installation
     due = installation.add(name="due", cron_expr=EVERY_SECOND)
     manual = installation.add(name="manual", cron_expr="0 3 1 1 *")
-    one = Started(program, mode)
-    assert one.first_line() == _line(one, None)
+    one = start(program, mode)
+    _stands(one, None)
     [node] = installation.operations.status.living_nodes()
     assert (node.pid, node.scheduler) == (one.pid, False)
     untouched = _lease(installation)
@@ -271,8 +318,8 @@ def test_off_makes_no_attempt_on_the_lease_and_manual_runs_still_work(
     assert (after.next_run_at, after.cursor_at) == (due.next_run_at, due.cursor_at)
     assert {run.task_id for run in installation.runs()} == {manual.id}
 
-    daemon = Started(program, "daemon")
-    assert daemon.first_line() == _line(daemon, daemon)
+    daemon = start(program, "daemon")
+    _stands(daemon, daemon)
     assert _lease_entries(installation) > 0, "what an attempt leaves behind"
     wait_until(lambda: any(run.task_id == due.id for run in installation.runs()))
     _, err = one.stop()
@@ -285,8 +332,8 @@ def test_off_makes_no_attempt_on_the_lease_and_manual_runs_still_work(
 def test_a_common_run_waits_for_a_node_that_schedules(program: Program) -> None:
     """With the scheduler off only what is given to that very node is executed."""
     task = program.installation.add(name="manual", cron_expr="0 3 1 1 *")
-    off = Started(program, "daemon off")
-    off.first_line()
+    off = start(program, "daemon off")
+    _stands(off, off)
     common = program.installation.operations.runs.start(task.id)
     [node] = program.installation.operations.status.living_nodes()
     other = program.installation.add(name="other", cron_expr="0 3 1 1 *")
@@ -294,19 +341,16 @@ def test_a_common_run_waits_for_a_node_that_schedules(program: Program) -> None:
     [done] = program.installation.wait_for_runs(1, State.COMPLETED)
     assert done.id == own.id
     assert program.installation.operations.runs.get(common.id).state is State.QUEUED
-    daemon = Started(program, "daemon")
-    daemon.first_line()
+    daemon = start(program, "daemon")
+    _stands(daemon, daemon)
     program.installation.wait_for_runs(2, State.COMPLETED)
     assert program.installation.operations.runs.get(common.id).claimed_by != node.id
 
 
 def test_signals_that_come_at_once_end_it_well(program: Program) -> None:
     for mode in SCHEDULING:
-        one = Started(program, mode)
-        one.first_line()
-        one.process.send_signal(signal.SIGINT)
-        one.process.send_signal(signal.SIGTERM)
-        code, _, err = ended(one.process)
-        assert code == 0, err
+        one = start(program, mode)
+        _stands(one, one)
+        one.stop(signal.SIGINT, signal.SIGTERM)
     assert program.installation.query("SELECT id FROM nodes") == []
     assert program.installation.leader_pid() is None

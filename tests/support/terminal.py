@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
+import termios
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +21,8 @@ class TerminalSession:
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
         self.shown = ""
+        self.exit_code: int | None = None
+        """Known once `all` has returned."""
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             try:
@@ -31,6 +36,11 @@ class TerminalSession:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Another size, of which the program is told."""
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
 
     def press(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
@@ -49,6 +59,8 @@ class TerminalSession:
         deadline = time.monotonic() + seconds
         while self._read(0.1):
             assert time.monotonic() < deadline, self.shown
+        _, status = os.waitpid(self.pid, 0)
+        self.exit_code = os.waitstatus_to_exitcode(status)
         return self.shown
 
     def _read(self, seconds: float) -> bool:
@@ -64,7 +76,8 @@ class TerminalSession:
 
     def close(self) -> None:
         if self._terminal >= 0:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            if self.exit_code is None:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
             os.close(self._terminal)
             self._terminal = -1

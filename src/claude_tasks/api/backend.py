@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from claude_tasks.api.change_broadcast import ChangeBroadcast
     from claude_tasks.api.change_counter import ChangeCounter
-    from claude_tasks.api.database_threads import DatabaseThreads
     from claude_tasks.api.task_list import TaskListEncoder
+    from claude_tasks.operations.database_threads import DatabaseThreads
 
 
 class Backend(NamedTuple):

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "is it ready, and if not, which command mends it?"),
     "daemon": ("daemon", "schedule and execute, until stopped"),
     "serve": ("serve", "a daemon that also answers over HTTP"),
-    "tui": ("tui", "the terminal UI's process, still without its screen"),
+    "tui": ("tui", "the terminal UI; also what claude-tasks alone opens"),
     "notify": ("notify", "where messages go, what became of them; notify test sends one"),
     "token": ("token", "make a token for the HTTP API"),
     "import": ("import_tasks", "add tasks from a JSON file, all or none"),

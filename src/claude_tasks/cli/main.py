@@ -51,12 +51,17 @@ class Invocation:
         self.help = help_text
 
 
-def parse(argv: Sequence[str], *, width: int | None = None) -> Invocation:
+def parse(
+    argv: Sequence[str], *, width: int | None = None, on_terminal: bool = False
+) -> Invocation:
     """Read the command line; nothing is done yet. Errors: `InvalidInputError`.
 
-    ``width`` is that of the terminal, for a text to show.
+    ``width`` is that of the terminal, for a text to show. Without a command it is the terminal UI
+    ``on_terminal``, else help.
     """
     given, rest = _leading_flags(list(argv))
+    if not rest and on_terminal and "--json" not in given:
+        return _command(_UI, given, width)
     if not rest or rest[0] in ("-h", "--help"):
         return _help(rest[1:], width)
     if rest[0].partition("=")[0] == _UI_FLAG:
@@ -81,8 +86,10 @@ def run(
     ``program`` is how it was started, for hints.
     """
     printer = Printer(stdout, stderr, environment, as_json=_wants_json(argv), program=program)
+    on_terminal = all(stream.isatty() for stream in (stdin, stdout, stderr))
     try:
-        return _execute(parse(argv, width=printer.width), environment, printer, stdin)
+        invocation = parse(argv, width=printer.width, on_terminal=on_terminal)
+        return _execute(invocation, environment, printer, stdin)
     except ClaudeTasksError as error:
         return _refused(printer, error)
     except BrokenPipeError:

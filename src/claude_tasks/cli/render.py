@@ -116,8 +116,13 @@ class Printer:
             return Toned(self.called(text.text), text.tone)
         if not isinstance(text, (Command, Hint)):  # there is no need to look at PATH
             return text
+        return called(text, self.call)
+
+    @property
+    def call(self) -> str:
+        """How this program can be started as it was, with its data folder."""
         is_found = self._program == PROGRAM or _is_on_path(self._environment)
-        return called(text, self._on_this_data(PROGRAM if is_found else self._program))
+        return self._on_this_data(PROGRAM if is_found else self._program)
 
     def for_this_data(self, text: str) -> str:
         """A hint for a program to read: as it is, but for the data folder that it is about."""

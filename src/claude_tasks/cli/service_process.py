@@ -10,6 +10,7 @@ import signal
 
 from claude_tasks.cli.arguments import Parser, typed
 from claude_tasks.cli.exit_codes import DONE
+from claude_tasks.cli.left_running import left_running
 from claude_tasks.cli.log_output import hold_logging, start_logging
 from claude_tasks.cli.node_failure import raise_failure
 from claude_tasks.cli.results import Result
@@ -155,14 +156,7 @@ class ServiceProcess:
 
     def left_running(self) -> list[str]:
         """What goes on without this process, as notes."""
-        try:
-            left = len(self._context.operations.runs.running_of(self.node.node.id))
-        except StorageError as error:  # it has stopped well all the same
-            return [f"What still runs could not be counted: {error.message}"]
-        if not left:
-            return []
-        agents = "1 agent goes" if left == 1 else f"{left} agents go"
-        return [f"{agents} on under supervision; the next daemon adopts what it finds."]
+        return left_running(self._context, self.node.node.id)
 
     def _elect(self) -> None:
         """Wait until it is known who leads: this node, or another that lives."""

@@ -65,7 +65,9 @@ class TaskStore(Protocol):
         """Live tasks of exactly this name, oldest first. Errors: `IllegibleError`."""
         ...
 
-    def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
+    def list_tasks(
+        self, *, include_deleted: bool = False, limit: int | None = None
+    ) -> list[TaskSummary]:
         """All tasks, newest first, each with its last run, from one query."""
         ...
 

@@ -67,9 +67,9 @@ class TaskLookup:
         """Who changed it, when and what, newest first."""
         return self._store.task_revisions(task.id, limit=limit)
 
-    def list(self, *, include_deleted: bool = False) -> list[TaskSummary]:
-        """All tasks, newest first."""
-        return self._store.list_tasks(include_deleted=include_deleted)
+    def list(self, *, include_deleted: bool = False, limit: int | None = None) -> list[TaskSummary]:
+        """All tasks, or at most ``limit``, newest first."""
+        return self._store.list_tasks(include_deleted=include_deleted, limit=limit)
 
     def left_out(self, found: Sequence[TaskSummary]) -> Sequence[IllegibleError]:
         """Live tasks that a list of all leaves out, for their rows make none."""

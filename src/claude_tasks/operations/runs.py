@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.domain.errors import IllegibleError, NotFoundError
 from claude_tasks.domain.run import State, Trigger
-from claude_tasks.domain.store_records import RunFilter, TaskSummary
+from claude_tasks.domain.store_records import MOST_COUNTED, RunFilter, TaskSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,16 @@ class RunOperations:
     def count(self, wanted: RunFilter, *, most: int | None = None) -> int:
         """How many match, whatever the page; ``most`` for so many or more."""
         return self._store.count_runs(wanted, most=most)
+
+    def counts_since(self, since: int) -> dict[State, int]:
+        """How many runs that began, or were queued, from then on (ms) are in each ended state."""
+        ended = [state for state in State if state.is_terminal]
+        return {
+            state: self._store.count_runs(
+                RunFilter(states=(state,), since=since), most=MOST_COUNTED
+            )
+            for state in ended
+        }
 
     def figures(self) -> RunFigures:
         """Figures about all runs there ever were."""

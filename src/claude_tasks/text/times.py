@@ -48,6 +48,12 @@ def relative(at: int, *, now: int) -> str:
     return f"in {coarse(span)}" if span > 0 else f"{coarse(-span)} ago"
 
 
+def zone_clock(at: int, timezone: str, *, now: int) -> str:
+    """``09:00 New York``, with the day where that is not today: the clock where the task is."""
+    city = timezone.rpartition("/")[2].replace("_", " ")
+    return f"{table_time(at, timezone, now=now)} {city}"
+
+
 def when(at: int, timezone: str, *, now: int) -> str:
     """The time and how far off it is."""
     return f"{clock_time(at, timezone, now=now)}, {relative(at, now=now)}"

@@ -14,13 +14,13 @@ from claude_tasks.api.application import build_application
 from claude_tasks.api.backend import Backend
 from claude_tasks.api.change_broadcast import ChangeBroadcast
 from claude_tasks.api.change_counter import ChangeCounter
-from claude_tasks.api.database_threads import DatabaseThreads
 from claude_tasks.api.request_filter import RequestFilter, build_policy
 from claude_tasks.api.response_cache import ResponseCache
 from claude_tasks.api.server import ApiServer
 from claude_tasks.api.shared_call import SharedCall
 from claude_tasks.api.task_list import TaskListEncoder
 from claude_tasks.execution.run_log import events_path
+from claude_tasks.operations.database_threads import DatabaseThreads
 from claude_tasks.system.clock import SystemClock
 from claude_tasks.system.local_zone import local_zone
 from claude_tasks.tokens import TokenWatch

@@ -50,14 +50,14 @@ SELECT CAST({column} AS BLOB) FROM tasks WHERE id = :task_id
 SELECT {task_columns} FROM tasks t WHERE t.name = :name AND t.deleted_at IS NULL ORDER BY t.id
 
 -- name: list_tasks
--- Every task with the run it last began, newest first.
+-- Every task with the run it last began, newest first; a limit of -1 is none.
 SELECT {task_columns}, r.started_at, r.state, r.reason, waiting.deferred_until
 FROM tasks t LEFT JOIN task_runs r ON r.id = t.last_run_id
 LEFT JOIN (SELECT task_id, MIN(deferred_until) AS deferred_until FROM task_runs
            WHERE state IN ('queued', 'running') AND state = 'queued' GROUP BY task_id) AS waiting
        ON waiting.task_id = t.id
 WHERE :include_deleted = 1 OR t.deleted_at IS NULL
-ORDER BY t.id DESC
+ORDER BY t.id DESC LIMIT :limit
 
 -- name: count_tasks
 -- How many live tasks are enabled, and how many are not.

@@ -229,7 +229,7 @@ class Inspection(SqliteStore):
     def legible_tasks(self) -> tuple[list[Task], list[IllegibleError]]:
         """Tasks that are not deleted, and rows that cannot be read."""
         sql = select_task(load("tasks")["list_tasks"])
-        rows = self._connection.rows(sql, {"include_deleted": 0})
+        rows = self._connection.rows(sql, {"include_deleted": 0, "limit": -1})
         return told_apart("task", rows, task_from_row)
 
     def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[IllegibleError]]:

@@ -86,10 +86,13 @@ class TaskTable(Tables):
             raise illegible[0]
         return tasks
 
-    def list_tasks(self, *, include_deleted: bool = False) -> list[TaskSummary]:
+    def list_tasks(
+        self, *, include_deleted: bool = False, limit: int | None = None
+    ) -> list[TaskSummary]:
         """All tasks with what they last ran; see also `illegible_tasks`."""
         rows = self._connection.rows(
-            select(load("tasks")["list_tasks"]), {"include_deleted": int(include_deleted)}
+            select(load("tasks")["list_tasks"]),
+            {"include_deleted": int(include_deleted), "limit": -1 if limit is None else limit},
         )
         summaries = []
         for row in rows:
@@ -99,7 +102,9 @@ class TaskTable(Tables):
 
     def illegible_tasks(self) -> list[IllegibleError]:
         """Live tasks whose rows make none."""
-        rows = self._connection.rows(select(load("tasks")["list_tasks"]), {"include_deleted": 0})
+        rows = self._connection.rows(
+            select(load("tasks")["list_tasks"]), {"include_deleted": 0, "limit": -1}
+        )
         return told_apart("task", rows, task_from_row)[1]
 
     def count_tasks(self) -> tuple[int, int]:

@@ -83,7 +83,7 @@ class DatabaseThreads:
 
 
 def _hire(lane: Lane, open_operations: Callable[[], Operations]) -> _Worker:
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"api-{lane.value}")
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"database-{lane.value}")
     try:
         return _Worker(thread, thread.submit(open_operations).result())
     except BaseException:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_tasks.api import database_threads as threads_module
-from claude_tasks.api.database_threads import DatabaseThreads
 from claude_tasks.domain.errors import StorageBusyError
+from claude_tasks.operations import database_threads as threads_module
+from claude_tasks.operations.database_threads import DatabaseThreads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""The screens, a module each; `base` has what they share."""
