@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 TITLES = (
     Title("", 1),
     Title("NAME", 14, share=3),
-    Title("SCHEDULE", 12, share=3, rank=5),
+    Title("SCHEDULE", 12, share=3, rank=2),
     Title("NEXT RUN", 22, share=2, rank=1),
-    Title("LAST RUN", 15, share=1),
+    Title("LAST RUN", 19, share=1),
     Title("TOOK", 7, rank=6, right=True),
     Title("COST", 7, rank=7, right=True),
     Title("RECENT", 8, rank=8),

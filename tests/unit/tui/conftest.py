@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_tasks.domain.task_fields import TaskSpec
 from claude_tasks.settings import load_settings
+from claude_tasks.system.clock import SystemClock
 from claude_tasks.tui.app import Interface
 from claude_tasks.wiring.operations import open_operations
 from claude_tasks.wiring.tui import build_backend
@@ -17,7 +18,6 @@ from support.fresh_database import lay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from textual.pilot import Pilot
 
@@ -57,6 +57,14 @@ class Desk:
         self.node = IdleNode()
         self._environment = environment
         self.app: Interface | None = None
+
+    @property
+    def logs(self) -> Path:
+        return Path(self.settings.folder.logs)
+
+    @staticmethod
+    def backend_now() -> int:
+        return SystemClock().now()
 
     def backend(self, mode: str = "off") -> Backend:
         node: Any = self.node
@@ -120,4 +128,5 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     made.operations.close()
-    assert not [name for name in os.listdir(made.settings.data) if name.startswith("tui-crash")]
+    crashes = sorted(Path(made.settings.data).glob("tui-crash-*"))
+    assert not crashes, crashes[0].read_text()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.screen import Screen
@@ -39,9 +38,7 @@ class BaseScreen(Screen[Any]):
         if doing is None:
             self.notify(f"{BY_ID[name].label} has no meaning here", severity="warning")
             return
-        self.run_worker(
-            partial(self.attempt, doing), group="actions"
-        )  # a dialog is waited for in one
+        self.begin(doing, group="actions")
 
     def begin(
         self,

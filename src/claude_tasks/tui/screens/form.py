@@ -105,7 +105,7 @@ class FormScreen(BaseScreen):
             return TextArea(value or "", id=field.name, compact=True, tab_behavior="focus")
         return Input(
             _shown(field, value), id=field.name, compact=True, placeholder=_placeholder(field),
-            password=field.secret,
+            password=field.secret, select_on_focus=False,
         )  # fmt: skip
 
     def _text(self, name: str) -> str:
