@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import ConfigurationError, ConflictError, StorageError
 from claude_tasks.domain.hint import Command, Hint
-from claude_tasks.system.durable import write_atomically, write_private
+from claude_tasks.system.durable import write_atomically
 from claude_tasks.system.trust import open_trusted, out_of_the_way
 
 if TYPE_CHECKING:
@@ -83,10 +82,7 @@ def store_token(path: str, token: str, *, replace: bool = False) -> None:
     """
     data = f"{token}\n".encode("ascii")
     try:
-        if replace:
-            write_atomically(path, data)
-        else:
-            _write_first(path, data)
+        write_atomically(path, data, replace=replace)
     except FileExistsError:
         raise ConflictError(
             f"{path} holds a token already",
@@ -154,20 +150,6 @@ class TokenWatch:
 def variable_of(setting: str) -> str:
     """The environment variable of a token's setting."""
     return f"CLAUDE_TASKS_{setting.upper()}"
-
-
-def _write_first(path: str, data: bytes) -> None:
-    """As `write_atomically`, where nothing is yet. Errors: `FileExistsError`, `OSError`.
-
-    A link, unlike a rename, never takes the place of a file that came meanwhile.
-    """
-    draft = f"{path}.{os.getpid()}.tmp"
-    try:
-        write_private(draft, data, sync=True)
-        os.link(draft, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft)
 
 
 def _token(given: str | None, where: TokenPlace) -> str | None:

@@ -84,7 +84,7 @@ def test_a_node_whose_data_was_removed_ends_starts_nothing_and_makes_nothing_aga
 
 
 @pytest.mark.parametrize(
-    "endings", some([("-wal", "-shm"), ("-wal",), ("-shm",)], quick=1), ids="".join
+    "endings", some([("-wal",), ("-wal", "-shm"), ("-shm",)], quick=2), ids="".join
 )
 def test_a_node_whose_log_was_removed_ends_and_another_fires_each_tick_once(
     installation: Installation, endings: tuple[str, ...]

@@ -201,7 +201,7 @@ def test_a_start_folder_that_is_removed_stops_only_what_works_there(
     assert (failed.state, failed.reason) == (State.FAILED, Reason.SPAWN)
     where = str(start) if folder == "." else f"{start}/{folder}"
     assert f"{where} does not exist" in str(failed.error)
-    assert f"claude-tasks edit {relative.id} --dir" in str(failed.error)
+    assert "edit the task's --dir" in str(failed.error)
     installation.wait_for_runs(2, State.COMPLETED)
     assert missing_ticks(installation, healthy.id) == []
 
@@ -224,7 +224,7 @@ def test_a_daemon_started_where_no_folder_is_any_more_says_so_of_relative_tasks_
     wait_until(lambda: installation.operations.runs.get(run.id).state.is_terminal)
     failed = installation.operations.runs.get(run.id)
     assert (failed.state, failed.reason) == (State.FAILED, Reason.SPAWN)
-    assert f"claude-tasks edit {relative.id} --dir" in str(failed.error)
+    assert "edit the task's --dir" in str(failed.error)
     installation.wait_for_runs(2, State.COMPLETED)
     leader.send_signal(signal.SIGTERM)
     assert leader.wait(timeout=5) == 0

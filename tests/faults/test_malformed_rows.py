@@ -349,7 +349,7 @@ def test_a_leader_whose_lease_is_changed_leads_again_at_once_and_says_so_once(
     for change in [FOR_PEOPLE_ONLY, *CHANGED_LEASES]:
         before = len(installation.runs(State.COMPLETED))
         installation.rewrite(change)
-        installation.wait_for_runs(before + 2, State.COMPLETED)
+        installation.wait_for_runs(before + 2, State.COMPLETED, seconds=10)
     assert node.poll() is None
     epochs = installation.query("SELECT lease_epoch FROM task_runs ORDER BY id")
     assert epochs == sorted(epochs)

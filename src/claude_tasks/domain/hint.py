@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 PROGRAM = "claude-tasks"
 
 
+class Placeholder(str):
+    """A word to be replaced before a command is typed: ``<TIME>``, ``"PROMPT"``. Never quoted."""
+
+    __slots__ = ()
+
+
 class Command(str):
     """One command of this program: ``Command("edit", 3, "--dir", "a b")``, quoted for a shell."""
 
@@ -22,11 +28,17 @@ class Command(str):
     """Those after the program's name, not quoted."""
 
     def __new__(cls, *words: object) -> Self:
-        """A word such as ``<TIME>`` or ``"PROMPT"`` is a placeholder, and stands as it is."""
-        texts = tuple(map(str, words))
-        command = super().__new__(cls, " ".join((PROGRAM, *map(_typed, texts))))
-        command.words = texts
+        """A `Placeholder` stands as it is, any other word is quoted."""
+        shown = (word if isinstance(word, Placeholder) else quoted(str(word)) for word in words)
+        command = super().__new__(cls, " ".join((PROGRAM, *shown)))
+        command.words = tuple(
+            word if isinstance(word, Placeholder) else str(word) for word in words
+        )
         return command
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, ...]]:
+        """For copies."""
+        return type(self), self.words
 
     def called(self, program: str) -> str:
         """The same where the program is started with ``program``."""
@@ -47,6 +59,10 @@ class Hint(str):
         hint = super().__new__(cls, "".join(flat))
         hint.parts = tuple(flat)
         return hint
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, ...]]:
+        """For copies."""
+        return type(self), self.parts
 
     def called(self, program: str) -> str:
         """The text, each command in it started with ``program``."""
@@ -70,9 +86,3 @@ def quoted(word: str) -> str:
     """As `shlex.quote`, which loads regular expressions."""
     plain = word.isascii() and all(it.isalnum() or it in "@%+=:,./-_" for it in word)
     return word if plain and word else "'" + word.replace("'", "'\"'\"'") + "'"
-
-
-def _typed(word: str) -> str:
-    name = word[1:-1]
-    is_placeholder = name.isalpha() and name.isupper() and word in (f"<{name}>", f'"{name}"')
-    return word if is_placeholder else quoted(word)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import InvalidInputError, UnknownZoneError
-from claude_tasks.domain.hint import Command
+from claude_tasks.domain.hint import Command, Placeholder
 from claude_tasks.domain.schedule import Schedule, parse_schedule
 
 if TYPE_CHECKING:
@@ -45,5 +45,9 @@ def schedule_problem(task: Task) -> ScheduleProblem | None:
 def _flag(task: Task, error: InvalidInputError) -> tuple[str, str]:
     """A zone within the expression wins over the task's own."""
     if isinstance(error, UnknownZoneError) and "TZ=" not in task.spec.cron_expr:
-        return "--tz", "<ZONE>"
-    return ("--at", "<TIME>") if task.is_one_off else ("--cron", "<EXPRESSION>")
+        return "--tz", Placeholder("<ZONE>")
+    return (
+        ("--at", Placeholder("<TIME>"))
+        if task.is_one_off
+        else ("--cron", Placeholder("<EXPRESSION>"))
+    )

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.errors import SpawnError
-from claude_tasks.domain.hint import Command, Hint
 from claude_tasks.execution.agent_binary import find_agent_binary
 from claude_tasks.execution.agent_environment import with_binary_folder
 from claude_tasks.execution.command import agent_argv, unattended_environment
@@ -73,24 +72,24 @@ class LaunchPlan:
         """The absolute path: whether it is there, the run's supervisor finds out."""
         path = task.spec.working_dir or "."
         if path.startswith("~"):
-            path = self._at_home(path, task)
+            path = self._at_home(path)
         if os.path.isabs(path):
             return path
         if self._base is None:
             raise SpawnError(
                 f"the working directory {path} is relative, and the folder that this process was "
                 "started in was gone",
-                hint=Command("edit", task.id, "--dir", "FOLDER"),
+                hint="edit the task's --dir",
             )
         return self._base if path == "." else os.path.join(self._base, path)
 
-    def _at_home(self, path: str, task: Task) -> str:
+    def _at_home(self, path: str) -> str:
         """``~`` and what is below it. Whose home ``~name`` is may take a network to answer."""
         first, _, rest = path.partition("/")
         if first != "~":
             raise SpawnError(
                 f"the working directory {path}: only ~ and what is below it is looked up",
-                hint=Command("edit", task.id, "--dir", "FOLDER"),
+                hint="edit the task's --dir",
             )
         return os.path.join(self._home, rest) if rest else self._home
 
@@ -112,8 +111,6 @@ def _refuse_bypass_as_root(task: Task) -> None:
     if asked and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
         raise SpawnError(
             "claude refuses to bypass permissions as root",
-            hint=Hint(
-                "run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, or ",
-                Command("edit", task.id, "--permission-mode", "acceptEdits"),
-            ),
+            hint="run claude-tasks as another user, set IS_SANDBOX=1 inside a sandbox, or edit the "
+            "task's --permission-mode",
         )

@@ -300,21 +300,28 @@ class RunFolder(NamedTuple):
         if not was_started and self.task() is None and any(asked() for asked in knows_of_it):
             self._unmake()
             return Condition.REMOVED
-        # A supervisor whose folder was removed is not kept out by this lock. It may have written
-        # how its agent ended while the processes were looked at, and exited before its turn came.
-        if os.path.exists(self.exit):
-            return Condition.ENDED
         # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
         if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED
         if not was_started:
-            self.close(ExitFacts(EndedBy.UNSTARTED, claimed_by=claimed_by))
-            return Condition.UNSTARTED
+            unstarted = ExitFacts(EndedBy.UNSTARTED, claimed_by=claimed_by)
+            return Condition.UNSTARTED if self._close_first(unstarted) else Condition.ENDED
         began = self.began()
         if kept:
             ended_as = ended_as._replace(error=f"how it ended cannot be made out: {self._kept}")
-        self.close(ended_as._replace(started_at=None if began is None else began.started_at))
-        return Condition.LOST
+        ended_as = ended_as._replace(started_at=None if began is None else began.started_at)
+        return Condition.LOST if self._close_first(ended_as) else Condition.ENDED
+
+    def _close_first(self, facts: ExitFacts) -> bool:
+        """Write the tombstone, unless a supervisor has written how the claim ended meanwhile.
+
+        One whose folder was removed is not kept out by the lock of whoever looks.
+        """
+        try:
+            write_atomically(self.exit, encode(facts), replace=False)
+        except FileExistsError:
+            return False
+        return True
 
     def _unmake(self) -> None:
         """Take back what a look made of a folder that somebody removed."""

@@ -19,7 +19,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from claude_tasks.domain.hint import Command
 from claude_tasks.domain.run_marker import MARKER
 from claude_tasks.execution.agent_process import AgentProcess
 from claude_tasks.execution.bounded import HeadAndTail
@@ -152,15 +151,18 @@ class _Supervision:
         return ExitFacts(EndedBy.SPAWN, error=why, started_at=now, ended_at=now)
 
     def _why_not(self, failure: OSError | ValueError) -> str:
-        """What kept the agent from starting, with the path at fault and the command that helps."""
+        """What kept the agent from starting, with the path at fault and what helps.
+
+        It goes into a row, so it names no command: how that is called depends on who reads it.
+        """
         if not isinstance(failure, OSError):
             return f"{failure}: {self._spec.argv}, {self._spec.cwd}"
         if failure.filename != self._spec.cwd:
             return f"{failure.strerror}: {failure.filename}"
         gone = isinstance(failure, FileNotFoundError)
         wrong = "does not exist" if gone else f"cannot be entered: {failure.strerror}"
-        elsewhere = Command("edit", self._spec.task.id, "--dir", "FOLDER")
-        return f"the working directory {self._spec.cwd} {wrong}; create it, or {elsewhere}"
+        helps = "create it, or edit the task's --dir"
+        return f"the working directory {self._spec.cwd} {wrong}; {helps}"
 
     def _start(self) -> tuple[AgentProcess, int, int]:
         """The agent, and the descriptors of its output and its standard error."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_tasks.domain.clock_step import ClockStep, Left, LeftTask
-from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.domain.hint import Command, Hint, Placeholder
 from claude_tasks.domain.instant import (
     DAY_MS,
     LATEST,
@@ -44,7 +44,7 @@ def trouble(left: LeftTask, *, led: bool, at: int) -> ClockTrouble:
         fix = Command("edit", left.task_id, "--enabled") if led else Command("daemon")
     elif left.left is Left.DOUBTFUL:
         text = f"was given its time while {ahead}; say whether that is meant"
-        fix = Command("edit", left.task_id, "--at", "<TIME>")
+        fix = Command("edit", left.task_id, "--at", Placeholder("<TIME>"))
     else:
         text = "was skipped as missed while the clock was ahead, and its time is to come"
         fix = Command("enable", left.task_id)

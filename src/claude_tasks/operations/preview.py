@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from claude_tasks.domain.hint import Hint
 from claude_tasks.domain.instant import to_rfc3339
 from claude_tasks.domain.schedule import dst_note, parse_schedule, upcoming
 from claude_tasks.domain.schedule.zones import in_zone
@@ -41,7 +42,7 @@ def preview_task(task: Task, *, count: int) -> Preview:
     """The ticks a task will have; none while it is disabled, deleted, spent, or senseless."""
     problem = schedule_problem(task)
     if problem is not None:
-        text = f"{problem.text}; {problem.mend(task)}"
+        text = Hint(problem.text, "; ", problem.mend(task))
         return Preview(task.spec.cron_expr, task.spec.timezone, text, [], is_senseless=True)
     schedule = schedule_of(task)
     first = task.next_run_at

@@ -86,6 +86,8 @@ def _check_text(field: Field, text: str) -> None:
         raise FieldError(field.name, ": not valid Unicode (half a surrogate pair)") from None
     if "\0" in text:
         raise FieldError(field.name, ": a NUL character cannot be part of it")
+    if field.longest is not None and field.name != "name" and len(text) > field.longest:
+        raise FieldError(field.name, f" is too long: at most {field.longest} characters")
     if field.name == "prompt" and size > PROMPT_LIMIT_BYTES:
         raise InvalidInputError("Prompt is too long: the agent takes at most 10 MB")
 

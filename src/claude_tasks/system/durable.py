@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 
 
-def write_atomically(path: str, data: bytes, *, sync: bool = True) -> None:
-    """Put ``data`` at ``path``, 0600: written beside it, flushed, then renamed over it.
+def write_atomically(path: str, data: bytes, *, sync: bool = True, replace: bool = True) -> None:
+    """Put ``data`` at ``path``, 0600: written beside it, flushed, then given its name.
 
-    With ``sync`` a power cut leaves the old file or the new one, never a torn one. Errors:
-    `OSError`, and then ``path`` is as it was.
+    With ``sync`` a power cut leaves the old file or the new one, never a torn one. Without
+    ``replace`` a file that is there stays. Errors: `OSError` (`FileExistsError` for that), and then
+    ``path`` is as it was.
     """
     draft = f"{path}.{os.getpid()}.tmp"
     try:
         write_private(draft, data, sync=sync)
-        os.replace(draft, path)
-    except BaseException:
+        if replace or not _linked(draft, path):
+            os.replace(draft, path)
+    finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft)
+
+
+def _linked(draft: str, path: str) -> bool:
+    """Give the draft a second name; False where nothing is there and the file system knows none.
+
+    A link, unlike a rename, never takes the place of a file that came meanwhile.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
         raise
+    except OSError:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "it is there already", path) from None
+        return False
+    return True
 
 
 def read_whole(path: str, *, limit: int) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
+import pickle
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 import claude_tasks
 from claude_tasks.api.errors import as_json
 from claude_tasks.cli.catalog import COMMANDS
-from claude_tasks.domain.hint import Command, Hint, called, joined, quoted
+from claude_tasks.domain.hint import Command, Hint, Placeholder, called, joined, quoted
 
 _SRC = Path(claude_tasks.__file__).parent
 _USAGE_NAMES = ("EXAMPLES", "EXAMPLES_OF", "DESCRIPTION", "DESCRIPTIONS")
@@ -28,11 +30,18 @@ def test_command_quotes_its_words_for_a_shell() -> None:
     assert Command("edit", 3, "--dir", "FOLDER") == "claude-tasks edit 3 --dir FOLDER"
 
 
-def test_placeholders_stand_as_they_are() -> None:
-    assert Command("edit", 3, "--at", "<TIME>") == "claude-tasks edit 3 --at <TIME>"
-    assert Command("add", "NAME", '"PROMPT"') == 'claude-tasks add NAME "PROMPT"'
-    for word in ("<a>", "<A;B>", '"$(X)"', '"', "<", "<>", '"A B"'):
-        assert Command("next", word) == f"claude-tasks next {shlex.quote(word)}"
+def test_placeholders_stand_as_they_are_and_words_of_others_are_quoted() -> None:
+    command = Command("edit", 3, "--at", Placeholder("<TIME>"))
+    assert command == "claude-tasks edit 3 --at <TIME>"
+    assert Command("add", "NAME", Placeholder('"PROMPT"')) == 'claude-tasks add NAME "PROMPT"'
+    assert Command("edit", 3, "--deny-tool", "<X>") == "claude-tasks edit 3 --deny-tool '<X>'"
+
+
+def test_copies_are_the_same() -> None:
+    hint = Hint("see ", Command("edit", 3, "--at", Placeholder("<TIME>")))
+    for made in (copy.deepcopy(hint), pickle.loads(pickle.dumps(hint))):
+        assert made == hint
+        assert called(made, "./ct") == "see ./ct edit 3 --at <TIME>"
 
 
 @pytest.mark.parametrize("word", ["", "a", "/x/y.z-_+:@%,=", "a b", "it's", "é", "~", "*", "\n"])

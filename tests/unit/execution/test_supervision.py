@@ -308,7 +308,7 @@ def test_a_working_directory_that_is_gone_fails_with_what_to_do(
     assert (run.state, run.reason) == (State.FAILED, Reason.SPAWN)
     assert run.error is not None
     assert "does not exist" in run.error
-    assert "claude-tasks edit" in run.error
+    assert run.error.endswith("create it, or edit the task's --dir")
     assert run.log_path is not None
     assert json.loads(Path(run.log_path).read_text())["reason"] == "spawn"
     assert workshop.started() == []

@@ -6,7 +6,7 @@ import os
 
 from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError, SpawnError
-from claude_tasks.domain.hint import Command, Hint, quoted
+from claude_tasks.domain.hint import Command, Hint, Placeholder, quoted
 from claude_tasks.text.blocks import Pairs
 
 TYPE_CHECKING = False
@@ -189,7 +189,7 @@ def _text(context: Context, runs: list[Run], agent: str) -> list[Block]:
     data = context.settings.data
     latest = next((run for run in runs if run.log_path), None)
     again = ("--data", data)
-    add = Command("add", "NAME", '"PROMPT"', "--every", "1h")
+    add = Command("add", "NAME", Placeholder('"PROMPT"'), "--every", "1h")
     steps = [
         ("log", latest.log_path or "" if latest else ""),
         ("look", Command(*again, "logs", latest.id) if latest else ""),

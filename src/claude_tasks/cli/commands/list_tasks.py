@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_tasks.cli.results import Result
-from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.domain.hint import Command, Hint, Placeholder
 from claude_tasks.text.blocks import Table
 
 TYPE_CHECKING = False
@@ -23,7 +23,9 @@ claude-tasks list
 claude-tasks list --tag nightly
 claude-tasks list --all --json | jq '.tasks[].name'
 """
-_EMPTY = Hint("No tasks yet. Begin with: ", Command("add", "NAME", '"PROMPT"', "--every", "1h"))
+_EMPTY = Hint(
+    "No tasks yet. Begin with: ", Command("add", "NAME", Placeholder('"PROMPT"'), "--every", "1h")
+)
 _MOST_NOTES = 3
 _NONE_TAGGED = "No task has that tag."
 _NONE_LEGIBLE = "No task that can be read."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from claude_tasks.cli.results import Result
 from claude_tasks.domain.errors import InvalidInputError
 from claude_tasks.domain.hint import Command, Hint
+from claude_tasks.domain.task_fields import ADDRESS_FIELDS
 from claude_tasks.text.blocks import Pairs, Toned
 
 TYPE_CHECKING = False
@@ -32,8 +33,7 @@ _SHOWN = 20
 _NAMED = 10
 _NONE = "no channel is set, so nobody is told of anything"
 _HOW = Hint(
-    "set discord_webhook, slack_webhook, webhook_url or apprise_url in config.toml, or one for a "
-    "task: ",
+    f"set one of {', '.join(ADDRESS_FIELDS)} in config.toml, or one for a task: ",
     Command("edit", "TASK", "--slack", "URL"),
 )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
     from claude_tasks.domain.task_schedule import ScheduleProblem
 
-from claude_tasks.domain.hint import Command
+from claude_tasks.domain.hint import Command, Placeholder
 from claude_tasks.domain.task_fields import PERMISSION_MODES
 from claude_tasks.system.path_probe import Looked
 
@@ -105,7 +105,7 @@ def _way_in(fact: TaskFact) -> str:
         return shell("chmod", "u+x", fact.folder)
     if fact.mount is not None:  # with -f whoever waits there goes on, and mount works again
         return shell("sudo", "umount", "-f", "-l", fact.mount)
-    return Command("edit", fact.task.id, "--dir", "<FOLDER>")
+    return Command("edit", fact.task.id, "--dir", Placeholder("<FOLDER>"))
 
 
 def _schedule_problem(task: Task, known: _Known) -> ScheduleProblem | None:
