@@ -18,6 +18,7 @@ from bench import (
     many_tasks,
     overhead,
     startup,
+    terminal_ui,
 )
 from bench.report import MISSED, as_markdown, as_table
 
@@ -27,6 +28,7 @@ _MEASUREMENTS = {
     "many-tasks": many_tasks.measure,
     "overhead": overhead.measure,
     "startup": startup.measure,
+    "terminal-ui": terminal_ui.measure,
     "change-feed": change_feed.measure,
     "history": history.measure,
     "api": api.measure,

@@ -13,7 +13,7 @@ from claude_tasks.domain.task_fields import ADDRESS_FIELDS, FIELDS
 from claude_tasks.system.data_folder import DataFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from claude_tasks.domain.notification import Addresses
 
@@ -242,6 +242,9 @@ SETTINGS = {
 }  # fmt: skip
 """Every setting but the folder in which config.toml lies."""
 
+KEYS = "keys"
+"""The table of ``config.toml`` that is for the terminal UI."""
+
 SECRET_SETTINGS = tuple(name for name, setting in SETTINGS.items() if setting.secret)
 _SECRET_VARIABLES = frozenset(f"{_PREFIX}{name.upper()}" for name in SECRET_SETTINGS)
 
@@ -312,26 +315,9 @@ def absolute(path: str, source: str) -> str:
 
 
 def file_settings(path: str) -> dict[str, Any]:
-    """What ``config.toml`` says; {} without one. Errors: `ConfigurationError`."""
-    if not os.path.lexists(path):  # or its folder cannot be entered, which others say better
-        return {}
-    import tomllib  # noqa: PLC0415 (most installations have no config file)
-
-    from claude_tasks.system.trust import open_trusted  # noqa: PLC0415 (the same)
-
-    try:
-        descriptor = open_trusted(path)
-    except FileNotFoundError:
-        return {}  # removed this moment
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        with open(descriptor, "rb") as file:
-            entries = tomllib.load(file)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number without end
-        raise ConfigurationError(f"{path}: {error}") from error
+    """The settings in ``config.toml``; {} without one. Errors: `ConfigurationError`."""
+    entries = _config(path)
+    entries.pop(KEYS, None)
     unknown = sorted(set(entries) - set(SETTINGS))
     if unknown:
         raise ConfigurationError(
@@ -340,10 +326,30 @@ def file_settings(path: str) -> dict[str, Any]:
     return {name: _checked(name, value, f"{path}: {name}") for name, value in entries.items()}
 
 
-def _unreadable(path: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path}: {error.strerror}", hint="it must be readable by this user, as its owner"
-    )
+def key_settings(path: str, actions: "Collection[str]") -> dict[str, str]:
+    """The table ``[keys]`` of ``config.toml``: actions of the terminal UI and their keys.
+
+    ``actions`` are those that there are. Errors: `ConfigurationError`.
+    """
+    table = _config(path).get(KEYS, {})
+    if not isinstance(table, dict) or not all(isinstance(key, str) for key in table.values()):
+        raise ConfigurationError(f"{path}: {KEYS} is no table of texts", hint='such as run = "x"')
+    unknown = sorted(set(table) - set(actions))
+    if unknown:
+        raise ConfigurationError(
+            f"{path}: {KEYS}: there is no action {unknown[0]}",
+            hint=f"known: {', '.join(sorted(actions))}",
+        )
+    return table
+
+
+def _config(path: str) -> dict[str, Any]:
+    if not os.path.lexists(path):  # or its folder cannot be entered, which others say better
+        return {}
+    # Most installations have no such file.
+    from claude_tasks.system.config_file import read_config  # noqa: PLC0415
+
+    return read_config(path)
 
 
 def _checked(name: str, value: object, source: str) -> Any:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from claude_tasks.execution.run_log import events_path
 from claude_tasks.operations.database_threads import DatabaseThreads
-from claude_tasks.settings import SETTINGS, file_settings
+from claude_tasks.settings import SETTINGS, file_settings, key_settings
 from claude_tasks.system.clock import SystemClock
 from claude_tasks.tokens import variable_of
+from claude_tasks.tui.actions import BY_ID
 from claude_tasks.tui.backend import Backend, SettingLine
 from claude_tasks.wiring.data import PROMPT_BUSY_TIMEOUT
 from claude_tasks.wiring.operations import open_operations
@@ -74,7 +75,7 @@ def build_backend(
         events_path=partial(events_path, settings.folder.logs),
         resume_argv=partial(_resume_argv, settings),
         crash_file=partial(_crash_file, settings),
-        keymap={},
+        keymap=key_settings(settings.folder.config, BY_ID),
     )
 
 

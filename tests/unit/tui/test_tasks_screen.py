@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_tasks.domain.errors import ConfigurationError
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.tui import snapshot
@@ -238,3 +240,32 @@ def test_a_node_that_cannot_go_on_leaves_the_screen_and_says_so(desk: Desk) -> N
         await press(pilot, "q")
 
     assert desk.drive(script).return_code == 0
+
+
+def test_keys_are_given_to_other_actions_in_the_config_file(desk: Desk) -> None:
+    desk.add("remapped")
+    config = Path(desk.settings.folder.config)
+    config.write_text('max_concurrent_runs = 3\n[keys]\ntoggle = "x"\n')
+    config.chmod(0o600)
+
+    async def script(pilot: Pilot[None]) -> None:
+        await until(pilot, "remapped")
+        await press(pilot, "t")
+        await press(pilot, "x")
+        await until(pilot, '"remapped" is off')
+
+    desk.drive(script)
+    assert desk.operations.tasks.get("remapped").revision == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "said"), [('fly = "x"', "there is no action fly"), ("run = 7", "no table of texts")]
+)
+def test_keys_that_make_no_sense_are_refused_before_it_opens(
+    desk: Desk, table: str, said: str
+) -> None:
+    config = Path(desk.settings.folder.config)
+    config.write_text(f"[keys]\n{table}\n")
+    config.chmod(0o600)
+    with pytest.raises(ConfigurationError, match=said):
+        desk.backend()
