@@ -27,7 +27,10 @@ class TerminalSession:
         if self.pid == 0:
             try:
                 os.chdir(folder)
-                os.execvpe(argv[0], list(argv), dict(environment))
+                # The size of this terminal, not that of the one the tests were started in.
+                sized = ("COLUMNS", "LINES")
+                own = {name: value for name, value in environment.items() if name not in sized}
+                os.execvpe(argv[0], list(argv), own)
             finally:
                 os._exit(127)
 

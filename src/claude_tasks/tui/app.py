@@ -52,6 +52,8 @@ class Interface(App[None]):
         self.failure: BaseException | None = None
         """Why it ended, where that was not asked for."""
         self._main = TasksScreen()
+        self.has_looked = asyncio.Event()
+        """Set once something is shown: keys typed before mean what is shown then."""
         self._looking = asyncio.Lock()
         self._looked_at = 0.0
         self._banner = ""
@@ -79,12 +81,14 @@ class Interface(App[None]):
                 self.snapshot = await self.backend.read(take)
             except (StorageError, DatabaseGoneError) as error:
                 self._show_banner(f"{error.message}; {error.hint}" if error.hint else error.message)
+                self.has_looked.set()
                 return
             self._looked_at = asyncio.get_running_loop().time()
             self._show_banner("")
         for screen in self.screen_stack:
-            if isinstance(screen, BaseScreen):
+            if isinstance(screen, BaseScreen) and screen.is_whole:
                 screen.show_snapshot(self.snapshot)
+        self.has_looked.set()
 
     async def _look_for_changes(self) -> None:
         if self._looking.locked() or self._failed():
@@ -109,10 +113,11 @@ class Interface(App[None]):
     def _show_banner(self, text: str) -> None:
         if text != self._banner:
             self._banner = text
-            self._main.show_banner(text)
+            if self._main.is_whole:
+                self._main.show_banner(text)
 
     def _tick(self) -> None:
-        if isinstance(self.screen, BaseScreen):
+        if isinstance(self.screen, BaseScreen) and self.screen.is_whole:
             self.screen.tick()
 
     # What several screens do

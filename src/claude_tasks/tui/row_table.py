@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -90,6 +90,8 @@ class RowTable(ScrollView, can_focus=True):
         self.selected = 0
         """The id of the selected row, 0 while there is none."""
         self._place = 0
+        self._drawn: dict[int, tuple[int, Sequence[str]]] = {}
+        """What stands on each line: a row, and its cells."""
 
     def show(self, ids: Sequence[int]) -> None:
         """Show these rows, in this order. What was selected stays so, else its neighbour is."""
@@ -102,7 +104,16 @@ class RowTable(ScrollView, can_focus=True):
             self._select(min(self._place, len(ids) - 1))
         else:
             self._place = place
-        self.refresh()
+        self.bring_up_to_date()
+
+    def bring_up_to_date(self) -> None:
+        """Draw the lines anew whose rows or cells are others by now."""
+        for y in range(1, self.size.height):
+            place = y - 1 + self.scroll_offset.y
+            row_id = self._ids[place] if place < len(self._ids) else 0
+            cells = self._cells(row_id) if row_id else ()
+            if self._drawn.get(y) != (row_id, cells):
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def select(self, row_id: int) -> None:
         """Select a row, if it is there."""
@@ -149,12 +160,14 @@ class RowTable(ScrollView, can_focus=True):
             return self._strip(texts, widths, width, Style())
         place = y - 1 + self.scroll_offset.y
         if place >= len(self._ids):
+            self._drawn[y] = (0, ())
             text = self.empty if y == 1 and not self._ids else ""
             return Strip([Segment(text.ljust(width)[:width], self.rich_style)], width)
         row_id = self._ids[place]
-        chosen = row_id == self.selected
-        style = self._chosen_style() if chosen else Style()
-        return self._strip(self._cells(row_id), widths, width, style)
+        cells = self._cells(row_id)
+        self._drawn[y] = (row_id, cells)
+        style = self._chosen_style() if row_id == self.selected else Style()
+        return self._strip(cells, widths, width, style)
 
     def _chosen_style(self) -> Style:
         return Style(reverse=True) if self.has_focus else Style(bold=True, underline=True)
@@ -198,11 +211,12 @@ class RowTable(ScrollView, can_focus=True):
         return sum(self._titles[place].width + _GAP for place in kept) - _GAP
 
     def _select(self, place: int) -> None:
-        before = self.selected
+        before, line = self.selected, self._place - self.scroll_offset.y + 1
         self._place = max(0, min(place, len(self._ids) - 1))
         self.selected = self._ids[self._place] if self._ids else 0
         self._bring_into_view()
-        self.refresh()
+        for y in (line, self._place - self.scroll_offset.y + 1):
+            self.refresh(Region(0, y, self.size.width, 1))
         if self.selected != before:
             self.post_message(self.Selected(self.selected))
 

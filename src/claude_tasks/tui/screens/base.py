@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.screen import Screen
+from textual.widgets import Footer
 
 from claude_tasks.domain.errors import ClaudeTasksError
 from claude_tasks.tui.actions import BY_ID
@@ -32,6 +33,11 @@ class BaseScreen(Screen[Any]):
         """What it works with."""
         return self.interface.backend
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its parts are there: not before it is mounted, nor while it is closed."""
+        return self.is_attached and bool(self.query(Footer))
+
     def action_do(self, name: str) -> None:
         """Do one of the actions of the registry. What goes wrong is said, and changes nothing."""
         doing = getattr(self, f"do_{name}", None)
@@ -53,6 +59,7 @@ class BaseScreen(Screen[Any]):
         """
 
         async def work() -> None:
+            await self.interface.has_looked.wait()
             await self.attempt(doing)
 
         worker: Any = work  # what Textual says of its type fits no screen that gives a value

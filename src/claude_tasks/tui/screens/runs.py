@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _PAGE = 500
 _TITLES = (
     Title("RUN", 6, right=True),
-    Title("TASK", 12, share=2, rank=3),
+    Title("TASK", 12, share=2, rank=7),
     Title("OUTCOME", 16, share=1),
-    Title("WHEN", 18, share=1, rank=1),
-    Title("LATE", 6, rank=6, right=True),
-    Title("TOOK", 8, rank=4, right=True),
-    Title("COST", 8, rank=5, right=True),
-    Title("NOTE", 16, share=6, rank=7),
+    Title("WHEN", 18, share=1, rank=3),
+    Title("LATE", 6, rank=9, right=True),
+    Title("TOOK", 8, rank=6, right=True),
+    Title("COST", 8, rank=8, right=True),
+    Title("NOTE", 16, share=6, rank=1),
 )
 
 
@@ -87,7 +87,7 @@ class RunsScreen(BaseScreen):
 
     def tick(self) -> None:
         """Spans grow."""
-        self._table.refresh()
+        self._table.bring_up_to_date()
 
     def _look_again(self) -> None:
         self.begin(self._look, exclusive=True)

@@ -71,6 +71,7 @@ class TasksScreen(BaseScreen):
         self._found: dict[int, TaskSummary] = {}
         self._recent: dict[int, list[Run]] = {}
         self._said: dict[int, str] = {}
+        self._shown_head = Text()
         self._sorted_by = "newest"
         self._undo: list[tuple[str, Callable[[Operations], object]]] = []
 
@@ -116,7 +117,7 @@ class TasksScreen(BaseScreen):
         """Spans grow, and what running agents said last is read again."""
         if self._snapshot is not None:
             self._head()
-            self._table.refresh()
+            self._table.bring_up_to_date()
             self.begin(self._look_closer, group="closer", exclusive=True)
 
     def _arrange(self) -> None:
@@ -149,7 +150,7 @@ class TasksScreen(BaseScreen):
         for run in running:
             path = self.backend.events_path(run.task_id, run.id)
             self._said[run.task_id] = await asyncio.to_thread(last_said, path)
-        self._table.refresh()
+        self._table.bring_up_to_date()
 
     def _cells(self, task_id: int) -> Sequence[str]:
         assert self._snapshot is not None  # it told of the task
@@ -175,7 +176,10 @@ class TasksScreen(BaseScreen):
         if snapshot.left_out:
             said = f"{snapshot.left_out} tasks cannot be read: D says what helps"
             lines.append(_line("! ", Toned(said, "bad")))
-        self.query_one("#head", Static).update(Text("\n").join(lines))
+        head = Text("\n").join(lines)
+        if head != self._shown_head:
+            self._shown_head = head
+            self.query_one("#head", Static).update(head)
 
     # What it does
 
