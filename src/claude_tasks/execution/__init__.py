@@ -12,6 +12,7 @@ every process:
 * ``prompt.txt``: the agent's standard input. The agent and its children inherit its lock, which is
   held as long as any of them lives.
 * ``started.json``: on disk before the agent is started.
-* ``exit.json``: how it ended; created once. Whoever holds the lock of ``spec.json`` may write it,
-  so a rescuer that declares a run lost and a supervisor that comes late can never both act.
+* ``exit.json``: how it ended; created once. Only the process that holds the lock of ``spec.json``
+  may write it, so a rescuer that declares a run lost and a supervisor that starts late never both
+  act.
 """

@@ -15,12 +15,12 @@ _OVER = frozenset({"completed", "failed", "killed", "stopped", "cancelled", "err
 
 
 class Activity:
-    """Fed with the events; lenient with everything."""
+    """Takes the agent's events one by one; ignores what it does not understand."""
 
     def __init__(self) -> None:
-        """Nothing was reported, nothing goes on in the background."""
+        """Begin with no result reported and no background task."""
         self.reported = False
-        """Whether the result of the last turn is there, and no other turn was begun."""
+        """Whether the last turn reported its result and no other turn has begun."""
         self._tasks: set[str] = set()
 
     @property
@@ -47,7 +47,7 @@ class Activity:
         elif not isinstance(task, str):
             return
         elif subtype == "task_started":
-            # What is in the foreground ends before its turn does.
+            # A foreground task always ends before its turn, so only background tasks are counted.
             if event.get("is_backgrounded") is not False and len(self._tasks) < _MOST_TASKS:
                 self._tasks.add(task)
         elif subtype == "task_notification" or (subtype == "task_updated" and _is_over(event)):

@@ -1,6 +1,6 @@
 """Find the ``claude`` executable: the setting, PATH, then the usual install places.
 
-Under launchd, cron and systemd the PATH is bare; the places below are where its installers put it.
+Under launchd, cron and systemd the PATH is minimal, so the folders its installers use are searched.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _USUAL_PLACES = (
     "~/.nodenv/versions/*/bin",
     "/usr/bin",
 )
-"""Folders. Of the versions in one place the newest wins. The shims of asdf, mise and nodenv are not
-among them: they need their manager's own set-up, which a bare environment lacks."""
+"""Folders. Of several versions below one of them the newest wins. The shims of asdf, mise and
+nodenv are left out: they need their manager's own set-up, which a minimal environment lacks."""
 
 
 def find_agent_binary(setting: str | None, *, search_path: str | None = None) -> str:
-    """The absolute path of the agent. Errors: `SpawnError` that says where was looked.
+    """The absolute path of the agent. Errors: `SpawnError`, which lists the places searched.
 
-    ``search_path`` is another's PATH to look on, such as a service's.
+    ``search_path`` is a PATH to search instead of this process's, such as a service's.
     """
     if setting:
         return _from_setting(setting)
@@ -81,7 +81,7 @@ def _in_usual_places(name: str) -> Iterator[str]:
 
 
 def _folders(place: str) -> list[str]:
-    """Of the place's own asterisk only: a home folder's name may hold one, or brackets."""
+    """Expand only the pattern's own asterisk: a home folder's name may contain one, or brackets."""
     before, asterisk, after = place.partition("*")
     path = os.path.expanduser(before)
     return glob(escape(path) + asterisk + after) if asterisk else [path]
@@ -112,7 +112,7 @@ def _from_setting(setting: str) -> str:
 
 
 def _on_path(name: str, search_path: str | None = None) -> str | None:
-    """As ``shutil.which``, whose module loads three compressors: two milliseconds of a `doctor`."""
+    """Like ``shutil.which``, without its import, which loads three compressors (2 ms)."""
     path = os.environ.get("PATH", os.defpath) if search_path is None else search_path
     candidates = (os.path.join(folder, name) for folder in path.split(os.pathsep) if folder)
     return next(filter(_executable, candidates), None)

@@ -1,4 +1,4 @@
-"""What the agent's processes inherit of our environment."""
+"""Which of our environment variables the agent's processes inherit."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 
 _MOST_LINKS = 40
 NO_SCHEDULING_VARIABLE = "CLAUDE_CODE_DISABLE_CRON"
-"""What takes the tools that schedule runs from an agent: its task decides that, nobody else."""
+"""Disables the agent's own scheduling tools when set. Only the task decides whether it is set."""
 
 _NOT_INHERITED = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", NO_SCHEDULING_VARIABLE)
-"""The first two are the marks that make the CLI refuse to run nested."""
+"""With either of the first two set, the CLI refuses to run inside another agent."""
 
 
 def agent_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """All but our own secrets, the marks of an agent around us and what each task decides.
+    """All variables but our secrets, the marks of an outer agent and those that each task decides.
 
-    Also for whatever has an agent below it: /proc shows a process the environment that each of its
-    parents was started with.
+    Spawner and supervisors get the same: an agent can read in /proc the environment with which
+    each of its parent processes was started.
     """
     told = without_secrets(environment)
     return {name: value for name, value in told.items() if name not in _NOT_INHERITED}
 
 
 def with_binary_folder(environment: Mapping[str, str], binary: str) -> dict[str, str]:
-    """The environment of an agent at this absolute path: what lies beside it is on its PATH.
+    """The environment of the agent at this absolute path, with the agent's folder on PATH.
 
     An agent that begins with ``#!/usr/bin/env node`` was installed beside that node, and the PATH
-    of a service leads to neither. What PATH has already keeps its place. Where the agent is a link
-    to a link, the folder of the one that has a node beside it counts too; the script itself lies
-    deep inside a package, with none.
+    of a service contains neither. A folder already on PATH keeps its position. Where the agent is a
+    chain of links, the first folder of the chain that has a node is added too: the script itself
+    lies deep inside a package, without one.
     """
     path = environment.get("PATH") or os.defpath
     known = path.split(os.pathsep)
@@ -44,13 +44,13 @@ def with_binary_folder(environment: Mapping[str, str], binary: str) -> dict[str,
 
 
 def _folder_with_node(binary: str) -> list[str]:
-    """The first folder on the way from link to link in which there is a node."""
+    """The first folder along the chain of links that contains a ``node``."""
     for _ in range(_MOST_LINKS):
         folder = os.path.dirname(binary)
         if os.access(os.path.join(folder, "node"), os.X_OK):
             return [folder]
         try:
             binary = os.path.normpath(os.path.join(folder, os.readlink(binary)))
-        except OSError:  # no link any more
+        except OSError:  # the end of the chain
             break
     return []

@@ -1,8 +1,8 @@
-"""The agent as a child process: started without a copy of its parent, ended with patience.
+"""The agent as a child process: started with ``posix_spawn``, ended with TERM, then KILL.
 
-``posix_spawn`` and not the standard library's ``subprocess``: a fork that prepares the child in
-Python copies the supervisor's page tables (1.5 ms a run), and importing ``subprocess`` alone loads
-``threading``, whose hooks run in every fork of the spawner.
+Why not the standard library's ``subprocess``: a fork that prepares the child in Python copies the
+supervisor's page tables (1.5 ms a run), and importing ``subprocess`` alone loads ``threading``,
+whose hooks run in every fork of the spawner.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AgentProcess:
         standard: tuple[int, int, int],
         inherited: int,
     ) -> AgentProcess:
-        """Start ``argv`` in a session of its own. Errors: `OSError` with the path at fault.
+        """Start ``argv`` in a new session. Errors: `OSError` with the path at fault.
 
         ``standard`` are the descriptors that become input, output and error; ``inherited`` is one
         more that the agent and its children keep open under its own number.
@@ -67,11 +67,11 @@ class AgentProcess:
         return self.returncode
 
     def terminate(self) -> None:
-        """TERM: it ends its own tools, says what it still has to say, and exits."""
+        """Send TERM: the agent ends its tools, prints its last events and exits."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """KILL."""
+        """Send KILL."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:

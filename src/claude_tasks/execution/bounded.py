@@ -1,6 +1,6 @@
-"""Output of any size in bounded memory: the head and the tail stay, the middle is counted.
+"""Output of any size in bounded memory: head and tail are kept, the bytes between are counted.
 
-The conclusion of an agent's work stands at the end: keeping only the head would throw it away.
+The tail is kept because the conclusion of an agent's work is at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Tail:
         """Bytes that were pushed out."""
 
     def write(self, chunk: bytes) -> None:
-        """Append; what no longer fits falls out at the front."""
+        """Append; bytes beyond the limit are dropped at the front."""
         if len(chunk) > self._limit:
             self.dropped += len(chunk) - self._limit
             chunk = chunk[-self._limit :]
@@ -32,7 +32,7 @@ class Tail:
             self.dropped += len(gone)
 
     def value(self) -> bytes:
-        """What is kept. Trims to the limit exactly, and counts what that drops."""
+        """The kept bytes, trimmed to the limit exactly; what that drops is counted."""
         kept = b"".join(self._chunks)
         if len(kept) > self._limit:
             self.dropped += len(kept) - self._limit
@@ -43,7 +43,7 @@ class Tail:
 
 
 class HeadAndTail:
-    """The first and the last bytes of a stream, as text with the gap named."""
+    """The first and the last bytes of a stream, as text that names the size of the gap."""
 
     def __init__(self, head: int, tail: int) -> None:
         """Keep ``head`` bytes from the start and ``tail`` bytes from the end."""
@@ -61,7 +61,7 @@ class HeadAndTail:
             self._tail.write(chunk)
 
     def text(self) -> str:
-        """What is kept, decoded; bytes that are no UTF-8 become U+FFFD."""
+        """The kept bytes, decoded; invalid UTF-8 becomes U+FFFD."""
         tail = self._tail.value()
         if not self._tail.dropped:
             return (bytes(self._head) + tail).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What the folder of a running claim tells somebody who only looks."""
+"""What ``status``, ``why`` and ``doctor`` read from the folder of a running claim."""
 
 from __future__ import annotations
 
@@ -19,23 +19,29 @@ if TYPE_CHECKING:
 
 
 def claim_signs(runs: str, run: Run, *, kill_grace: float, at: int) -> ClaimSigns:
-    """Of a running run, whose folder is below ``runs``. What may not be looked at tells nothing."""
+    """The signs of a running run, whose folder is below ``runs``.
+
+    A folder that this user may not read gives none.
+    """
     folder = RunFolder.of(runs, run.id, run.claim)
     try:
         if os.path.exists(folder.exit):
             return ClaimSigns(ended_ms=max(0, at - os.stat(folder.exit).st_mtime_ns // 1_000_000))
         return _of_silence(folder, run, kill_grace=kill_grace, at=at)
-    except OSError:  # removed this moment, or another user's
+    except OSError:  # just removed, or another user's
         return ClaimSigns()
 
 
 def _of_silence(folder: RunFolder, run: Run, *, kill_grace: float, at: int) -> ClaimSigns:
-    """Past time limit or cancel, the grace, and what the leader waits before it kills."""
+    """Signs of a supervisor that should have ended: its time limit or a cancel has passed.
+
+    The grace and the time that the leader waits before it kills have passed too.
+    """
     began, spec = folder.began(), folder.task()
     if began is None or spec is None:
         return ClaimSigns()
     elapsed_ms = at - began.started_at
-    if began.monotonic is not None:  # which no clock that was set moves
+    if began.monotonic is not None:  # not moved when the clock is set
         elapsed_ms = round((time.monotonic() - began.monotonic) * 1000)
     grace_ms = round(kill_grace * 1000) + SUPERVISOR_SILENCE_MS
     silent_ms = elapsed_ms - round(spec.timeout_seconds * 1000) - grace_ms
@@ -51,7 +57,7 @@ def _of_silence(folder: RunFolder, run: Run, *, kill_grace: float, at: int) -> C
 
 
 def _stall(pid: int, folder: str) -> Stall | None:
-    """What keeps it: where that is the mount of the folder it works in, that can be ended."""
+    """What blocks the process. A dead mount below its working folder can be unmounted."""
     stall, mount = stall_of(pid), mount_point_above(folder)
     if stall is None or stall.command is not None or mount is None:
         return stall
@@ -59,7 +65,7 @@ def _stall(pid: int, folder: str) -> Stall | None:
 
 
 def _held_by(folder: RunFolder, supervisor_pid: int, process_began: str) -> int | None:
-    """The supervisor, or what is left of its agent."""
+    """The supervisor, or a process that its agent left behind."""
     if is_locked(folder.spec):
         if process_started(supervisor_pid) == process_began:
             return supervisor_pid

@@ -1,7 +1,7 @@
-"""From a task to the agent's command line: a pure function. The prompt is not part of it.
+"""Builds the agent's command line from a task: a pure function. The prompt is not part of it.
 
-The prompt goes in on standard input: in argv it would be visible in ``ps``, limited to 128 KiB, and
-one that starts with ``-`` would turn into flags.
+The agent reads the prompt from standard input: in argv it would be visible in ``ps``, limited to
+128 KiB, and read as flags where it starts with ``-``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 NOT_UNATTENDED = ("ScheduleWakeup", "SendMessage")
-"""Tools by which an agent would go on behind our back; a task may allow them by name."""
+"""Tools with which an agent would go on after its run; a task may allow them by name."""
 
 _SCHEDULING = ("CronCreate", "CronDelete", "CronList")
 
 _ALLOWING = frozenset({"--allowedTools", "--allowed-tools", "--tools"})
-"""The agent's own flags whose values allow tools; others may name them for any reason."""
+"""The agent's flags whose values allow tools. Naming a tool with another flag does not allow it."""
 
 
 def agent_argv(
@@ -33,10 +33,10 @@ def agent_argv(
 ) -> list[str]:
     """The command line of one run. Order is fixed, so that equal tasks give equal lines.
 
-    ``session_id`` names the session that it begins, ``resume_session`` the one it goes on in.
+    ``session_id`` names the session that the run begins, ``resume_session`` the one it continues.
 
-    ``--allowedTools`` and ``--disallowedTools`` take any number of words and swallow whatever
-    follows: each list is one comma-separated word behind ``=``.
+    ``--allowedTools`` and ``--disallowedTools`` take any number of words and would take the next
+    argument too: so each list is one comma-separated word behind ``=``.
     """
     argv = [binary, "-p", "--output-format", "stream-json", "--verbose"]
     if resume_session is None:
@@ -62,9 +62,9 @@ def agent_argv(
 
 
 def unattended_environment(task: Task) -> dict[str, str]:
-    """What an agent gets beside what it inherits: it must not schedule runs of its own.
+    """The variables added for an agent: by default it must not schedule runs itself.
 
-    Where the task lets it there is nothing to add: an agent never inherits the variable.
+    Where the task allows that, nothing is added: an agent never inherits the variable.
     """
     if any(_names(task, tool) for tool in _SCHEDULING):
         return {}
@@ -72,7 +72,7 @@ def unattended_environment(task: Task) -> dict[str, str]:
 
 
 def _names(task: Task, tool: str) -> bool:
-    """Whether the task allows a tool, itself or with its own words for the agent."""
+    """Whether the task allows a tool, in its list of tools or in its extra arguments."""
     own = [
         value
         for given in flags_of(task.spec.extra_args)
@@ -92,7 +92,7 @@ def _valued(flag: str, value: object) -> list[str]:
 
 
 def _decimal(value: float) -> str:
-    """A number as it was typed: it caps what is spent, so it is neither rounded nor 1.9e-06."""
+    """A number as plain decimal text: it limits spending, so it is neither rounded nor 1.9e-06."""
     text = repr(value)
     if "e" in text:
         text = f"{value:.12f}"

@@ -1,19 +1,19 @@
-"""What stands in the files of a run's folder: written by one process, read by another.
+"""The content of the files in a run's folder: one process writes them, another reads them.
 
     spec.json     RunSpec       executor   ─▶ supervisor; executor that adopts
-    started.json  StartedFacts  supervisor ─▶ whoever cancels, or finds the claim
+    started.json  StartedFacts  supervisor ─▶ node that cancels the run, or finds the claim
     exit.json     ExitFacts     supervisor, rescuer ─▶ recorder
 
 and beside the agent's events in ``logs``, which outlive the folder:
 
     N.events.run  EventsOwner   supervisor ─▶ executor that finds the folder removed, next claim
 
-Whatever stands there is held against its record before it is believed: a disk, another version or
-an agent may have put anything in its place. A file without a ``version`` is of the first one. The
-supervisors share this module, so it stays small: records of plain types, and one function that
-holds a value against an annotation.
+The reader validates each file against its record: a disk fault, another version or an agent may
+have changed it. A file without a ``version`` is of version 1. Every supervisor loads this module,
+so it stays small: records of plain types, and one function that checks a value against an
+annotation.
 
-No ``annotations`` import from the future: the types are read as they stand.
+``from __future__ import annotations`` is left out: the types are read at run time.
 """
 
 import json
@@ -23,9 +23,9 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 VERSION = 1
 _LARGEST = 2**53
-"""Numbers beyond this are no count of ours, and not every reader keeps them exact."""
+"""No count of ours is larger, and not every JSON reader keeps larger numbers exact."""
 _LAST_INSTANT = 253_402_300_800_000
-"""The end of the year 9999, ms: calendars end there."""
+"""The end of the year 9999, ms: the last that ``datetime`` can represent."""
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
 
@@ -38,18 +38,18 @@ class EndedBy(StrEnum):
     CANCEL = "cancel"
     TIMEOUT = "timeout"
     SPAWN = "spawn"
-    """It could not be started, for a reason of the task's own."""
+    """The agent could not be started, for a reason that lies in the task."""
     INTERNAL = "internal"
     """The supervisor failed."""
     LOST = "lost"
-    """The supervisor died, and nobody saw the end."""
+    """The supervisor died before it recorded how the agent ended."""
     UNSTARTED = "unstarted"
-    """The claim was closed before its agent was started: it goes back into the queue."""
+    """The claim was closed before its agent was started: the run is queued again."""
     PREFLIGHT = "preflight"
 
 
 class TaskSnapshot(NamedTuple):
-    """The task as it was when its run was claimed: edits come later."""
+    """The task as it was when its run was claimed: later edits do not change it."""
 
     id: int
     name: str
@@ -68,10 +68,10 @@ class TaskSnapshot(NamedTuple):
 class RunSpec(NamedTuple):
     """What a supervisor is to do.
 
-    ``cwd`` is absolute and was not looked at yet: the supervisor enters it. ``marker`` names the
-    claim in the environment of every process below the agent, ``environment`` is added to what they
-    inherit. ``run_id``, ``queued_at`` and ``claim`` tell the run from that of another database with
-    the same number. Durations are in seconds.
+    ``cwd`` is absolute and not checked yet: the supervisor enters it. ``marker`` names the claim in
+    the environment of every process below the agent, ``environment`` is added to what they inherit.
+    ``run_id``, ``queued_at`` and ``claim`` distinguish the run from one with the same number in
+    another database. Durations are in seconds.
     """
 
     argv: list[str]
@@ -88,16 +88,16 @@ class RunSpec(NamedTuple):
     claim: int = 1
 
     def is_of(self, run_id: int, queued_at: int) -> bool:
-        """Whether it is for this very run; an earlier version did not say."""
+        """Whether the record is of this run; one of an earlier version, without ids, counts too."""
         return self.run_id == 0 or (self.run_id, self.queued_at) == (run_id, queued_at)
 
 
 class StartedFacts(NamedTuple):
-    """That the agent is about to be started, by which process.
+    """Written just before the agent is started: when, and by which supervisor.
 
     ``started_at`` is ms by the wall clock; ``monotonic`` is the machine's own, in seconds since its
-    boot. ``process_started`` is when the kernel says that the supervisor's process began, so that
-    another one that got its number is not taken for it; "" where that cannot be told.
+    boot. ``process_started`` is the kernel's start time of the supervisor, so that a later process
+    with the same pid is not taken for it; "" where the system does not tell.
     """
 
     supervisor_pid: int
@@ -107,9 +107,9 @@ class StartedFacts(NamedTuple):
 
 
 class EventsOwner(NamedTuple):
-    """Whose events stand beside it: the claim that began to write last, before its agent started.
+    """Which claim writes the event file beside it; written before the claim's agent starts.
 
-    An earlier version did not say the claim.
+    An earlier version did not name the claim.
     """
 
     run_id: int
@@ -118,11 +118,11 @@ class EventsOwner(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the agent's stream told. None means unknown; instants are ms.
+    """What the agent's event stream contained. None means unknown; instants are ms.
 
-    ``errors`` are the causes that its result names. ``answered``: its model did, at least once.
-    ``output`` is the last thing said, by whomever; ``result_text`` is the result's own text, and
-    ``api_error_text`` what the CLI itself last said of an error. ``streamed``: there was an event.
+    ``errors`` are the causes that the result names. ``answered``: the model answered at least once.
+    ``output`` is the last text of any kind; ``result_text`` is the text of the result event, and
+    ``api_error_text`` the CLI's last own message about an error. ``streamed``: there was an event.
     """
 
     output: str = ""
@@ -150,11 +150,11 @@ class Said(NamedTuple):
 
 
 class ExitFacts(NamedTuple):
-    """How a claim ended. ``error`` is for what is not the agent's own doing.
+    """How a claim ended. ``error`` is a cause that lies outside the agent.
 
-    ``claimed_by`` names the node that hung with a claim which another closed unstarted.
-    ``lingered`` is for how many seconds an agent did nothing any more that had reported its result
-    and had to be ended.
+    ``claimed_by`` is set where another node closed the claim unstarted: the node that hung with it.
+    ``lingered`` is for how many seconds an agent that had reported its result printed nothing,
+    until the supervisor ended it.
     """
 
     ended_by: EndedBy
@@ -170,20 +170,20 @@ class ExitFacts(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """A file's content is not what its record declares."""
+    """The content of a file does not fit its record."""
 
 
 class TornError(UnreadableError):
-    """It is no JSON at all: nothing, or the beginning of what was to be written."""
+    """The file is not JSON: it is empty, or was written only in part."""
 
 
 def encode(record: tuple[Any, ...]) -> bytes:
-    """A record as the file that holds it."""
+    """A record as the bytes of its file."""
     return json.dumps({"version": VERSION, **_plain(record)}).encode()
 
 
 def decode(kind: type[Record], data: bytes) -> Record:
-    """The record that a file holds. Errors: `UnreadableError`, whatever the file holds."""
+    """The record in a file's bytes. Errors: `UnreadableError` for all that does not fit."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -215,7 +215,7 @@ def _record(kind: type[Record], value: Any) -> Record:
 
 
 def _shape(kind: Any) -> list[tuple[str, Callable[[Any], Any], bool]]:
-    """Of each field its name, what takes a JSON value for it, and whether it must be there."""
+    """For each field: its name, the function that validates it, whether it is required."""
     fields = kind.__annotations__.items()
     return [
         (name, _taker(name, wanted), name not in kind._field_defaults) for name, wanted in fields
@@ -223,14 +223,14 @@ def _shape(kind: Any) -> list[tuple[str, Callable[[Any], Any], bool]]:
 
 
 def _taker(name: str, wanted: Any) -> Callable[[Any], Any]:
-    """What makes a field of a JSON value. Errors: `UnreadableError`."""
+    """The function that validates a field's JSON value. It raises `UnreadableError`."""
     if isinstance(wanted, type) and hasattr(wanted, "_field_defaults"):
         return lambda value: _record(wanted, value)
     fits, is_instant = _checker(wanted), name.endswith("_at")
 
     def take(value: Any) -> Any:
         sound = fits(value) and (not is_instant or value is None or 0 <= value < _LAST_INSTANT)
-        # A signal to process 0, 1 or -1 would go to others than meant.
+        # A signal to pid 0, 1 or -1 would reach other processes.
         if not sound or (name == "supervisor_pid" and value <= 1):
             raise UnreadableError(f"{name} is not what it should be")
         return EndedBy(value) if wanted is EndedBy else value
@@ -239,7 +239,7 @@ def _taker(name: str, wanted: Any) -> Callable[[Any], Any]:
 
 
 def _checker(wanted: Any) -> Callable[[Any], bool]:
-    """What tells whether a JSON value is of an annotation's type."""
+    """The function that tells whether a JSON value has the annotated type."""
     origin, options = get_origin(wanted), get_args(wanted)
     if wanted is Any:
         return lambda _: True
@@ -258,7 +258,7 @@ def _checker(wanted: Any) -> Callable[[Any], bool]:
 def _plain_checker(wanted: Any) -> Callable[[Any], bool]:
     if wanted is bool:
         return lambda value: value is True or value is False
-    if wanted in (int, float):  # to Python a bool is a number
+    if wanted in (int, float):  # Python counts a bool as an int
         kinds = (int, wanted)
         return lambda value: (
             isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= _LARGEST
@@ -271,7 +271,7 @@ def _plain_checker(wanted: Any) -> Callable[[Any], bool]:
 
 
 def _is_text(value: str) -> bool:
-    """Whether it is whole characters: JSON may spell half a pair, which no database takes."""
+    """Whether a text has no lone surrogate: JSON may contain one, and no database stores it."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,11 +1,11 @@
-"""The agent's event stream on disk: live while it runs, bounded whatever it prints.
+"""The agent's event stream on disk: written while the agent runs, and bounded in size.
 
     events.jsonl   the head, as it comes │ a line that says what is missing │ the tail, at the end
-    events.run     whose claim of a run writes there: there before its agent starts
+    events.run     which claim of a run writes there; exists before its agent starts
 
-The last result event is kept whole wherever it stands: what is neither in head nor tail of it goes
-between them. Run ids repeat from one database to the next: a file that is not known to be of this
-very run is moved aside, neither continued nor deleted.
+The last result event is kept whole: where head and tail do not contain all of it, the rest is
+written between them. Run ids repeat in other databases: a file that is not known to be of this run
+is renamed, neither continued nor deleted.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 HEAD_BYTES = 16 * 1024 * 1024
 TAIL_BYTES = 512 * 1024
 RESULT_BYTES = 64 * 1024 * 1024
-"""A longer line is no result event, see the transcript."""
+"""A longer line is not taken for a result event, see `transcript`."""
 
 _BLOCK = 1 << 20
 
 
 def owner_of(path: str) -> EventsOwner | None:
-    """The claim that began to write to a stream of events last, None where nothing tells."""
+    """The last claim that began to write to an event file, None where that is unknown."""
     try:
         return decode(EventsOwner, read_whole(_owner_file(path), limit=_BLOCK))
     except (OSError, ValueError):
@@ -37,10 +37,10 @@ def owner_of(path: str) -> EventsOwner | None:
 
 
 class EventStreamFile:
-    """A JSON Lines file: the head goes straight to disk, the tail follows at the end.
+    """A JSON Lines file: the head is written at once, the tail when the stream is closed.
 
-    A full disk or a folder that vanished never stops the run: what could not be written is
-    counted, and `close` puts the file back in its place when somebody removed it meanwhile.
+    A full disk or a removed folder never stops the run: bytes that could not be written are
+    counted, and `close` restores the file where somebody removed it.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class EventStreamFile:
     ) -> None:
         """Open for appending, 0600; a retry continues the file of the attempt before it.
 
-        ``result_span`` tells where in the stream the last result is. It has seen what is written
-        here. A file that another run than the ``owner``'s began is moved aside; whatever is there
-        at a run's first claim is not of this run.
+        ``result_span`` returns where in the stream the last result is; its reader is fed each chunk
+        before this file. A file that another run than the ``owner``'s began is renamed, as is any
+        file found at a run's first claim.
         """
         self._path = path
         self._result_span = result_span
@@ -66,7 +66,7 @@ class EventStreamFile:
         self._line, self._result = _Spool(path), _Spool(path)
         self._result_start = self._kept_until = -1
         self.failure: str | None = None
-        """Why writing failed, None while all is well."""
+        """Why writing failed, None while it works."""
         self._descriptor = self._open(is_first=owner.claim == 1)
         self._begun = os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
 
@@ -79,7 +79,7 @@ class EventStreamFile:
             self._head += len(head)
             self._position += len(head)
             chunk = chunk[len(head) :]
-            if chunk:  # beyond the head everything belongs to the tail, even if the cut left room
+            if chunk:  # after the first cut all goes to the tail, even if the head has room
                 self._in_head = False
                 self._take_up_line()
         if chunk:
@@ -87,9 +87,9 @@ class EventStreamFile:
             self._keep_result(chunk)
 
     def close(self) -> None:
-        """Append the tail, with a line that says what is missing, and let the file go."""
+        """Append a line that says what is missing, and the tail; close the file."""
         if not self._in_head:
-            self._keep_result(b"")  # a last line without an end may be one
+            self._keep_result(b"")  # a last line without a newline may be a result
         tail = self._tail.value()
         if self._tail.dropped:
             first_line = tail.find(b"\n") + 1 or len(tail)
@@ -104,7 +104,7 @@ class EventStreamFile:
         self._result.close()
 
     def _put_middle(self, dropped: int, *, begins: int) -> None:
-        """What goes between the head and the tail, which ``begins`` there in the stream."""
+        """Write what belongs between head and tail; the tail ``begins`` there in the stream."""
         if not -1 < self._result_start < begins:
             self._put(_gap_line(dropped))
             return
@@ -118,7 +118,7 @@ class EventStreamFile:
             self._put(_gap_line(dropped))
 
     def _take_up_line(self) -> None:
-        """The line that the head broke off, from the file: it may become the result."""
+        """Read back from the file the line that the end of the head cut: it may be the result."""
         if self._descriptor < 0:
             return
         end = self._begun + self._head
@@ -130,7 +130,7 @@ class EventStreamFile:
             start += len(block)
 
     def _last_line_start(self, end: int) -> int:
-        """Where the last line begins that has no end."""
+        """Where the last, unfinished line begins."""
         while end > self._begun:
             start = max(self._begun, end - _BLOCK)
             block = os.pread(self._descriptor, end - start, start)
@@ -141,7 +141,7 @@ class EventStreamFile:
         return self._begun
 
     def _keep_result(self, chunk: bytes) -> None:
-        """Behind the head: keep the result, and the line in hand, which may become one."""
+        """After the head: keep the last result, and the current line, which may become one."""
         begins, ends = self._position, self._position + len(chunk)
         span = self._result_span()
         if span is not None and begins <= span[1] <= ends and span[1] > self._kept_until:
@@ -157,7 +157,7 @@ class EventStreamFile:
         self._position = ends
 
     def _swap_result(self, span: tuple[int, int]) -> None:
-        """The line in hand is the result: it takes the place of the one before."""
+        """The current line is a result: it replaces the one kept before."""
         self._result, self._line = self._line, self._result
         self._result_start, self._kept_until = span
 
@@ -172,7 +172,7 @@ class EventStreamFile:
             return -1
 
     def _own(self, *, is_first: bool) -> None:
-        """See to it that what stands there is of this very run."""
+        """Rename an existing file that is not of this run, and record this claim as the writer."""
         before = owner_of(self._path)
         is_ours = before is not None and before._replace(claim=self._owner.claim) == self._owner
         if (is_first or not is_ours) and _is_there(self._path):
@@ -189,7 +189,7 @@ class EventStreamFile:
             self.failure = f"{self._path}: {error.strerror}"
 
     def _restore_if_removed(self) -> None:
-        """Write the stream anew where its file, or the folder, was deleted while it ran."""
+        """Write the file again where it, or its folder, was deleted while the agent ran."""
         if os.fstat(self._descriptor).st_nlink > 0:
             return
         removed, self._descriptor = self._descriptor, self._open(is_first=False)
@@ -203,7 +203,7 @@ class EventStreamFile:
 
 
 class _Spool:
-    """A line in hand: in memory while it is short, else in a file without a name."""
+    """The current line: in memory while it is short, else in an unnamed temporary file."""
 
     _IN_MEMORY = 256 * 1024
 
@@ -214,7 +214,7 @@ class _Spool:
         self.seen = 0
         """Bytes of the line so far."""
         self.size = 0
-        """Of these, how many are kept."""
+        """How many of them are kept."""
 
     @property
     def is_whole(self) -> bool:
@@ -232,7 +232,7 @@ class _Spool:
         self.size += len(data)
 
     def blocks(self, offset: int) -> list[bytes] | _Blocks:
-        """What is kept, from an offset on."""
+        """The kept bytes from an offset on."""
         if self._descriptor < 0:
             return [bytes(self._memory[offset:])]
         return _Blocks(self._descriptor, offset)
@@ -254,7 +254,7 @@ class _Spool:
                 _write_all(self._descriptor, bytes(self._memory))
                 self._memory.clear()
             _write_all(self._descriptor, data)
-        except OSError:  # no room: then it is kept as far as head and tail go
+        except OSError:  # no room: only head and tail keep a part of it
             return False
         return True
 
@@ -282,9 +282,9 @@ def _owner_file(path: str) -> str:
 
 
 def _make_folders(folder: str) -> None:
-    """``logs`` and its folder of the task, for this user alone. Never the data folder itself.
+    """Make ``logs`` and the task's folder in it, for this user alone.
 
-    Once that is gone there is nobody left to read anything in it.
+    The data folder itself is never made: once it is gone, no process reads anything in it.
     """
     logs = os.path.dirname(folder)
     for path in (logs, folder):
@@ -302,7 +302,7 @@ def _is_there(path: str) -> bool:
 
 
 def _free_name(path: str) -> str:
-    """Where a file that is not ours goes."""
+    """The name under which a file of another run is kept."""
     number = 1
     while os.path.lexists(f"{path}.of-another-run.{number}"):
         number += 1
@@ -310,7 +310,7 @@ def _free_name(path: str) -> str:
 
 
 def _nameless(beside: str) -> int:
-    """A file that is gone when its descriptor is. Errors: `OSError`."""
+    """A temporary file without a name, gone when its descriptor closes. Errors: `OSError`."""
     path = os.path.join(os.path.dirname(beside), f".spool.{os.getpid()}")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.unlink(path)
@@ -323,7 +323,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _whole_lines(chunk: bytes) -> bytes:
-    """The chunk up to its last line end; all of it when it has none."""
+    """The chunk up to its last newline; all of it when it has none."""
     end = chunk.rfind(b"\n") + 1
     return chunk[:end] if end else chunk
 

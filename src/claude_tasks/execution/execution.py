@@ -1,4 +1,4 @@
-"""Execution as the scheduler sees it: the executor that watches and the recorder that writes."""
+"""What the scheduler uses to run agents: the executor that watches them, the recorder of ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SupervisedExecution:
         ends: EndRules,
         node_id: str,
     ) -> None:
-        """``store`` belongs to the thread that uses this, and that thread to the node."""
+        """``store`` is used only by the engine's thread, as is this object."""
         self._store = store
         self._executor = Executor(
             launches, folder=folder, node_id=node_id, require_same=store.require_same
@@ -40,12 +40,12 @@ class SupervisedExecution:
 
     @property
     def descriptor(self) -> int | None:
-        """Readable when an agent's supervisor had something to say."""
+        """Readable when the spawner has reported something."""
         return self._executor.descriptor
 
     @property
     def busy(self) -> bool:
-        """Whether any run is under watch, or its end still to be written."""
+        """Whether a run is watched here, or the end of one is still to be written."""
         return self._executor.busy or self._recorder.waiting
 
     @property
@@ -79,11 +79,11 @@ class SupervisedExecution:
         self._executor.adopt(run, task)
 
     def watches(self, run: Run) -> bool:
-        """Whether this claim is in hand here."""
+        """Whether this claim is watched here, or its end still to be written."""
         return self._executor.watches(run) or self._recorder.holds(run)
 
     def lives(self, run_id: int) -> bool:
-        """Whether anything of a run lives, of whichever claim."""
+        """Whether a supervisor or an agent of a run lives, of any claim."""
         return self._executor.lives(run_id)
 
     def cancel(self, run_id: int) -> None:
@@ -91,16 +91,16 @@ class SupervisedExecution:
         self._executor.cancel(run_id)
 
     def tidy(self, launches_no_more: Callable[[str], bool]) -> None:
-        """Remove what claims that are over left behind."""
+        """Remove the folders of claims that are over."""
         self._executor.tidy(self._is_open, launches_no_more)
 
     def _is_open(self, run_id: int, claim: int) -> bool:
         try:
             run = self._store.get_run(run_id)
         except (NotFoundError, IllegibleError):
-            return True  # not ours to outcome_of
+            return True  # unknown: keep its folder
         return not run.state.is_terminal and run.claim == claim
 
     def settle(self, *, at: int) -> int:
-        """Record what ended; how many runs."""
+        """Record the runs that ended; how many."""
         return self._recorder.record(self._executor.collect(), at=at)

@@ -1,8 +1,8 @@
-"""The executor: turns claimed runs into supervised agents and notices how each ends.
+"""The executor: starts an agent with its supervisor for each claimed run, and notices its end.
 
-It never looks at a path that a task names: a folder on a dead mount would hold the engine, and with
-it every other task. Such paths are text here; the run's own supervisor enters them. What goes wrong
-with one run ends that run or queues it again, and the pass goes on with the next.
+It never opens a path that a task names: a folder on a dead mount would block the engine, and with
+it every other task. Such paths are text here; the run's own supervisor enters them. An error of one
+run ends that run or queues it again, and the pass goes on with the next.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SILENCE_SECONDS = 1.0
-"""A spawner that owes an answer for longer is no progress."""
+"""A spawner that has owed an answer for longer counts as stuck."""
 _AGAIN_SECONDS = 1.0
-"""How often a supervisor that the kernel does not end is killed again."""
+"""How often KILL is sent again to a supervisor that does not end."""
 
 
 class Executor:
-    """Launch, adopt, cancel, collect. Used by one thread; keeps no state that a restart misses."""
+    """Launch, adopt, cancel, collect. Used by one thread; a restart needs none of its state."""
 
     def __init__(
         self,
@@ -61,7 +61,10 @@ class Executor:
         require_same: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing runs before `start`. ``require_same``, the store's, is asked before each."""
+        """Nothing runs before `start`.
+
+        The store's ``require_same`` is called before each launch.
+        """
         self._data = folder
         self._kill_grace = rules.kill_grace
         self._node_id = node_id
@@ -78,7 +81,7 @@ class Executor:
         self._spawner.start()
 
     def stop(self) -> None:
-        """Stop watching. What runs goes on under its supervisors and is adopted later."""
+        """Stop watching. Runs go on under their supervisors and are adopted later."""
         self._spawner.stop()
         self._watched.clear()
 
@@ -89,21 +92,21 @@ class Executor:
 
     @property
     def busy(self) -> bool:
-        """Whether any run is under watch, or the spawner owes an answer."""
+        """Whether a run is watched, or the spawner owes an answer."""
         return bool(self._watched or self._failed or self._spawner.silent_for)
 
     @property
     def pending(self) -> bool:
-        """Whether an end is known already and waits to be collected."""
+        """Whether an end is known and waits to be collected."""
         return bool(self._failed)
 
     @property
     def stuck(self) -> bool:
-        """Whether nothing could be started now: the spawner hangs, and was not replaced yet."""
+        """Whether no run could be started now: the spawner hangs and was not replaced yet."""
         return self._spawner.silent_for > _SILENCE_SECONDS
 
     def launch(self, claimed: Claimed) -> None:
-        """Start the agent of a run just claimed. What cannot start is collected as failed."""
+        """Start the agent of a run just claimed. A run that cannot start is collected as failed."""
         run, task = claimed
         folder = self._folder(run)
         watched = Watched(
@@ -123,7 +126,7 @@ class Executor:
             self._give_back(watched, str(error))
         except DatabaseGoneError:
             raise
-        except OSError as error:  # the disk is full, there is no process left, …: the machine's
+        except OSError as error:  # the machine's: full disk, no free process, …
             log.warning("run %d could not be launched, it is queued again: %s", run.id, error)
             watched.told = False
         except SpawnError as error:
@@ -140,7 +143,7 @@ class Executor:
         self._failed.append(Ended(run, facts, snapshot_of(task), self._folder(run)))
 
     def adopt(self, run: Run, task: Task | None) -> None:
-        """Watch a run of another node. The task serves where the folder has no snapshot."""
+        """Watch a run of another node. ``task`` is used where the folder has no snapshot."""
         folder = self._folder(run)
         spec = _spec_in(folder)
         snapshot = spec.task if spec is not None else _snapshot(run, task)
@@ -155,13 +158,14 @@ class Executor:
     def tidy(
         self, is_open: Callable[[int, int], bool], launches_no_more: Callable[[str], bool]
     ) -> None:
-        """Remove the folders of claims that are over: a crash may have come before their removal.
+        """Remove the folders of claims that are over, which a node that crashed did not remove.
 
-        ``is_open`` says whether a claim of a run, by their numbers, is still under way. A node that
-        hangs may yet launch what was closed in its absence, unless it ``launches_no_more``.
+        ``is_open`` takes a run id and a claim number and says whether that claim is under way. The
+        tombstone of a claim that a hung node may still launch stays until ``launches_no_more`` is
+        true of that node.
         """
         for name in os.listdir(self._data.runs):
-            if name.startswith(REMOVED):  # by a node that died meanwhile
+            if name.startswith(REMOVED):  # its node died before it was done
                 remove_tree(os.path.join(self._data.runs, name))
             run_id, _, claim = name.partition(".")
             if not (run_id.isdecimal() and claim.isdecimal()) or is_open(int(run_id), int(claim)):
@@ -172,31 +176,34 @@ class Executor:
                 over = (
                     facts is None or facts.claimed_by is None or launches_no_more(facts.claimed_by)
                 )
-                if over and not folder.is_supervised():  # another database's run may live there
+                if over and not folder.is_supervised():  # a run of another database may live there
                     folder.remove()
-            except OSError as error:  # somebody else's: it is in nobody's way
+            except OSError as error:  # another user's: it may stay
                 log.warning("%s cannot be tidied up: %s", folder.path, error)
 
     def watches(self, run: Run) -> bool:
-        """Whether this claim is under watch here, or its end not yet collected."""
+        """Whether this claim is watched here, or its end not yet collected."""
         if any(end.run.id == run.id for end in self._failed):
             return True
         return self._folder(run).path in self._watched
 
     def lives(self, run_id: int) -> bool:
-        """Whether a supervisor or an agent of a run lives, of whichever claim."""
+        """Whether a supervisor or an agent of a run lives, of any claim."""
         return self._traces.lives(run_id)
 
     def cancel(self, run_id: int) -> None:
-        """Ask a run's supervisor to end it. Repeated until the supervisor could be told."""
+        """Ask a run's supervisor to end it.
+
+        The caller repeats this until the supervisor was reached.
+        """
         for watched in self._watched.values():
             if watched.run.id == run_id and not watched.cancel_sent:
-                watched.cancel_sent = watched.folder.ask_to_end() or self._ended_the_gone(watched)
+                watched.cancel_sent = watched.folder.ask_to_end() or self._ended_strays(watched)
                 if watched.cancel_sent:
                     watched.deadline = min(watched.deadline, self._silent_at(0))
 
     def collect(self) -> list[Ended]:
-        """The claims that ended since the last call. One that cannot be looked at stays watched."""
+        """The claims that ended since the last call. One that cannot be read now stays watched."""
         ended, self._failed = self._failed, []
         self._traces.forget()
         for watched in self._candidates():
@@ -204,22 +211,22 @@ class Executor:
             if found is not None:
                 ended.append(found)
                 del self._watched[watched.folder.path]
-        self._end_the_silent()
+        self._kill_silent_supervisors()
         return ended
 
-    def _ended_the_gone(self, watched: Watched) -> bool:
-        """End an agent whose folder was removed: its supervisor cannot be told, but sees that."""
+    def _ended_strays(self, watched: Watched) -> bool:
+        """End the agent of a removed folder, whose supervisor cannot be told, but sees it end."""
         gone = not watched.folder.is_there()
         return gone and end_strays(watched.folder.path, watched.folder.prompt) > 0
 
     def _try_look(self, watched: Watched) -> Ended | None:
-        """A look that fails for now is repeated; one that can only fail ends the run."""
+        """Look at a claim; after a temporary error again later, a permanent one ends the run."""
         try:
             return self._look(watched)
         except OSError as error:
             if error.errno in FOR_GOOD:
                 end_strays(watched.folder.path, watched.folder.prompt)
-                with contextlib.suppress(OSError):  # there is none, below a file
+                with contextlib.suppress(OSError):  # the path leads through a file
                     watched.folder.set_aside()
                 return watched.lost(f"its folder makes no sense, it was set aside: {error}")
             if str(error) != watched.complaint:
@@ -231,7 +238,7 @@ class Executor:
         return RunFolder.of(self._data.runs, run.id, run.claim)
 
     def _give_back(self, watched: Watched, why: str) -> None:
-        """It goes back in line, for another claim: this one's folder is not ours to look at."""
+        """Queue the run again for another claim: the folder of this one is not ours."""
         log.warning("run %d could not be launched, it is queued again: %s", watched.run.id, why)
         del self._watched[watched.folder.path]
         facts = ExitFacts(EndedBy.UNSTARTED, error=why)
@@ -240,22 +247,22 @@ class Executor:
         )
 
     def _give_up(self, watched: Watched, why: str) -> None:
-        """It cannot be started, for a reason of its task's own."""
+        """End a run that cannot be started for a reason that lies in its task."""
         self._watched.pop(watched.folder.path, None)
         facts = ExitFacts(EndedBy.SPAWN, error=why)
         self._failed.append(Ended(watched.run, facts, watched.snapshot, watched.folder))
 
     def _silent_at(self, timeout_seconds: float, *, since: float | None = None) -> float:
-        """When a supervisor that has not ended by then is silent for good, monotonic seconds.
+        """After which instant a supervisor that has not ended counts as hung, monotonic seconds.
 
-        ``since`` is when it began; the machine's monotonic clock is the same in every process.
+        ``since`` is when it began; every process of the machine shares the monotonic clock.
         """
         now = self._monotonic()
         began = now if since is None else min(since, now)
         return began + timeout_seconds + self._kill_grace + SILENT_SECONDS
 
-    def _end_the_silent(self) -> None:
-        """KILL the supervisors that are long past their time: they hang, or are frozen."""
+    def _kill_silent_supervisors(self) -> None:
+        """KILL the supervisors that are past their deadline: they hang, or are stopped."""
         monotonic = self._monotonic()
         for watched in self._watched.values():
             if monotonic < watched.deadline:
@@ -263,52 +270,55 @@ class Executor:
             watched.deadline = monotonic + _AGAIN_SECONDS
             watched.silent = True
             try:
-                if watched.folder.kill_supervisor() or self._ended_the_gone(watched):
+                if watched.folder.kill_supervisor() or self._ended_strays(watched):
                     log.warning("run %d: its supervisor is silent, it was killed", watched.run.id)
             except OSError as error:
                 log.warning("run %d: its supervisor cannot be killed: %s", watched.run.id, error)
-                if error.errno in FOR_GOOD:  # nothing in there tells of it: a look ends the run
+                if error.errno in FOR_GOOD:  # permanent: the next look ends the run
                     watched.told = False
 
     def _request(self, folder: RunFolder) -> None:
-        """Ask the spawner; a new one when it has died unnoticed. Errors: `OSError`."""
+        """Ask the spawner for a supervisor; start a new spawner if it died. Errors: `OSError`."""
         try:
             self._spawner.request(folder.path)
         except BrokenPipeError:
             log.warning("the spawner died; starting another")
             self._spawner.stop()
-            self._nobody_will_say()
+            self._expect_no_reports()
             self._spawner.request(folder.path)
             self._watched[folder.path].told = True
 
     def _replace_spawner(self) -> None:
-        """Its supervisors go on; what it was asked for and did not begin goes back in line."""
+        """Start a new spawner.
+
+        Running supervisors go on; claims it did not begin are queued again.
+        """
         log.warning("the spawner does not answer; starting another")
         self._spawner.stop()
-        self._nobody_will_say()
-        with contextlib.suppress(OSError):  # the next request tries again, and says so
+        self._expect_no_reports()
+        with contextlib.suppress(OSError):  # the next request tries again and reports it
             self._spawner.start()
 
-    def _nobody_will_say(self) -> None:
+    def _expect_no_reports(self) -> None:
         for watched in self._watched.values():
             watched.told = False
 
     def _candidates(self) -> list[Watched]:
-        """Those the spawner spoke of, and those about whom nobody will."""
+        """Claims the spawner reported, and claims it does not know and will never report."""
         released, alive = self._spawner.released()
         for path in released:
             if path in self._watched:
                 self._watched[path].told = False
         if not alive:
-            self._nobody_will_say()
+            self._expect_no_reports()
         elif self._watched and not self._spawner.is_there():
             self._replace_spawner()
         return [watched for watched in self._watched.values() if not watched.told]
 
-    def _look_at_the_gone(self, watched: Watched) -> Ended | None:
-        """Its folder was removed: whether the agent lives, or lived, is told by others.
+    def _look_without_folder(self, watched: Watched) -> Ended | None:
+        """Judge a claim whose folder was removed by what exists outside it: see `Traces`.
 
-        Its supervisor goes on, and makes the folder anew for what it has to say at the end.
+        Its supervisor goes on, and makes the folder again to write ``exit.json``.
         """
         if self._traces.lives_on(watched.run.id) or os.path.exists(watched.folder.exit):
             return None
@@ -316,7 +326,7 @@ class Executor:
 
     def _look(self, watched: Watched) -> Ended | None:
         if not watched.folder.is_there() and self._traces.has_begun(watched):
-            return self._look_at_the_gone(watched)
+            return self._look_without_folder(watched)
         condition = watched.folder.look(
             watched.ended_as(),
             claimed_by=watched.run.launched_by,
@@ -324,7 +334,7 @@ class Executor:
             lives_on=lambda: self._traces.lives_on(watched.run.id),
         )
         if condition is Condition.REMOVED:
-            return self._look_at_the_gone(watched)
+            return self._look_without_folder(watched)
         if condition is Condition.SUPERVISED:
             return None
         if condition is Condition.ORPHANED:
@@ -334,14 +344,14 @@ class Executor:
             watched.orphaned = True
             return None
         facts = watched.folder.ended()
-        if facts is None:  # set aside, or removed this moment by another node that watches it too
+        if facts is None:  # set aside, or just removed by another node that watches it too
             return None
         stays = facts.claimed_by not in (None, self._node_id)
         return Ended(watched.run, facts, watched.snapshot, watched.folder, keeps_folder=stays)
 
 
 def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
-    """The task as it stands now; where it cannot be read, what the run knows of it."""
+    """The task as it is now; where its row cannot be read, what the run's row says of it."""
     if task is not None:
         return snapshot_of(task)
     return TaskSnapshot(
@@ -361,17 +371,17 @@ def _snapshot(run: Run, task: Task | None) -> TaskSnapshot:
 
 
 def _spec_in(folder: RunFolder) -> RunSpec | None:
-    """What the folder of a claim says it was to do, as far as that can be read."""
+    """The claim's ``spec.json``, None where it cannot be read."""
     try:
         return folder.task()
-    except OSError:  # the look at it will say so
+    except OSError:  # the look at the folder reports it
         return None
 
 
 def _began(folder: RunFolder) -> float | None:
-    """When the supervisor of a claim began, monotonic seconds, as far as it is known."""
+    """When the supervisor of a claim began, monotonic seconds; None where unknown."""
     try:
         facts = folder.began()
-    except OSError:  # the same
+    except OSError:  # the look at the folder reports it
         return None
     return None if facts is None else facts.monotonic

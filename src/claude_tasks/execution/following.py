@@ -1,4 +1,4 @@
-"""Following an agent: read what it prints until it has exited, and end it when it is time.
+"""Reads what an agent prints until it has exited, and ends it on cancel or at its time limit.
 
     working ──exits──▶ over
        │
@@ -7,8 +7,8 @@
        └── its result is there, and then ──────┴──▶ ending: TERM ──grace──▶ KILL ──▶ over
            nothing comes for `linger_seconds`
 
-While an agent is being ended its pipes are read all the same: one that still says how it ends must
-not wait in a full pipe for the KILL that takes its words away.
+The supervisor goes on reading while it ends the agent: an agent blocked by a full pipe could not
+print its last events before the KILL.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 _FOR_EVER = float("inf")
 _BACKGROUND_SECONDS = 600.0
-"""How long the CLI itself waits for background tasks and subagents once its result is there."""
+"""How long the CLI itself waits for background tasks and subagents after its result."""
 
 _BACKGROUND_VARIABLE = "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS"
 
@@ -61,13 +61,13 @@ class Following:
         self._activity = activity
         self._last_word = time.monotonic()
         self._kill_at: float | None = None
-        """When it is killed, None while it is not being ended."""
+        """When KILL is sent, None before TERM."""
         self.ended_by = EndedBy.EXIT
         self.lingered: float | None = None
-        """For how long nothing came from an agent that had reported and did not exit."""
+        """Seconds without output from an agent that had reported its result and did not exit."""
 
     def follow(self, output: int, to_output: Sinks, error: int, to_error: Sinks) -> None:
-        """Read until it has exited, whoever else holds its pipes."""
+        """Read until the agent has exited, even if other processes keep its pipes open."""
         streams = {output: (*to_output, self._note_word), error: to_error}
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
@@ -111,11 +111,11 @@ class Following:
             self._agent.terminate()
 
     def _is_done(self) -> bool:
-        """Whether all it was to do is done: it has only failed to exit."""
+        """Whether the agent has reported its result and has only failed to exit."""
         return self._activity.reported and not self._activity.outstanding
 
     def _next_step_at(self) -> float:
-        """When something is to be done about it."""
+        """When the agent must next be sent a signal, on the monotonic clock."""
         if self._kill_at is not None:
             return self._kill_at
         if not self._activity.reported:
@@ -131,7 +131,7 @@ class Following:
 
 
 def background_seconds() -> float:
-    """The CLI's own ceiling, a longer one where somebody has set that."""
+    """The CLI's own limit, or a longer one set in the environment."""
     text = os.environ.get(_BACKGROUND_VARIABLE, "")
     return max(_BACKGROUND_SECONDS, int(text[:12]) / 1000 if text.isdecimal() else 0.0)
 
@@ -148,7 +148,7 @@ def _drain_once(descriptor: int, sinks: Sinks) -> bool:
 
 
 def _drain_rest(descriptor: int, sinks: Sinks) -> None:
-    """Read what the agent left in the pipe, no more: a child of it may go on writing for ever."""
+    """Read only what is in the pipe now: a child of the agent may go on writing."""
     waiting = array("i", [0])
     fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
     left = waiting[0]

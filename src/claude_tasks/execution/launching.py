@@ -1,4 +1,4 @@
-"""From a claimed run to what its supervisor is told: text only, no look at what a task names."""
+"""Makes the supervisor's ``spec.json`` for a claimed run, without opening a path the task names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ RESUME_PROMPT = (
 
 
 class LaunchRules(NamedTuple):
-    """What holds for every agent. Times are in seconds; ``claude_bin`` None is to be searched."""
+    """Settings that apply to every agent.
+
+    Times are in seconds; ``claude_bin`` None: search for it.
+    """
 
     claude_bin: str | None
     kill_grace: float
@@ -32,10 +35,10 @@ class LaunchRules(NamedTuple):
 
 
 class LaunchPlan:
-    """What every run of this process is started with."""
+    """Makes the specification of each run that this process starts."""
 
     def __init__(self, rules: LaunchRules, *, logs: str) -> None:
-        """``logs`` is a folder. Relative working folders begin where this process was started."""
+        """``logs`` is a folder. Relative working folders start at this process's current folder."""
         self._rules = rules
         self._logs = logs
         self._base = _current_folder()
@@ -43,7 +46,10 @@ class LaunchPlan:
         self._search_paths: dict[str, str] = {}
 
     def spec(self, claimed: Claimed, folder: RunFolder, snapshot: TaskSnapshot) -> RunSpec:
-        """The claim's ``spec.json``. Errors: `SpawnError` for what the task or a setting asks."""
+        """The claim's ``spec.json``.
+
+        Errors: `SpawnError` where task or settings do not allow it.
+        """
         run, task = claimed
         _refuse_bypass_as_root(task)
         binary = find_agent_binary(self._rules.claude_bin)
@@ -69,7 +75,7 @@ class LaunchPlan:
         return self._search_paths[binary]
 
     def _working_folder(self, task: Task) -> str:
-        """The absolute path: whether it is there, the run's supervisor finds out."""
+        """The absolute path. The run's supervisor finds out whether it exists."""
         path = task.spec.working_dir or "."
         if path.startswith("~"):
             path = self._at_home(path)
@@ -95,7 +101,7 @@ class LaunchPlan:
 
 
 def _current_folder() -> str | None:
-    """None where the folder that this process was started in is gone."""
+    """This process's current folder, None where it was removed."""
     try:
         return os.getcwd()
     except OSError:

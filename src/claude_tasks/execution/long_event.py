@@ -1,11 +1,11 @@
-"""One event of any length, parsed as it comes: what is kept of it is bounded, whatever it holds.
+"""Parses one event of any length, chunk by chunk, in bounded memory.
 
-Parsing a line of 64 MiB whole takes several times its size, in each of the supervisors that meet
-one. Here nothing of the line is kept but the values themselves, and of these only so much: the
-beginning and the end of the texts that people read, the beginning of all others, the first members
-of lists and objects. What is over is passed over in C. So no two supervisors need to take turns.
+Parsing a line of 64 MiB whole takes several times its size in memory, in each supervisor that meets
+one. This parser keeps only values, and limits those: head and tail of the texts that people read,
+the head of all other texts, the first members of lists and objects. Regular expressions skip the
+rest at the speed of C.
 
-Lenient: commas and colons are not looked at. What is no object at all is `broken`.
+It does not check commas and colons. Input that is not an object at all sets `broken`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_MEMBERS = 1000
 _MOST_VALUES = 20_000
 _DEEPEST = 50
 _MOST_TOKENS = 3_000_000
-"""A few seconds of work. An event of more brackets than that is no event of any agent."""
+"""A few seconds of work. No agent's event has more brackets."""
 
 _BETWEEN = re.compile(rb"[\s,:]*+")
 _TEXT = re.compile(rb'(?:[^"\\]++|\\[\s\S])*+')
@@ -46,7 +46,7 @@ class LongEvent:
     """Feed it the bytes of one line; read `value` at its end."""
 
     def __init__(self) -> None:
-        """Nothing was read yet."""
+        """Begin with nothing read."""
         self.broken = False
         self._root: Any = None
         self._stack: list[_Open] = []
@@ -60,7 +60,7 @@ class LongEvent:
 
     @property
     def value(self) -> dict[str, Any] | None:
-        """The object, None when it is none or is not whole."""
+        """The object, None when the input is not an object or is incomplete."""
         whole = not (self.broken or self._stack or self._passing_over or self._text is not None)
         return self._root if whole and isinstance(self._root, dict) else None
 
@@ -81,9 +81,9 @@ class LongEvent:
             self._escaped = False
             position += 1
         match = _TEXT.match(data, position)
-        assert match is not None  # it matches nothing too
+        assert match is not None  # the pattern also matches the empty text
         position = match.end()
-        if position < len(data) and data[position] == _BACKSLASH:  # the escaped byte is to come
+        if position < len(data) and data[position] == _BACKSLASH:  # its byte is yet to come
             self._escaped = True
             position += 1
         text.write(data[start:position])
@@ -143,7 +143,7 @@ class LongEvent:
         else:
             head, tail = _TEXT_HEAD, 0
         if head + tail > self._text_room and len(self._stack) > 1:
-            return _Text(_SHORT_TEXT, 0)  # there is no more room than for a word
+            return _Text(_SHORT_TEXT, 0)  # room for a word only
         return _Text(head, tail)
 
     def _end_text(self, text: _Text) -> None:
@@ -163,7 +163,7 @@ class LongEvent:
         if not literal:
             return
         if len(literal) > _LONGEST_LITERAL and literal[1:].isdigit():
-            self._put(None)  # a number beyond all reason
+            self._put(None)  # too many digits to be a number of an event
             return
         try:
             self._put(json.loads(literal))
@@ -190,7 +190,7 @@ class LongEvent:
             self._root = value
             return True
         kept = self._stack[-1].put(value, room=self._values <= _MOST_VALUES)
-        if not kept and len(self._stack) > 1:  # nor will be what follows in this list or object
+        if not kept and len(self._stack) > 1:  # the rest of this list or object is dropped too
             self._stack.pop()
             self._passing_over += 1
         return kept
@@ -212,14 +212,14 @@ class _Open:
         if isinstance(self.container, list):
             if fits:
                 self.container.append(value)
-        elif fits or self.key in ("type", "subtype"):  # these may come last
+        elif fits or self.key in ("type", "subtype"):  # kept even where they come last
             self.container[self.key] = value
         self.key = None
         return fits
 
 
 class _Text:
-    """The bytes of one text as they stand in the line, head and tail."""
+    """The bytes of one text as written in the line: head and tail."""
 
     def __init__(self, head: int, tail: int) -> None:
         self._head_limit = head
@@ -244,7 +244,7 @@ class _Text:
             self._dropped += len(data)
 
     def value(self) -> str | None:
-        """The text, a gap named; None where it is none."""
+        """The text, with the size of a gap; None where it is not valid JSON."""
         tail = self._tail.value() if self._tail is not None else b""
         dropped = self._dropped + (self._tail.dropped if self._tail is not None else 0)
         if not dropped:
@@ -254,7 +254,7 @@ class _Text:
         head = _decoded(bytes(self._head[: match.end()]))
         if head is None:
             return None
-        head = head.rstrip(_HALVES)  # of a pair that was cut in two
+        head = head.rstrip(_HALVES)  # half of a surrogate pair
         if self._tail is None:
             return f"{head}…"
         end = (_decoded(_from_a_start(tail)) or "").lstrip(_HALVES)
@@ -262,10 +262,9 @@ class _Text:
 
 
 def _from_a_start(tail: bytes) -> bytes:
-    """The tail from where no escape sequence is cut in two.
+    """The tail from the first position that is surely outside an escape sequence.
 
-    Some characters stand in no escape sequence, and a backslash behind another character always
-    begins one.
+    Some characters never occur in one, and a backslash after any other character begins one.
     """
     if b"\\" not in tail:
         return tail
@@ -279,7 +278,7 @@ def _from_a_start(tail: bytes) -> bytes:
 
 
 def _decoded(raw: bytes) -> str | None:
-    """What stands between the quotes. Bytes that are no UTF-8 become U+FFFD."""
+    """Decode what is between the quotes. Invalid UTF-8 becomes U+FFFD."""
     try:
         value = json.loads(f'"{raw.decode(errors="replace")}"', strict=False)
     except ValueError:

@@ -1,11 +1,10 @@
-"""From what the supervisor saw to how the run ended: a pure function.
+"""Derives how a run ended from what its supervisor recorded: a pure function.
 
-Success is exit 0 and, where there is a result event, one that names no error: ``is_error`` false,
-no ``subtype`` of an error, no causes. A ``subtype`` of "success" is no help: it stands beside API
-errors too. What the model says is no cause of anything: it may speak of limits, networks and lost
-sessions as it likes. A denied tool does not fail a run, but it is no
-plain success either: such a run is ``completed`` with the reason ``denied``. An agent that reported
-its result and had to be ended because it did not exit is what it reported.
+Success is exit 0 and, where there is a result event, one without an error: ``is_error`` false, no
+``subtype`` of an error, no causes. A ``subtype`` of "success" proves nothing: the CLI sends it with
+API errors too. The model's own text is never a cause: it may mention limits, networks and lost
+sessions. A run to which a tool was denied is ``completed`` with the reason ``denied``. An agent
+that reported its result, and was ended because it did not exit, ends as it reported.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 _TOO_MANY_REQUESTS = 429
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
-"""API errors that a later attempt may not meet. A usage limit is no such error."""
+"""API errors that a later attempt may avoid. A usage limit is not one of them."""
 
 _ERROR_CHARACTERS = 4000
 
@@ -45,7 +44,7 @@ _LIMIT = re.compile(
     r"|\blimit reached\s*\|\s*\d",
     re.IGNORECASE,
 )
-"""How the CLI, in its versions, says that a usage window is used up."""
+"""The words with which versions of the CLI say that a usage window is used up."""
 
 _UNREACHABLE = re.compile(
     r"\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|E(?:NET|HOST)UNREACH|ENETDOWN"
@@ -56,7 +55,7 @@ _UNREACHABLE = re.compile(
     r"|name resolution",
     re.IGNORECASE,
 )
-"""How the CLI, in its versions, and the libraries below it name a network that is away."""
+"""The words of the CLI and its libraries for a network that cannot be reached."""
 
 _NO_SESSION = re.compile(r"No conversation found|does not match any session", re.IGNORECASE)
 _ONLY_AN_ERROR = "Execution error"
@@ -65,7 +64,7 @@ _ONLY_AN_ERROR = "Execution error"
 def outcome_of(
     facts: ExitFacts, *, at: int, timeout_seconds: int, cancel_reason: Reason | None
 ) -> Outcome:
-    """The outcome of a claim. ``facts`` is ``exit.json``; ``at`` is its end where it has none."""
+    """The outcome of a claim. ``facts`` is ``exit.json``; ``at`` is used where it has no end."""
     said = facts.transcript
     ended_at = facts.ended_at or at
     resets_at = _resets_at(said, at=ended_at)
@@ -151,7 +150,7 @@ def _judge_exit(
 
 
 def _notes(facts: ExitFacts, said: Said, state: State) -> list[str]:
-    """What else is to be known of an end."""
+    """Notes about an end besides its state and reason."""
     notes = []
     if facts.lingered is not None:
         notes.append(
@@ -166,7 +165,7 @@ def _notes(facts: ExitFacts, said: Said, state: State) -> list[str]:
 
 
 def _doubt(said: Said) -> str | None:
-    """Why a success may be none."""
+    """Why a run that counts as a success may not be one."""
     if said.session_id and not said.has_result:
         return "the agent ended without a result event"
     if not said.streamed and not said.has_result and not said.output.strip():
@@ -179,7 +178,7 @@ def _doubt(said: Said) -> str | None:
 
 
 def _usage_limited(said: Said, resets_at: int | None) -> bool:
-    """Whether a usage window is used up: the stream says so, or words with a reset in them."""
+    """Whether a usage window is used up: by an event, or by an error text that names a reset."""
     if not _may_be_limited(said):
         return False
     told = _rejected(said)
@@ -187,7 +186,7 @@ def _usage_limited(said: Said, resets_at: int | None) -> bool:
 
 
 def _may_be_limited(said: Said) -> bool:
-    """Whether its error can be a usage limit: one of our own limits is none, nor other statuses."""
+    """Whether its error can be a usage limit. Our own limits and other API statuses are not."""
     return (
         said.is_error
         and not _has_error_subtype(said)
@@ -196,13 +195,13 @@ def _may_be_limited(said: Said) -> bool:
 
 
 def _rejected(said: Said) -> dict[str, Any]:
-    """What the stream told of a window that is used up; beyond it agents may work for credits."""
+    """The stream's event about a used-up window, None where credits let the agent go on."""
     told = said.rate_limit or {}
     return told if told.get("status") == "rejected" and not told.get("isUsingOverage") else {}
 
 
 def _reported_error(said: Said) -> bool:
-    """Whether the result names an error: some do without the mark of one, and exit with 0."""
+    """Whether the result names an error. Some do so with ``is_error`` false and exit code 0."""
     return said.is_error or _has_error_subtype(said) or bool(said.errors)
 
 
@@ -211,7 +210,7 @@ def _has_error_subtype(said: Said) -> bool:
 
 
 def _resets_at(said: Said, *, at: int) -> int | None:
-    """Milliseconds; the event tells seconds since the epoch, and words may tell it too."""
+    """When the window resets, ms: from the event (seconds since the epoch), else from the text."""
     if not _may_be_limited(said):
         return None
     resets_at = reset_of(_rejected(said).get("resetsAt"), at=at)
@@ -239,11 +238,11 @@ def _is_transient(said: Said) -> bool:
 
 
 def _is_unreachable(facts: ExitFacts, said: Said) -> bool:
-    """Whether the network was away, before the model said a word: nothing was done yet.
+    """Whether the network was unreachable before the model's first answer: nothing was done yet.
 
-    With a stream the CLI itself says so, as its result or as a message of its own; servers and
-    hooks that have lost theirs come to nothing on standard error. An agent without one that printed
-    anything may have done anything.
+    An agent with an event stream reports this as its result or in a message of the CLI; network
+    errors of its servers and hooks on standard error do not count. An agent without a stream that
+    printed anything may already have worked.
     """
     if said.answered or said.api_error_status is not None:
         return False
@@ -255,7 +254,7 @@ def _is_unreachable(facts: ExitFacts, said: Said) -> bool:
 
 
 def _session_gone(facts: ExitFacts, said: Said) -> bool:
-    """Whether the session to go on in is not there: the CLI says so before anything is done."""
+    """Whether the session to resume does not exist: the CLI says so before it does anything."""
     causes = "\n".join([*said.errors, _bounded(facts.stderr)])
     return not said.answered and _NO_SESSION.search(causes) is not None
 
@@ -265,7 +264,7 @@ def _bounded(text: str) -> str:
 
 
 def _agent_error(said: Said) -> str:
-    """The causes that its result names, else its words."""
+    """The causes that the result names, else the result's text."""
     subtype, causes = said.subtype or "", "; ".join(said.errors)
     known = _LIMIT_WORDS.get(subtype)
     if known and causes:
@@ -276,7 +275,7 @@ def _agent_error(said: Said) -> str:
 
 
 def _exit_error(exit_code: int, facts: ExitFacts, said: Said) -> str:
-    """The end of standard error, where programs put their reason; else what they printed."""
+    """The end of standard error, where programs name their reason; else what the agent printed."""
     detail = (facts.stderr or "; ".join(said.errors) or said.output or "").strip()
     if exit_code < 0:
         summary = f"the agent was ended by signal {-exit_code}"

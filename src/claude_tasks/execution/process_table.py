@@ -1,4 +1,4 @@
-"""Without /proc there is no telling on Linux what an agent started: a node says so at its start."""
+"""On Linux an agent's processes are found through /proc: a node refuses to start without it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _TABLE = "/proc"
 
 
 def has_process_table(folder: str = _TABLE, *, platform: str = sys.platform) -> bool:
-    """Whether the kernel's table of processes is to be seen."""
+    """Whether the kernel's process table can be read."""
     return platform != "linux" or os.path.exists(os.path.join(folder, "self", "stat"))
 
 
 def refuse_without_process_table(folder: str = _TABLE, *, platform: str = sys.platform) -> None:
-    """Errors: `ConfigurationError` where there is none."""
+    """Errors: `ConfigurationError` where the process table cannot be read."""
     if has_process_table(folder, platform=platform):
         return
     raise ConfigurationError(

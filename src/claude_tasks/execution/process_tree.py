@@ -1,9 +1,9 @@
-"""End what an agent leaves behind: TERM, a grace, KILL, until nothing is left.
+"""Ends the processes that an agent leaves behind: TERM, a grace, KILL, until none is left.
 
 The agent's tools run in sessions of their own, so a kill of its process group misses them. On
 Linux the supervisor is a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): every orphan becomes
-its child, and walking its descendants finds them all. Where there is no subreaper the marker in
-the environment finds the strays.
+its child, and walking its descendants finds them all. Where there is no subreaper, the supervisor
+finds them by the marker in their environment.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.02
 _LEFTOVER_GRACE_SECONDS = 1.0
 _REMOVED = " (deleted)"
-"""What proc(5) adds to the name of a file that has none any more."""
+"""What proc(5) appends to the path of a file that was removed."""
 
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
 
 def become_subreaper() -> None:
-    """Inherit every orphan below this process."""
+    """Become the parent of every orphan below this process."""
     if _prctl is not None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -44,7 +44,7 @@ def end_leftovers(marker: str) -> None:
     Returns when nothing is left, or when KILL had no effect on what the kernel cannot end now.
     """
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
-        # KILL twice: the second is for those born while the first was sent.
+        # KILL twice: the second is for processes that started while the first was sent.
         deadline = time.monotonic() + _LEFTOVER_GRACE_SECONDS
         members = _members(marker)
         for member in members:
@@ -57,10 +57,10 @@ def end_leftovers(marker: str) -> None:
 
 
 def end_strays(marker: str, held: str) -> int:
-    """KILL what is left of an agent whose supervisor is gone; how many processes.
+    """KILL what is left of an agent whose supervisor is dead; how many processes.
 
-    They are known by the marker in their environment or, where they scrubbed that, by the file
-    ``held`` that they keep open.
+    They are found by the marker in their environment, or by the file ``held`` that they keep open
+    where they removed the marker.
     """
     strays = {process.pid for process in _marked(marker)} | set(holders_of(held))
     for pid in strays:
@@ -69,10 +69,10 @@ def end_strays(marker: str, held: str) -> int:
 
 
 class Living(NamedTuple):
-    """What one walk over all processes tells of claims.
+    """What one walk over all processes finds out about claims.
 
-    ``markers`` are those in their environments; ``removed`` are the files that they keep open
-    though their names are gone.
+    ``markers`` are the claims' markers in their environments; ``removed`` are the paths of removed
+    files that they keep open.
     """
 
     markers: frozenset[str]
@@ -80,7 +80,7 @@ class Living(NamedTuple):
 
 
 def look_for_the_living() -> Living:
-    """One walk over every process that may be looked at: some 0.1 ms for each."""
+    """Walk once over every process that this user may inspect: about 0.1 ms for each."""
     import psutil  # noqa: PLC0415 (see below)
 
     markers = set()
@@ -94,9 +94,9 @@ def look_for_the_living() -> Living:
 
 
 def reap_and_ask() -> bool:
-    """Reap what has ended below this process; whether anything is left, the agent being reaped.
+    """Reap ended children; whether any child is left. Call it once the agent itself is reaped.
 
-    A system call, where the walk over processes would import psutil.
+    A system call suffices: the walk over processes would import psutil.
     """
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -130,12 +130,12 @@ def _marked(marker: str) -> list[psutil.Process]:
 
 
 def holders_of(path: str) -> list[int]:
-    """The processes that keep a file open, by proc(5); none are known where there is no /proc."""
+    """The processes that keep a file open, by proc(5); none where there is no /proc."""
     return sorted({pid for pid, held in _held() if held == path})
 
 
 def _held() -> Iterator[tuple[int, str]]:
-    """The processes, but for this one, with each file that they keep open."""
+    """All processes except this one, each with the files that it keeps open."""
     for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else ()):
         folder = f"/proc/{name}/fd"
         # A process of another user, or one just gone, is none of ours.

@@ -1,6 +1,7 @@
-"""The recorder: writes how runs ended. The run log first, then the row; a retry goes back in line.
+"""The recorder: writes how runs ended, first the run log, then the row, or queues a retry.
 
-A crash between the two repeats both: the log of the same outcome has the same name.
+After a crash between the two, both are written again: the log of the same outcome has the same
+name.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ENDS_LOG = f"{__name__}.ends"
-"""Where it is said how each run ended."""
+"""The logger that gets one line for the end of each run."""
 _ends = logging.getLogger(ENDS_LOG)
 
 _COUNTS = (
@@ -44,20 +45,20 @@ _LONGEST_BACKOFF_MS = 15 * 60 * 1000
 _NO_ROOM_MS = 1000
 _UNKNOWN_RESET_MS = 60 * 60 * 1000
 _REARM_MS = (60 * 1000, 60 * 60 * 1000)
-"""How soon, and how late, a one-off that failed its preflight is tried again."""
+"""The shortest and the longest wait before a one-off that failed its preflight is tried again."""
 
 
 if TYPE_CHECKING:
 
     class RecordingStore(RunStore, UsageStore, OneDatabase, Protocol):
-        """Where ends are recorded."""
+        """The parts of the store that the recorder needs."""
 
 
 class EndRules(NamedTuple):
-    """What becomes of runs that did not do their work.
+    """The rules for runs that did not do their work.
 
-    ``on_usage_limit`` holds where the task does not say; ``waits_for_reset`` is whether anybody
-    knows when a limit is reset. The first retry comes after ``retry_backoff`` seconds.
+    ``on_usage_limit`` applies where the task has no rule; ``waits_for_reset`` is whether a source
+    tells when a limit is reset. The first retry comes after ``retry_backoff`` seconds.
     """
 
     on_usage_limit: OnUsageLimit
@@ -71,10 +72,10 @@ class EndRules(NamedTuple):
 
 
 class Recorder:
-    """Turns ended claims into rows. What the store refuses now is kept and tried again."""
+    """Records ended claims. An end that the store refuses now is kept and tried again."""
 
     def __init__(self, store: RecordingStore, rules: EndRules, *, logs: str, node_id: str) -> None:
-        """Work on the store of the thread that records, for a node; ``logs`` is a folder."""
+        """``store`` is used on the recording thread only; ``logs`` is a folder."""
         self._store = store
         self._node_id = node_id
         self._rules = rules
@@ -91,7 +92,10 @@ class Recorder:
         return any(end.run.id == run.id for end in self._waiting)
 
     def record(self, ended: Sequence[Ended], *, at: int) -> int:
-        """Write the ends of runs; how many. Errors: `StorageError`, and nothing is forgotten."""
+        """Write the ends of runs; how many.
+
+        Errors: `StorageError`; all ends are kept for the next call.
+        """
         self._waiting.extend(ended)
         if not self._waiting:
             return 0
@@ -107,7 +111,7 @@ class Recorder:
         return len(done)
 
     def _learn_usage(self, ended: Sequence[Ended], *, at: int) -> None:
-        """What runs were told of the usage windows comes free of charge."""
+        """Record the usage windows that runs reported: they need no request."""
         for end in ended:
             try:
                 self._learn_from(end, at=at)
@@ -119,7 +123,7 @@ class Recorder:
     def _learn_from(self, end: Ended, *, at: int) -> None:
         info, told_at = end.facts.transcript.rate_limit, end.facts.transcript.rate_limit_at
         if info is None or told_at is None or told_at > at:
-            return  # from the future: the clock was set back since
+            return  # in the future: the clock was set back since
         learnt = learnt_from_run(self._store.read_usage().reading, info, at=told_at)
         if learnt is not None:
             self._store.learn_reading(learnt, at=at)
@@ -136,14 +140,14 @@ class Recorder:
                     self._store.finish_runs([_unstorable(finish, error)], at=at)
 
     def _settle_alone(self, end: Ended, *, at: int) -> Finish | None:
-        """The same, whatever is wrong with one: the ends of the others are recorded."""
+        """Settle one end; an unforeseen error does not stop the recording of the others."""
         try:
             return self._settle(end, at=at)
         except (IllegibleError, StorageValueError) as its_own:
             error: Exception = its_own
         except StorageError:
             raise
-        except Exception as failure:  # noqa: BLE001 (said below, and on the row)
+        except Exception as failure:  # noqa: BLE001 (logged below and kept on the row)
             error = failure
         log.error("run %d: what its end means is not clear", end.run.id, exc_info=error)
         outcome = Outcome(
@@ -165,7 +169,7 @@ class Recorder:
                 run.id,
                 claim=run.claim,
                 attempt=run.attempt,
-                # The machine had no room for it a moment ago, where there is an error.
+                # With an error: the machine had no room for it a moment ago.
                 not_before=AT_ONCE if end.facts.error is None else at + _NO_ROOM_MS,
                 spent=None,
                 at=at,
@@ -183,7 +187,7 @@ class Recorder:
         return self._finish(run, outcome, end)
 
     def _run_of(self, end: Ended, *, at: int) -> Run:
-        """Its row as it stands now: somebody may have spoiled it meanwhile."""
+        """The run's row as it is now, None where it became unreadable meanwhile."""
         try:
             return self._store.get_run(end.run.id)
         except IllegibleError:
@@ -250,7 +254,7 @@ class Recorder:
         )
 
     def _begin_anew(self, run: Run, outcome: Outcome, *, at: int) -> None:
-        """The session to go on in is gone: the task's own prompt is given once more, at once."""
+        """Where the session to resume is gone: queue the run again, with the task's prompt."""
         log.warning("run %d: its session is gone, it begins anew: %s", run.id, outcome.error)
         self._store.requeue_run(
             run.id,
@@ -303,7 +307,7 @@ class Recorder:
 
 
 def _rearm_at(run: Run, outcome: Outcome) -> int | None:
-    """When a one-off that failed its preflight is due again: the longer it waits, the rarer."""
+    """When a one-off that failed its preflight is due again: the wait grows with its age."""
     if outcome.reason is not Reason.PREFLIGHT or run.tick is None:
         return None
     shortest, longest = _REARM_MS
@@ -311,13 +315,13 @@ def _rearm_at(run: Run, outcome: Outcome) -> int | None:
 
 
 def _unreachable_since(run: Run, *, at: int) -> int:
-    """When it first met the network that is away; not what a clock said that was ahead."""
+    """When the run first met an unreachable network; an instant in the future is ignored."""
     since = run.unreachable_since
     return at if since is None or since > at else since
 
 
 def _may_wait_for_the_network(run: Run, outcome: Outcome, *, at: int) -> bool:
-    """A machine that just woke up has no network yet: that is no fault of the task."""
+    """Whether to retry without counting a failure: a machine that woke up has no network yet."""
     return outcome.unreachable and at < _unreachable_since(run, at=at) + NETWORK_PATIENCE_MS
 
 
@@ -336,7 +340,7 @@ def _with_note_of_lost_session(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _remove(folder: RunFolder) -> None:
-    """What cannot be removed now is tidied up later, or is in nobody's way."""
+    """Remove the folder; a later pass retries where that fails."""
     try:
         folder.remove()
     except OSError as error:
@@ -353,9 +357,9 @@ def _log_end(run: Run, outcome: Outcome) -> None:
 
 
 def _with_earlier_attempts(run: Run, outcome: Outcome) -> Outcome:
-    """What a run cost is what all its attempts cost.
+    """The outcome with the cost of all attempts of the run.
 
-    One that goes on in its session reports the costs of the whole session, as the CLI does it.
+    A run that resumed its session already reports the cost of the whole session.
     """
     sums: dict[str, Any] = {}
     for name in ("cost_usd", *_COUNTS):
@@ -367,7 +371,7 @@ def _with_earlier_attempts(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _unstorable(finish: Finish, error: StorageError) -> Finish:
-    """A record that no database takes must not keep the run open for ever: only its end is kept."""
+    """What to record where the database refuses a record: only its end, so that the run is over."""
     outcome = Outcome(
         state=State.FAILED,
         reason=Reason.AGENT_ERROR,

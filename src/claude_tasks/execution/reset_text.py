@@ -1,14 +1,14 @@
-"""When a usage limit is over, read from what the agent says to people.
+"""Reads from the agent's text when a usage limit is over.
 
-The stream tells it in an event; where that is missing there are only words, and the words drift:
+The event stream has an event for it; where that is missing there is only text, whose form varies:
 
     … limit reached|1790000000                     You've hit your limit · resets 2:06pm (UTC)
     … resets Mon 9am                               … resets Oct 6, 1pm (America/Los_Angeles)
     … resets at 2026-10-06T13:00:00Z               … try again in 3 hours 20 minutes
     … regain access on 2026-10-01 at 00:00 UTC     … retry after 7200 seconds
 
-A clock time means the next one that shows it: in the zone named, else in this machine's, which is
-the agent's own. What cannot be made out is None: then nobody waits for it.
+A clock time means its next occurrence in the named zone, else in this machine's zone, which the
+agent uses. A text that cannot be read gives None: then the run does not wait.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 4000
-"""What is said of a limit is short."""
+"""Characters. Texts about a limit are shorter."""
 
 _SHORTEST_LIMIT_SECONDS = 600
-"""Who is to try again sooner has met an overload, not a limit."""
+"""A shorter wait means an overload, not a usage limit."""
 
 _SOON = re.compile(r"(?:re)?try", re.IGNORECASE)
 _NOT_OURS = re.compile(r"\bnot your (?:usage )?limit", re.IGNORECASE)
@@ -69,9 +69,9 @@ _ZONE = re.compile(r"^\s*\(?\s*((?:UTC|GMT)?[+-]\d{1,2}(?::?\d\d)?|[A-Za-z]+(?:[
 def reset_in_text(
     text: str, *, at: int, here: tzinfo | None, find_zone: Callable[[str], tzinfo | None]
 ) -> int | None:
-    """The instant in ms, None where the text names none to come.
+    """The instant in ms, None where the text names none in the future.
 
-    ``here`` is the zone of times without one, None this machine's; ``find_zone`` knows IANA names.
+    ``here`` is the zone of times without one, None: this machine's; ``find_zone`` finds IANA names.
     """
     text = text[:_LONGEST]
     if _NOT_OURS.search(text):
@@ -146,13 +146,13 @@ def _clock_ms(
     find_zone: Callable[[str], tzinfo | None],
     at: int,
 ) -> int | None:
-    """The next instant at which a clock shows it."""
+    """The next instant at which a clock shows this time."""
     clock = _CLOCK.search(sentence)
     date = _DATE.search(sentence)
     weekday = None if date is not None else _DAY.search(sentence)
     if clock is None and date is None and weekday is None:
         return None
-    if clock is not None and clock.start() > 40:  # noqa: PLR2004 (of something else)
+    if clock is not None and clock.start() > 40:  # noqa: PLR2004 (too far from the words)
         return None
     ends = max(found.end() for found in (clock, date, weekday) if found is not None)
     zone = _zone_after(sentence[ends:], find_zone) or here or now.astimezone().tzinfo
@@ -214,5 +214,5 @@ def _ms(wall: datetime, zone: tzinfo | None) -> int:
 
 
 def _within(instant: int, at: int) -> int | None:
-    """None for what is long over, and for what nobody waits for."""
+    """The instant, None where it is long past or too far ahead to wait for."""
     return instant if at - 3_600_000 <= instant <= at + FURTHEST_RESET_MS else None

@@ -1,7 +1,7 @@
-"""The folder of one claim of a run: the files through which executor, supervisor and rescuer agree.
+"""The folder of one claim of a run: the files that executor, supervisor and rescuer share.
 
-See the package's prose for what each file means. Locks are ``flock``: the kernel lets them go when
-the last descriptor closes, whatever happened to the process.
+The package's docstring says what each file means. Locks are ``flock``: the kernel releases them
+when the last descriptor closes, however the process ended.
 """
 
 from __future__ import annotations
@@ -36,40 +36,40 @@ if TYPE_CHECKING:
     from claude_tasks.execution.contract import Record
 
 FOR_GOOD = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
-"""Errors that no later try will do without: the folder is not what we made."""
+"""Permanent errors: the path is no longer the folder that we made."""
 
 MACHINE_REASONS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 )
-"""Errors that say nothing of the task: the machine has no room now."""
+"""Errors that do not lie in the task: the machine has no room now."""
 
 _LARGEST_FILE = 64 * 1024 * 1024
-"""Nothing of ours comes near: what is larger is something else's."""
+"""Bytes. A file of ours is much smaller; a larger one is not ours."""
 
 
 class FolderInUseError(OSError):
-    """The folder of a claim was there before it: of another database's run, or somebody else's."""
+    """The folder existed before its claim: a run of another database, or a program, made it."""
 
 
 class Condition(Enum):
-    """What a look at the folder tells about the claim."""
+    """The state of a claim, as its folder shows it."""
 
     ENDED = auto()
-    """``exit.json`` tells how."""
+    """``exit.json`` says how it ended."""
     SUPERVISED = auto()
     """The supervisor lives."""
     ORPHANED = auto()
-    """The supervisor died, the agent or a child of it lives."""
+    """The supervisor is dead; the agent or a child of it lives."""
     UNSTARTED = auto()
-    """Nothing lives and the agent was never started."""
+    """No process lives and the agent was never started."""
     LOST = auto()
-    """Nothing lives, the agent had been started, and nobody saw how it ended."""
+    """No process lives, the agent had been started, and its end was not recorded."""
     REMOVED = auto()
-    """Somebody removed the folder, or what it says of a claim whose agent had been started."""
+    """The folder, or its files about a claim whose agent had been started, were removed."""
 
 
 class RunFolder(NamedTuple):
-    """Paths of one claim."""
+    """The paths of one claim, and what is done with its files."""
 
     path: str
 
@@ -90,7 +90,7 @@ class RunFolder(NamedTuple):
 
     @property
     def started(self) -> str:
-        """There before the agent is started."""
+        """Exists before the agent is started."""
         return os.path.join(self.path, "started.json")
 
     @property
@@ -99,10 +99,10 @@ class RunFolder(NamedTuple):
         return os.path.join(self.path, "exit.json")
 
     def create(self, spec: RunSpec, prompt: str) -> None:
-        """Make the folder with its task. Errors: `OSError`, `FolderInUseError`.
+        """Make the folder with ``spec.json`` and prompt. Errors: `OSError`, `FolderInUseError`.
 
-        A claim's number is given once, so nothing of ours is there already, but for the tombstone
-        that another node wrote meanwhile: then the look at the folder tells that it is over.
+        A claim's number is used once, so the folder can hold nothing of ours but a tombstone that
+        another node wrote meanwhile: the next look at the folder then finds the claim over.
         """
         if not self._make_folder():
             if self._is_tombstone():
@@ -112,7 +112,7 @@ class RunFolder(NamedTuple):
         write_private(self.spec, encode(spec))
 
     def _is_tombstone(self) -> bool:
-        """Whether all it says is that the claim was closed unstarted."""
+        """Whether the folder holds only an ``exit.json`` that closed the claim unstarted."""
         try:
             facts = self.ended()
         except OSError:  # it is not even a folder
@@ -120,22 +120,22 @@ class RunFolder(NamedTuple):
         return facts is not None and facts.ended_by is EndedBy.UNSTARTED
 
     def is_supervised(self) -> bool:
-        """Whether a supervisor lives, whosever it is. Errors: `OSError`."""
+        """Whether a supervisor lives, of this database or another. Errors: `OSError`."""
         return is_locked(self.spec)
 
     def set_aside(self) -> None:
-        """Leave what makes no sense to a person, out of the way. Errors: `OSError`."""
+        """Rename what is not our folder, so that a person can look at it. Errors: `OSError`."""
         os.replace(self.path, f"{self.path}.set-aside-{os.getpid()}-{time.monotonic_ns()}")
 
     def _require_folder(self) -> None:
-        """Errors: `NotADirectoryError` where a file or a link took its place."""
+        """Errors: `NotADirectoryError` where the path is a file or a link."""
         if not stat.S_ISDIR(os.lstat(self.path).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.path)
 
     def _make_folder(self) -> bool:
-        """The folder, and that of all claims: never the data folder, once that is gone.
+        """Make the folder, and ``runs`` above it; never the data folder, which may be gone.
 
-        False when it was there. Errors: `OSError`.
+        False when the folder existed. Errors: `OSError`.
         """
         try:
             os.mkdir(self.path, mode=0o700)
@@ -147,15 +147,15 @@ class RunFolder(NamedTuple):
         return True
 
     def is_there(self) -> bool:
-        """Whether the folder, or whatever took its place, is there."""
+        """Whether the path exists, be it our folder or something else."""
         return os.path.lexists(self.path)
 
     def remove(self) -> None:
-        """Forget the claim once its end is recorded. Errors: `OSError`.
+        """Remove the folder once the claim's end is recorded. Errors: `OSError`.
 
-        ``spec.json`` goes first: a supervisor that comes late must never find it there, still
-        linked, and ``exit.json`` gone. What else an agent left there, however much and however
-        deep, is moved out of the way and removed by a process of its own.
+        ``spec.json`` goes first: a supervisor that starts late must never find it without
+        ``exit.json``. Other files that an agent left, which may be many, are renamed and removed by
+        a separate process.
         """
         for name in (self.spec, self.prompt, self.started, self.exit):
             with contextlib.suppress(FileNotFoundError):
@@ -171,15 +171,18 @@ class RunFolder(NamedTuple):
             remove_tree(aside)
 
     def mark_started(self, supervisor_pid: int, *, at: int, monotonic: float) -> None:
-        """Say, durably, that the agent is about to be started. Errors: `OSError`.
+        """Write ``started.json``, flushed to disk, just before the agent starts. Errors: `OSError`.
 
-        Written in place: as long as it is not whole, nothing was started.
+        It is written in place: while it is incomplete, no agent was started.
         """
         facts = StartedFacts(supervisor_pid, at, monotonic, process_started(supervisor_pid))
         write_private(self.started, encode(facts), sync=True)
 
     def close(self, facts: ExitFacts) -> None:
-        """Say, for good, how the claim ended. Errors: `OSError`, and then it is still open."""
+        """Write ``exit.json``, which closes the claim.
+
+        Errors: `OSError`, and then it is still open.
+        """
         data = encode(facts)
         try:
             write_atomically(self.exit, data)
@@ -189,16 +192,16 @@ class RunFolder(NamedTuple):
             write_atomically(self.exit, data)
 
     def task(self) -> RunSpec | None:
-        """What ``spec.json`` says, None when there is none that can be made out."""
+        """The content of ``spec.json``, None when it is missing or cannot be read."""
         with contextlib.suppress(FileNotFoundError, UnreadableError):
             return _read(RunSpec, self.spec)
         return None
 
     def ended(self) -> ExitFacts | None:
-        """What ``exit.json`` says, None while there is none.
+        """The content of ``exit.json``, None while there is none. Errors: `OSError`.
 
-        One that cannot be made out says nothing: it is kept beside the folder, for a person, and
-        the locks tell how the claim stands. Errors: `OSError`.
+        One that cannot be read counts as none: it is kept beside the folder for a person, and the
+        locks tell how the claim stands.
         """
         try:
             return _read(ExitFacts, self.exit)
@@ -213,9 +216,9 @@ class RunFolder(NamedTuple):
         return f"{self.path}.exit.json.unreadable"
 
     def supervisor_pid(self) -> int | None:
-        """The supervisor's pid, as long as it is sure to be the supervisor's.
+        """The supervisor's pid, None unless it is surely the supervisor's.
 
-        Its number counts only while the process of that number began when it did.
+        The process with that pid must have the start time that ``started.json`` names.
         """
         facts = self.began()
         if facts is None or not is_locked(self.spec):
@@ -224,10 +227,10 @@ class RunFolder(NamedTuple):
         return facts.supervisor_pid if same else None
 
     def kill_supervisor(self) -> bool:
-        """KILL a supervisor that answers to nothing else; False when there was none to be found.
+        """KILL a supervisor that does not react to TERM; False when none was found.
 
-        One that never got as far as to say its number is known by the file that it keeps open, as
-        no other process of the spawner's does. Errors: `OSError` when the kernel refuses.
+        One that had not written its pid yet is found by ``spec.json``, which only the supervisor
+        keeps open. Errors: `OSError` when the kernel refuses.
         """
         if not is_locked(self.spec):
             return False
@@ -240,13 +243,13 @@ class RunFolder(NamedTuple):
         return bool(pids)
 
     def began(self) -> StartedFacts | None:
-        """What ``started.json`` says; None without one that can be made out."""
+        """The content of ``started.json``, None when it is missing or cannot be read."""
         with contextlib.suppress(FileNotFoundError, UnreadableError):
             return _read(StartedFacts, self.started)
         return None
 
     def ask_to_end(self) -> bool:
-        """Have the supervisor end the agent; False when none could be told (yet, or any more)."""
+        """Send TERM to the supervisor, which ends its agent; False when none could be told."""
         pid = self.supervisor_pid()
         if pid is None:
             return False
@@ -262,14 +265,14 @@ class RunFolder(NamedTuple):
         has_begun: Callable[[], bool] = lambda: False,
         lives_on: Callable[[], bool] = lambda: False,
     ) -> Condition:
-        """How the claim stands; a claim without any life left is closed for good.
+        """How the claim stands. A claim of which no process lives is closed.
 
-        For a dead claim this writes the tombstone ``exit.json`` while holding the supervisor's
-        lock: a supervisor that comes late finds it and does not start the agent. ``ended_as`` is
-        what it says of an agent whose supervisor was killed, instead of lost. ``claimed_by`` is a
-        node that hangs: as long as it may wake up and launch, the tombstone has to stand.
-        ``has_begun`` knows, from elsewhere, whether the agent was started, and ``lives_on`` whether
-        anything lives that began in the folder before somebody removed it.
+        To close it, this writes ``exit.json`` as a tombstone while holding the supervisor's lock: a
+        supervisor that starts late finds it and does not start the agent. ``ended_as`` is what the
+        tombstone says instead of "lost" where the leader killed the supervisor. ``claimed_by`` is a
+        node that hangs: the tombstone stays as long as that node may wake up and launch.
+        ``has_begun`` tells, from traces outside the folder, whether the agent was started;
+        ``lives_on`` whether a process lives that began before the folder was removed.
         """
         knows = (has_begun, lives_on)
         if os.path.exists(self.exit):
@@ -294,9 +297,10 @@ class RunFolder(NamedTuple):
             return Condition.ENDED
         kept = os.path.exists(self._kept)
         was_started = kept or self._was_started()
-        # Without its task the folder was removed, and made anew just now. So it is asked now: a
-        # supervisor writes that down before it takes the prompt, which a late one finds no more.
-        # Where it could not write it down (``logs`` full, or no folder), its processes tell.
+        # Without ``spec.json``, the folder was removed and this look made it again. So
+        # ``has_begun`` is called only now: a supervisor names its claim in ``logs`` before it opens
+        # the prompt, which a late one does not find. Where it could not write there (``logs`` full,
+        # or no folder), its processes tell.
         if not was_started and self.task() is None and any(asked() for asked in knows_of_it):
             self._unmake()
             return Condition.REMOVED
@@ -324,28 +328,28 @@ class RunFolder(NamedTuple):
         return True
 
     def _unmake(self) -> None:
-        """Take back what a look made of a folder that somebody removed."""
-        with contextlib.suppress(OSError):  # removed once more, or something is left in it
+        """Remove what a look created in place of a folder that was removed."""
+        with contextlib.suppress(OSError):  # already removed, or not empty
             os.unlink(self.spec)
             os.rmdir(self.path)
 
     def _was_started(self) -> bool:
-        """Whether the agent may have been started: not before ``started.json`` was whole."""
+        """Whether the agent may have been started: only once ``started.json`` was complete."""
         try:
             _read(StartedFacts, self.started)
         except (FileNotFoundError, TornError):
             return False
-        except UnreadableError:  # whole, but not as we know it: nothing is started twice
+        except UnreadableError:  # complete but of another form: never start an agent twice
             return True
         return True
 
 
 REMOVED = ".removed-"
-"""How the name of a folder begins that is being removed."""
+"""Prefix of the name of a folder that is being removed."""
 
 
 def remove_tree(path: str) -> None:
-    """Have a process of its own remove a folder with all that is in it. Errors: `OSError`."""
+    """Start a process that removes a folder with its content. Errors: `OSError`."""
     import subprocess  # noqa: PLC0415 (supervisors share this module and never remove)
 
     subprocess.Popen(
@@ -379,7 +383,7 @@ def is_locked(path: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # Shared, so that two who look at once do not take each other for the holder.
+        # A shared lock, so that two observers do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

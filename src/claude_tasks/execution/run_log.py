@@ -1,4 +1,4 @@
-"""One structured JSON file a run: the record that is left when the database is not at hand."""
+"""One structured JSON file a run: the record to read without the database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_run_log(path: str, snapshot: TaskSnapshot, run: Run, outcome: Outcome)
     Not flushed to the disk: the database row is, and holds the same facts.
     """
     folder = os.path.dirname(path)
-    if os.path.islink(folder):  # an agent may have made it, and lead the engine anywhere
+    if os.path.islink(folder):  # an agent may have made it, to lead the engine elsewhere
         raise OSError(errno.ELOOP, "its folder is a link", folder)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     text = json.dumps(run_record(snapshot, run, outcome), indent=2, ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""The daemon's end of the spawner: starts it, asks for supervisors, hears when they end.
+"""The node's side of the spawner: starts it, asks for supervisors, reads when they end.
 
-A spawner that hangs would keep every run from starting. While runs are under way it is asked every
-second whether it is there; one that is stopped and says nothing is killed, and the next takes its
-place. Its supervisors do not notice: they live on, and their folders tell how they end.
+A spawner that hangs would keep every run from starting. While runs are under way the node asks it
+every second for a sign of life; one that is stopped and does not answer is killed and replaced. Its
+supervisors go on, and their folders tell how they end.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 _ASK_SECONDS = 1.0
 _STOPPED_SECONDS = 2.0
-"""A spawner that is stopped is given up after this."""
+"""A spawner that is stopped (SIGSTOP) is replaced after this."""
 _SILENT_SECONDS = 15.0
-"""One that is not stopped may be busy: with many forks, or on a machine that swaps."""
+"""One that is not stopped gets longer: it may be busy with forks, or the machine may swap."""
 _STOP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class Spawner:
-    """A child process that forks supervisors. Its death loses nothing: the folders tell all."""
+    """A child process that forks supervisors. When it dies, the folders still tell all ends."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Nothing runs before `start`."""
@@ -50,7 +50,7 @@ class Spawner:
 
     @property
     def silent_for(self) -> float:
-        """Seconds since it was asked for a sign of life that did not come; 0 while all is well."""
+        """Seconds since an unanswered request for a sign of life; 0 where none is open."""
         return 0.0 if self._asked_at is None else self._monotonic() - self._asked_at
 
     def start(self) -> None:
@@ -61,10 +61,10 @@ class Spawner:
             [sys.executable, "-P", "-m", "claude_tasks.execution.spawner_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,  # not ours, where nobody may read: it must never wait
+            stderr=subprocess.PIPE,  # not our stderr: if its reader stops, the spawner would block
             bufsize=0,
-            env=agent_environment(os.environ),  # the supervisors', for agents to read
-            start_new_session=True,  # away from the terminal, with all supervisors
+            env=agent_environment(os.environ),  # supervisors inherit it, and agents can read it
+            start_new_session=True,  # detached from the terminal, with all supervisors
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -75,11 +75,11 @@ class Spawner:
     def request(self, folder: str) -> None:
         """Ask for a supervisor. Errors: `OSError` when the spawner cannot be reached now."""
         self.start()
-        self._read()  # or both could wait for the other to empty a full pipe
+        self._read()  # else each could wait for the other to empty a full pipe
         self._write(os.fsencode(folder) + b"\n")
 
     def released(self) -> tuple[list[str], bool]:
-        """The folders it has no supervisor for (any more), and whether it still runs."""
+        """The folders for which it has no supervisor (any more), and whether it still runs."""
         if self._process is None:
             return [], False
         alive = self._read()
@@ -89,7 +89,7 @@ class Spawner:
         return [os.fsdecode(line) for line in lines if line], alive
 
     def is_there(self) -> bool:
-        """Ask for a sign of life now and then; False when none came for too long."""
+        """Ask for a sign of life once a second; False when none came for too long."""
         if self._process is None:
             return True
         silence = self.silent_for
@@ -122,7 +122,7 @@ class Spawner:
         self._asked_at = self._monotonic()
         try:
             self._write(b"\n")
-        except OSError:  # full or broken: that nothing comes back will show
+        except OSError:  # full or broken: the missing answer shows it
             return
 
     def _write(self, data: bytes) -> None:
@@ -133,7 +133,7 @@ class Spawner:
             raise OSError("the spawner's pipe took half a line")
 
     def _read(self) -> bool:
-        """Take in what it said; whether it still runs."""
+        """Read its answers; whether it still runs."""
         assert self._process is not None
         assert self._process.stdout is not None
         while (chunk := self._process.stdout.read(65536)) is not None:
@@ -145,7 +145,7 @@ class Spawner:
 
 
 def _log_last_words(process: subprocess.Popen[bytes]) -> None:
-    """The traceback of a spawner that failed; it says nothing else, and that fits into a pipe."""
+    """Log the traceback of a spawner that failed; it prints nothing else, so the pipe holds it."""
     assert process.stderr is not None  # asked for
     os.set_blocking(process.stderr.fileno(), False)  # a fork of it may hold the other end
     said = (process.stderr.read(65536) or b"").decode(errors="replace").strip()

@@ -1,9 +1,9 @@
-"""The spawner: a small process that forks supervisors, so that each costs a fork and no start-up.
+"""The spawner: a small process that forks supervisors, so that none pays for a Python start-up.
 
-It is single-threaded and has everything a supervisor needs imported already; a fork then shares
-all of that. Requests come in on standard input, one folder a line; answers go out on standard
-output: the folder again, once it has no supervisor (any more). An empty line asks for an empty
-line: are you there? At the end of input it exits; the supervisors stay.
+It is single-threaded and has already imported all that a supervisor needs; each fork shares that.
+It reads requests from standard input, one folder a line, and answers on standard output with the
+folder once that has no supervisor (any more). It answers an empty line with an empty line, as a
+sign of life. At the end of input it exits; the supervisors stay.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _ERRORS = 2
 def main() -> None:
     """Serve until the end of input."""
     gc.collect()
-    gc.freeze()  # what is loaded now is shared for good: the collector must not touch its pages
+    gc.freeze()  # keeps loaded objects shared: the collector would write to their pages
     ForkServer().serve()
 
 
 class ForkServer:
-    """Forks on request, reaps, and says so."""
+    """Forks on request, reaps ended supervisors and reports them."""
 
     def __init__(self) -> None:
         """Set up the wake-up for ended children."""
@@ -67,7 +67,7 @@ class ForkServer:
         return bool(data)
 
     def _start(self, path: str) -> None:
-        """Fork one supervisor, with its lock taken already: it is never unlocked and alive."""
+        """Fork one supervisor. Its lock is taken before the fork: it never lives without it."""
         folder = RunFolder(path)
         lock = _lock_of(folder)
         if lock is None:
@@ -75,7 +75,7 @@ class ForkServer:
             return
         try:
             pid = os.fork()
-        except OSError:  # no process or memory left: never started, and so it will be found
+        except OSError:  # no process or memory left: a look finds it unstarted
             os.close(lock)
             self._release(path)
             return
@@ -85,7 +85,7 @@ class ForkServer:
         self._folders[pid] = path
 
     def _become_supervisor(self, folder: RunFolder) -> None:
-        """In the child: cut every tie to the spawner, do the work, never return."""
+        """In the child: close what belongs to the spawner, supervise, never return."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -97,7 +97,7 @@ class ForkServer:
             supervise(folder)
             status = 0
         finally:
-            os._exit(status)  # whatever happened: never run on as a second spawner
+            os._exit(status)  # also after an error: else it would go on as a second spawner
 
     def _reap(self) -> None:
         while self._folders:
@@ -114,11 +114,11 @@ class ForkServer:
         try:
             os.write(_ANSWERS, os.fsencode(path) + b"\n")
         except BrokenPipeError:
-            sys.exit(0)  # the daemon is gone; its successor reads the folders
+            sys.exit(0)  # the node is gone; the next one reads the folders
 
 
 def _lock_of(folder: RunFolder) -> int | None:
-    """The lock of a claim that is still open; None when it was closed, or is somebody else's."""
+    """The lock of a claim that is open; None when it was closed, or another process holds it."""
     try:
         lock = try_lock(folder.spec, create=False)
     except OSError:

@@ -6,10 +6,9 @@
                                 ├── SIGTERM (cancel) ──▶ the same
                                 └── its result is there, it does not exit ──▶ the same
 
-It is forked by the spawner with the lock of ``spec.json`` already held, leads a process group of
-its own (the session is the spawner's, away from any terminal), and talks to nobody: what it has to
-say stands in the run's folder. It survives a full disk (the end is written as soon as there is
-room) and a deleted log folder.
+The spawner forks it with the lock of ``spec.json`` already held. It leads its own process group (in
+the spawner's session, which has no terminal) and reports only through the run's folder. It survives
+a full disk (it writes the end as soon as there is room) and a deleted log folder.
 """
 
 from __future__ import annotations
@@ -44,23 +43,23 @@ _STDERR_TAIL = 48 * 1024
 _RETRY_SECONDS = 1.0
 _TIDYING_NICENESS = 10
 _ENVIRONMENT = dict(os.environ)
-"""The spawner's, which was started without what is not for agents; every supervisor shares it."""
+"""The spawner's environment, already without what agents must not see. All supervisors share it."""
 
 
 def supervise(folder: RunFolder) -> None:
     """Carry out the claim in ``folder``, whose supervisor lock this process holds."""
     if os.path.exists(folder.exit):
-        return  # closed by a rescuer: we come too late
+        return  # a rescuer closed the claim before we started
     os.setpgid(0, 0)
     become_subreaper()
-    wakeup = _signal_pipe()  # before anyone can learn our pid and send a cancel
+    wakeup = _signal_pipe()  # before others can read our pid and send a cancel
     spec = folder.task()
     if spec is None:
         facts = ExitFacts(EndedBy.INTERNAL, error=f"{folder.spec}: it cannot be made out")
         _persist(folder, lambda: folder.close(facts))
         return
     if not _persist(folder, lambda: _mark_started(folder)):
-        return  # nothing would tell a successor that the agent was started: so it is not
+        return  # without it the next node could start the agent twice
     facts = _carry_out(folder, spec, wakeup)
     _persist(folder, lambda: folder.close(facts))
 
@@ -70,12 +69,12 @@ def _mark_started(folder: RunFolder) -> None:
 
 
 def _carry_out(folder: RunFolder, spec: RunSpec, wakeup: int) -> ExitFacts:
-    """The facts for ``exit.json``, also when the supervisor itself fails: a run never vanishes."""
+    """The facts for ``exit.json``, also when the supervisor itself fails."""
     started_at = _now()
     try:
         return _Supervision(folder, spec, wakeup).carry_out()
-    except Exception:  # noqa: BLE001 (the failure is the result, and is shown as such)
-        import traceback  # noqa: PLC0415 (a supervisor shares what the spawner loaded: keep it small)
+    except Exception:  # noqa: BLE001 (the failure becomes the run's result)
+        import traceback  # noqa: PLC0415 (keeps the spawner small)
 
         end_leftovers(spec.marker)
         return ExitFacts(
@@ -100,7 +99,7 @@ class _Supervision:
     def carry_out(self) -> ExitFacts:
         """Run the agent; the facts for ``exit.json``."""
         started_at = _now()
-        # Before the agent: it tells that this claim began, should the folder be removed.
+        # Before the agent starts: it proves that this claim began if the folder is removed.
         events = EventStreamFile(
             self._spec.events,
             result_span=lambda: self._transcript.result_span,
@@ -118,12 +117,12 @@ class _Supervision:
             deadline=self._deadline,
             activity=self._transcript.activity,
         )
-        # The transcript first: it tells the file which line is the result.
+        # The transcript reads each chunk first: the file asks it which line is the result.
         following.follow(
             output, (self._transcript.feed, events.write), error, (self._stderr.write,)
         )
         ended_at = _now()
-        os.nice(_TIDYING_NICENESS)  # runs that are still to start go first
+        os.nice(_TIDYING_NICENESS)  # starting other runs goes first
         self._transcript.close()
         events.close()
         if reap_and_ask():
@@ -140,11 +139,11 @@ class _Supervision:
         )
 
     def _not_started(self, failure: OSError | ValueError) -> ExitFacts:
-        """No agent was started: when that is not its task's doing, it goes back into the queue."""
+        """No agent was started. Unless the cause lies in the task, the run is queued again."""
         now = _now()
         if isinstance(failure, OSError) and (
             failure.errno in MACHINE_REASONS
-            or failure.filename == self._folder.prompt  # somebody removed the folder
+            or failure.filename == self._folder.prompt  # the folder was removed
         ):
             return ExitFacts(EndedBy.UNSTARTED, error=str(failure))
         why = self._why_not(failure)
@@ -197,10 +196,10 @@ def _signal_pipe() -> int:
 
 
 def prepare_signals() -> None:
-    """Called once, in the spawner: every supervisor inherits it.
+    """Install the signal handlers once, in the spawner: every supervisor inherits them.
 
     The end of a child and a cancel arrive through the wake-up descriptor. A terminal's hangup or
-    interrupt is meant for those who look, not for runs.
+    interrupt is ignored: it is meant for the command in the terminal, not for runs.
     """
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -211,7 +210,7 @@ def prepare_signals() -> None:
 def _persist(folder: RunFolder, write: Callable[[], None]) -> bool:
     """Write one of the folder's files, waiting for room on a full disk.
 
-    False when the folder it belongs to is gone for good: then nobody is left to read it.
+    False when the data folder was removed: then no node will read the file.
     """
     data_folder = os.path.dirname(os.path.dirname(folder.path))
     while True:

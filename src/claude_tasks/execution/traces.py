@@ -1,7 +1,7 @@
-"""What tells of a run beside its folder, which somebody may have removed.
+"""Traces of a run outside its folder, for the case that the folder was removed.
 
-The file beside its events names the claim that began to write there, before its agent was started.
-An agent is known by the marker in its environment, a supervisor by its open ``spec.json``.
+The file beside its events names the claim that writes there, from before its agent was started. An
+agent is recognised by the marker in its environment, a supervisor by its open ``spec.json``.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 
 class Traces:
-    """Looks at all processes once, and again only after `forget`: some 0.1 ms for each of them."""
+    """Searches all processes once, and again only after `forget`: about 0.1 ms for each."""
 
     def __init__(self, folder: DataFolder) -> None:
-        """Of the runs of this data folder."""
+        """Look for runs of this data folder."""
         self._data = folder
         self._living: Living | None = None
 
     def forget(self) -> None:
-        """A new pass begins: who lives is looked up anew, once it is asked for."""
+        """Begin a new pass: the next question searches the processes again."""
         self._living = None
 
     def has_begun(self, watched: Watched) -> bool:
-        """Whether the agent of this claim was started, by what stands elsewhere.
+        """Whether the agent of this claim was started, by traces outside its folder.
 
-        Beside its events; or in the folder of another claim of the run, which goes when that is
-        over: then the row names a claim that somebody made up.
+        The trace is the file beside its events, or a folder of another claim of the run. Such a
+        folder is removed with its claim's end; so the row's claim number must have been altered.
         """
         run = watched.run
         owner = owner_of(events_path(self._data.logs, run.task_id, run.id))
-        claims = (run.claim, None)  # an earlier version's may have been of this one
+        claims = (run.claim, None)  # None: an earlier version named no claim
         watched.began = (
             watched.began
             or owner in [EventsOwner(run.id, run.queued_at, claim) for claim in claims]
@@ -54,13 +54,13 @@ class Traces:
         return watched.began
 
     def lives_on(self, run_id: int) -> bool:
-        """Whether anything of a run lives, whatever became of its folders."""
+        """Whether a process of a run lives, with or without its folders."""
         self._living = self._living or look_for_the_living()
         begins = os.path.join(self._data.runs, f"{run_id}.")
         return any(path.startswith(begins) for paths in self._living for path in paths)
 
     def _folders_of(self, run_id: int) -> list[RunFolder]:
-        """Those of all its claims."""
+        """The folders of all claims of a run."""
         begins = f"{run_id}."
         try:
             names = os.listdir(self._data.runs)
@@ -73,10 +73,10 @@ class Traces:
         ]
 
     def lives(self, run_id: int) -> bool:
-        """Whether a supervisor or an agent of a run lives, of whichever claim."""
+        """Whether a supervisor or an agent of a run lives, of any claim."""
         self.forget()
         for folder in self._folders_of(run_id):
-            with contextlib.suppress(OSError):  # what took its place
+            with contextlib.suppress(OSError):  # not a folder of ours
                 if folder.is_supervised():
                     return True
         return self.lives_on(run_id)

@@ -1,7 +1,7 @@
-"""The agent's stream-json, read leniently: what it said, what it cost, how it ended.
+"""Reads the agent's stream-json leniently: what it said, what it cost, how it ended.
 
-Fields and their order differ by version of the CLI, a line may be longer than any buffer, a result
-event may be missing, and other agents print plain text: nothing here may fail on any input.
+Fields and their order differ between versions of the CLI, a line may be longer than any buffer, the
+result event may be missing, and other agents print plain text. No input may raise an error here.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LINE_LIMIT = 256 * 1024
-"""A line up to this length is parsed whole; a longer one as it comes, see `LongEvent`."""
+"""A line up to this length is parsed whole; a longer one in chunks, see `LongEvent`."""
 
 EVENT_LIMIT = 64 * 1024 * 1024
-"""A longer line is no event: nothing else of it is seen than the text that was printed."""
+"""A longer line does not count as an event, only as printed text."""
 
 OUTPUT_HEAD = 96 * 1024
 OUTPUT_TAIL = 160 * 1024
@@ -34,11 +34,11 @@ _LONGEST_NAME = 200
 _MOST_WINDOWS = 20
 
 _LARGEST = 2**53
-"""Counts beyond this are nonsense, and beyond 2**63 no database takes them."""
+"""Larger counts are wrong, and beyond 2**63 no database stores them."""
 
 _DELTA = b'{"type":"stream_event"'
 _SYNTHETIC = "<synthetic>"
-"""The model of messages that the CLI makes up itself, as for errors of the API."""
+"""The model name in messages that the CLI writes itself, as for API errors."""
 
 
 class _LongLine:
@@ -63,7 +63,7 @@ class Transcript:
     """Feed it bytes as they come; read `summary` at the end."""
 
     def __init__(self, *, now: Callable[[], int]) -> None:
-        """Start with nothing seen; ``now`` (ms) dates what is true at its instant only."""
+        """Start with nothing seen; ``now`` (ms) gives the time of usage readings."""
         self._now = now
         self._line = bytearray()
         self._long: _LongLine | None = None
@@ -80,7 +80,7 @@ class Transcript:
         self._streamed = False
         self._api_error = ""
         self.activity = Activity()
-        """What the agent is still busy with."""
+        """The agent's open turn and background tasks."""
         self.result_span: tuple[int, int] | None = None
         """Where in the stream the line of the last result begins, and where it has ended."""
 
@@ -177,7 +177,7 @@ class Transcript:
             self._rate_limit_at = self._now()
 
     def _note_denials(self, value: Any) -> None:
-        """Each result tells only of its own turns: what was denied before it stays."""
+        """Add the denials of a result, which names only those of its own turns."""
         for entry in value if isinstance(value, list) else []:
             text = _denial(entry)
             use = entry.get("tool_use_id") if isinstance(entry, dict) else None
@@ -227,19 +227,19 @@ def _message_text(event: dict[str, Any]) -> str:
 
 
 def _errors(value: Any) -> list[str]:
-    """What the result names as the causes."""
+    """The causes that the result names."""
     texts = [_text(entry) for entry in value if entry] if isinstance(value, list) else []
     kept = [text for text in texts if text and text.strip()][:_MOST_ERRORS]
     return [shorten(text, head=_LONGEST_ERROR, tail=0) for text in kept]
 
 
 def _cause(text: str | None) -> str:
-    """What is looked at of a text for a cause: the CLI's own words are short."""
+    """The part of a text that is searched for a cause: the CLI's messages are short."""
     return shorten(text or "", head=_LONGEST_ERROR, tail=0)
 
 
 def _bounded(denials: dict[str, str]) -> list[str]:
-    """At most so many, the rest counted."""
+    """A limited number of denials, with a count of the rest."""
     texts = list(dict.fromkeys(denials.values()))
     left_out = len(texts) - MOST_DENIALS
     return texts if left_out <= 0 else [*texts[:MOST_DENIALS], f"… and {left_out} more"]
@@ -249,7 +249,7 @@ _TELLING = ("command", "file_path", "notebook_path", "path", "url", "query")
 
 
 def _denial(entry: Any) -> str:
-    """Which tool was denied, by name, with what it was asked: whole, or an ellipsis at its end."""
+    """The name of a denied tool and its input, which is complete or ends with an ellipsis."""
     if not isinstance(entry, dict):
         return (_text(str(entry)) or "")[:_LONGEST_NAME]
     name = (_text(entry.get("tool_name")) or "a tool")[:_LONGEST_NAME]
@@ -263,7 +263,7 @@ def _denial(entry: Any) -> str:
 
 
 def _told_of_limit(value: Any) -> dict[str, Any] | None:
-    """What is looked at of it, and no more: the rest may be of any size."""
+    """The fields of the event that are used; the others may be of any size."""
     info = _mapping(value)
     told: dict[str, Any] = _window(info)
     if info.get("isUsingOverage") is True:
@@ -293,7 +293,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    # JSON may spell half a surrogate pair, which no database or terminal takes.
+    # JSON may contain a lone surrogate, which no database or terminal accepts.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
@@ -309,5 +309,5 @@ def _integer(value: Any) -> int | None:
 
 def _number(value: Any) -> float | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    # NaN and the infinities are no JSON, but Python reads them; a database takes neither.
+    # Python reads NaN and infinities, which are not JSON; a database stores neither.
     return float(value) if number and abs(value) <= _LARGEST else None

@@ -1,4 +1,4 @@
-"""One run under watch, as the executor keeps it in memory, and its end."""
+"""One watched run, as the executor keeps it in memory, and its end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SILENT_SECONDS = SUPERVISOR_SILENCE_MS / 1000
 class Ended(NamedTuple):
     """A claim that is over. ``facts`` is what ``exit.json`` says; ``snapshot`` the task as run.
 
-    With ``keeps_folder`` that has to stand: as the tombstone of a claim that another node may yet
-    launch, or as the folder of somebody else's run.
+    With ``keeps_folder`` the folder must not be removed: it is the tombstone of a claim that
+    another node may still launch, or belongs to a run of another database.
     """
 
     run: Run
@@ -32,9 +32,9 @@ class Ended(NamedTuple):
 class Watched:
     """One claim.
 
-    While ``told`` the spawner will say when it ends, and until then no lock is no sign of death:
-    the request may still be on its way. Otherwise nobody will say, and its folder is looked at.
-    ``deadline`` (monotonic seconds) is when its supervisor counts as silent.
+    While ``told`` the spawner will report its end; until then a missing lock proves nothing, for
+    the request may be on its way. Otherwise the executor looks at the folder. ``deadline``
+    (monotonic seconds) is when its supervisor counts as silent.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Watched:
         told: bool,
         deadline: float,
     ) -> None:
-        """Nothing is known of its end."""
+        """Begin without an end."""
         self.run = run
         self.folder = folder
         self.snapshot = snapshot
@@ -56,17 +56,17 @@ class Watched:
         self.cancel_sent = False
         self.orphaned = False
         self.began = False
-        """Whether it was seen that its agent was started."""
+        """Whether a look found that its agent was started."""
         self.complaint = ""
 
     def ended_as(self) -> ExitFacts | None:
-        """What is to be said of it if its supervisor is found dead; None: that it was lost."""
+        """How the claim ended if its supervisor is found dead; None: it was lost."""
         if not self.silent:
             return None
         ended_by = EndedBy.CANCEL if self.cancel_sent else EndedBy.TIMEOUT
         return ExitFacts(ended_by, error="its supervisor was silent, and was killed")
 
     def lost(self, why: str, *, keeps_folder: bool = False) -> Ended:
-        """It ended, and nobody saw how."""
+        """The end of a claim whose real end was not recorded."""
         facts = ExitFacts(EndedBy.LOST, error=why)
         return Ended(self.run, facts, self.snapshot, self.folder, keeps_folder=keeps_folder)
