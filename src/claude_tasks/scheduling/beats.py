@@ -1,14 +1,14 @@
-"""Beats: what tells a node that hangs from one that works.
+"""Beats: how a node tells whether another node works or hangs.
 
-A lifetime lock says that a process lives; one that is stopped (SIGSTOP, Ctrl-Z, ``docker pause``)
-lives as well, and does nothing. So each node moves a beat in the registry, every third of its ttl,
-while its scheduling loop makes progress:
+A held lifetime lock proves that a process lives; a process that is stopped (SIGSTOP, Ctrl-Z,
+``docker pause``) holds it too and does nothing. So each node moves a beat in the registry, every
+third of its ttl, while its scheduling loop makes progress:
 
     BeatKeeper (each node's keeper thread) ─▶ nodes.beat ─▶ BeatWatch of every other node
 
 A beat that stands still for its node's ttl, on the observer's monotonic clock, means that the node
-hangs. No wall clock takes part. What it held is then settled by whoever leads; claims and epochs
-keep it from writing anything once it wakes up.
+hangs. Wall clocks are not used. The leader then settles what the node held; claims and epochs keep
+the node from writing once it wakes up.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 5.0
-"""A scheduling loop without a finished pass for longer makes no progress: nothing it does takes so
-long, and what it holds back is settled a ttl after the last beat."""
+"""A scheduling loop without a finished pass for longer is stuck: no pass takes so long. The leader
+settles what it holds a ttl after its last beat."""
 
 _LONGEST_LOOK_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.1
@@ -42,7 +42,7 @@ _RETRY_SECONDS = 0.5
 
 
 class _Seen(NamedTuple):
-    """A node's beat, and since when it stands there, monotonic seconds."""
+    """A node's beat, and since when it has not moved, monotonic seconds."""
 
     beat: int
     since: float
@@ -50,13 +50,13 @@ class _Seen(NamedTuple):
 
 
 def _look_seconds(nodes: Sequence[Node]) -> float:
-    """How often to look: so that of each node's ttl many looks are made, the shortest one's too."""
+    """How often to look: many times within the shortest ttl of the nodes."""
     shortest = min(node.ttl_ms for node in nodes) / 1000
     return max(_SHORTEST_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, shortest / 6))
 
 
 class BeatWatch:
-    """Which of the other nodes stand still. One thread looks, others ask."""
+    """Knows which of the other nodes hang. One thread calls `look`, others `is_hung`."""
 
     def __init__(self) -> None:
         """Nothing was seen."""
@@ -64,10 +64,10 @@ class BeatWatch:
         self._looked_at = 0.0
 
     def look(self, nodes: Sequence[Node], *, monotonic: float) -> None:
-        """Take in the registry as it stands.
+        """Compare the registry with the last look.
 
-        An observer that slept itself saw nothing meanwhile: it begins anew with each node for
-        which its own gap was too long.
+        An observer that slept saw nothing meanwhile: it starts again with each node for whose ttl
+        its own gap was too long.
         """
         gap = monotonic - self._looked_at
         seen = {}
@@ -79,13 +79,13 @@ class BeatWatch:
         self._seen, self._looked_at = seen, monotonic
 
     def condemn(self, node_id: str) -> None:
-        """Count a node as hung until its beat moves: its lease stood still for a whole ttl."""
+        """Count a node as hung until its beat moves: it did not renew its lease for a whole ttl."""
         seen = self._seen.get(node_id)
         if seen is not None:
             self._seen = {**self._seen, node_id: seen._replace(since=float("-inf"))}
 
     def is_hung(self, node_id: str) -> bool:
-        """Whether a node's beat has stood still for its ttl, as far as was looked."""
+        """Whether a node's beat had not moved for its ttl at the last look."""
         seen = self._seen.get(node_id)
         return seen is not None and self._looked_at - seen.since >= seen.ttl
 
@@ -94,7 +94,7 @@ class BeatKeeper:
     """Moves this node's beat, and looks at the others', one `step` at a time.
 
     ``progress`` returns the monotonic time at which the scheduling loop last completed a pass.
-    ``watch`` is None where this node never acts on what it would see.
+    ``watch`` is None for a node that never acts on other nodes' beats.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class BeatKeeper:
         watch: BeatWatch | None,
         keep_alive: Callable[[], None],
     ) -> None:
-        """The beat stands where the registry has it. ``keep_alive`` is called as often."""
+        """Begin with the beat that the registry has. ``keep_alive`` is called with each beat."""
         self._store = store
         self._node = node
         self._clock = clock
@@ -129,11 +129,11 @@ class BeatKeeper:
         return self._clock.monotonic() - self._progress() > self._stuck_after
 
     def moved(self) -> None:
-        """The beat was moved just now, with the lease."""
+        """Note that the beat was moved just now, by the renewal of the lease."""
         self._due_at = self._clock.monotonic() + self._every
 
     def step(self) -> float:
-        """Move and look where it is time; seconds until it is again."""
+        """Move the beat and look at the others' when due; the seconds until the next step."""
         monotonic, known = self._clock.monotonic(), True
         self._keep_the_lock(monotonic)
         try:
@@ -154,7 +154,7 @@ class BeatKeeper:
         return max(0.0, min(nexts) - self._clock.monotonic())
 
     def _keep_the_lock(self, monotonic: float) -> None:
-        """Where it cannot be made, the beat goes on: it says as well that this node lives."""
+        """Make the lifetime lock again where it was removed. A failure does not stop the beat."""
         if monotonic < self._keep_at:
             return
         self._keep_at = monotonic + self._every
@@ -167,7 +167,7 @@ class BeatKeeper:
             self._lock_complaint.settle()
 
     def _beat(self, monotonic: float, *, known: bool) -> None:
-        """Move it; a node that is not, or not legibly, in the registry enters itself anew."""
+        """Move the beat; register this node again where its row is missing or unreadable."""
         if self.is_stuck():
             self._complain("the scheduling loop makes no progress: what it holds goes to others")
             self._due_at = monotonic + _RETRY_SECONDS
@@ -180,10 +180,10 @@ class BeatKeeper:
         self._complaint.settle()
 
     def _free_the_database(self, monotonic: float) -> None:
-        """End a process of ours that was stopped in the middle of a write: nobody else can write.
+        """End a process of ours that was stopped during a write and so blocks all other writers.
 
-        Nothing is lost by it: its transaction is rolled back, its agents go on. It has the time of
-        a missed beat to go on by itself.
+        Its transaction is rolled back, and its agents go on. It is ended only once a beat was
+        missed: until then it may go on by itself.
         """
         if self._blocked_since is None:
             self._blocked_since = monotonic
@@ -202,7 +202,7 @@ class BeatKeeper:
             return True
         try:
             nodes = self._store.list_nodes()
-        except StorageError:  # nobody can read it either while the log is recovered
+        except StorageError:  # unreadable while SQLite recovers the log
             return False
         host = self._node.host
         return any((node.pid, node.host) == (pid, host) for node in nodes)

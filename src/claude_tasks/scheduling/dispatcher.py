@@ -1,4 +1,4 @@
-"""The dispatcher: claims queued runs and hands them to whoever carries them out."""
+"""The dispatcher: claims queued runs and hands them to the execution."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Dispatcher:
     ) -> None:
         """With ``per_node`` the limit counts this node's own runs only.
 
-        ``own_limit`` is how many runs assigned to this very node it runs at once. Without a
-        ``preflight`` usage is of no interest. ``new_session`` gives an id that no run has had.
+        ``own_limit`` is how many runs assigned to this node it runs at once. Without a
+        ``preflight`` usage is not checked. ``new_session`` gives an id that no run has had.
         """
         self._store = store
         self._execution = execution
@@ -76,13 +76,13 @@ class Dispatcher:
         return 0
 
     def _start_freely(self, term: Term | None, *, at: int) -> int:
-        """Usage is in nobody's way now, so neither in that of those told to wait for it."""
+        """Usage allows runs: release the deferred ones too, and start."""
         if term is not None:
             self._store.reconsider_deferred(at=at)
         return self._start(term, None, at=at)
 
     def _has_startable(self, term: Term | None, *, at: int) -> bool:
-        """Nobody is asked about usage while there is no room for a run anyway."""
+        """Whether a run could start: without room for one, usage need not be asked for."""
         return self._store.has_startable(
             self._node_id,
             leading=term is not None,
@@ -95,9 +95,9 @@ class Dispatcher:
     def _refuse(
         self, term: Term | None, preflight: Preflight, judgement: Judgement, *, at: int
     ) -> int:
-        """Nobody knows: what waited for a reset waits a little longer, the rest fails.
+        """Usage is unknown: runs that waited for a reset wait a little longer, the others fail.
 
-        Where it is the network that is away, all wait for that, for a while.
+        Where the network cannot be reached, all wait for it, up to a limit.
         """
         refusal = preflight.refusal(judgement, at=at)
         look_at = preflight.look_again_at(judgement, at=at)
@@ -145,10 +145,10 @@ class Dispatcher:
         return len(claimed)
 
     def cancel_requested(self) -> None:
-        """End the runs that somebody asked to end."""
+        """End the runs with a cancel request."""
         for run_id in self._store.cancel_requests(self._node_id):
             self._execution.cancel(run_id)
 
     def next_start_at(self, *, leading: bool, after: int) -> int | None:
-        """When a queued run that must still wait may start."""
+        """When the next queued run that must wait may start."""
         return self._store.next_start_at(self._node_id, leading=leading, after=after)

@@ -50,7 +50,7 @@ _NEVER = 1 << 62
 
 
 class _Look(NamedTuple):
-    """What a pass that found nothing to do saw: valid from ``at`` until ``quiet_until``."""
+    """What an idle pass saw: valid from ``at`` until ``quiet_until``."""
 
     term: Term | None
     at: int
@@ -58,7 +58,7 @@ class _Look(NamedTuple):
 
 
 class Engine:
-    """One node's scheduling and execution. `run_pass` is the whole of it; `run` repeats it."""
+    """One node's scheduling and execution: `run_pass` does one pass."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class Engine:
         rescues: bool = False,
         require_same: Callable[[], None],
     ) -> None:
-        """``leadership`` says in which term to act; with ``rescues`` a node without one rescues.
+        """``leadership`` gives the term; with ``rescues`` a node without a term rescues too.
 
-        ``require_same`` is that of the store which all of them work on.
+        ``require_same`` belongs to the store that all the parts share.
         """
         self._require_same = require_same
         self._clock = clock
@@ -100,7 +100,7 @@ class Engine:
         return self._progressed_at
 
     def run_pass(self) -> float:
-        """Do all there is to do now; the seconds until there may be more.
+        """Do all that is due now; the seconds until there may be more.
 
         Errors: those of the store; `DatabaseGoneError`, and then nothing was done.
         """
@@ -111,8 +111,8 @@ class Engine:
         if self._nothing_new(term, at):
             self._note_progress()
             return LOOK_SECONDS
-        # Before ticks: what has ended meanwhile, here or with a node that is gone, must not make
-        # them overlap, and makes room for them.
+        # Before ticks: runs that have ended, here or on a dead node, must not count as overlap, and
+        # free their places.
         self._try(lambda: self._rescue(term, at=at), "rescue")
         self._try(lambda: self._execution.settle(at=at), "settle")
         more = self._try(lambda: self._set_clock_back(term, at=at), "clock") or False
@@ -127,9 +127,9 @@ class Engine:
         return LOOK_SECONDS if wait is None else wait
 
     def _try(self, step: Callable[[], T], name: str) -> T | None:
-        """One step; where it fails as nobody foresaw, the others are done all the same.
+        """Do one step; an unforeseen error in it is logged and does not stop the other steps.
 
-        What is wrong with the database or the lease ends the pass: see `try_pass`.
+        An error of the database or the lease ends the pass: see `try_pass`.
         """
         try:
             result = step()
@@ -148,12 +148,12 @@ class Engine:
         return None
 
     def _note_progress(self) -> None:
-        """A pass is done; but with nobody to start an agent it was no progress."""
+        """Count a pass as progress, unless the spawner hangs: then no agent could start."""
         if not self._execution.stuck:
             self._progressed_at = self._clock.monotonic()
 
     def _nothing_new(self, term: Term | None, at: int) -> bool:
-        """Whether a pass would find what the last one found: the cheap answer of an idle node."""
+        """Whether a pass would find the same as the last one: a cheap check for an idle node."""
         changed = self._changes.changed()
         last, self._last_look = self._last_look, None
         if (
@@ -169,7 +169,7 @@ class Engine:
         return True
 
     def try_pass(self) -> float:
-        """A pass that survives what may go wrong with database and disk; seconds to wait."""
+        """Do a pass and handle errors of database and disk; the seconds to wait."""
         try:
             wait = self.run_pass()
         except LeadershipLostError as error:
@@ -184,14 +184,14 @@ class Engine:
         return wait
 
     def _set_clock_back(self, term: Term | None, *, at: int) -> bool:
-        """Before ticks are taken: a clock that was ahead took some that are to come."""
+        """Before ticks are taken: undo what a clock that was ahead moved into the future."""
         return term is not None and self._ticker.set_clock_back(term, at=at)
 
     def _take_ticks(self, term: Term | None, *, at: int) -> bool:
         return term is not None and self._ticker.take_due(term, at=at)
 
     def _rescue(self, term: Term | None, *, at: int) -> None:
-        """At the start of a term, and every now and then; a follower looks after its own only."""
+        """Rescue at the start of a term and at intervals; a follower rescues its own runs only."""
         monotonic = self._clock.monotonic()
         if term == self._rescued_in and monotonic < self._rescue_after:
             return
@@ -212,12 +212,12 @@ class Engine:
         if term is not None:
             nexts.append(self._ticker.next_at())
         next_at = min((instant for instant in nexts if instant is not None), default=_NEVER)
-        # A whole look earlier, so that the sleep before the next instant is measured anew.
+        # One look earlier, so that the last sleep before the instant is computed afresh.
         self._last_look = _Look(term, at, next_at - round(LOOK_SECONDS * 1000))
         return max(0.0, min(LOOK_SECONDS, (next_at - self._clock.now()) / 1000))
 
     def _watch_clock(self, at: int) -> None:
-        """Say so when the wall clock was set: ticks come early, late or again in its view."""
+        """Log that the wall clock was set: ticks then come early, late or again."""
         offset = at / 1000 - self._clock.monotonic()
         if self._clock_offset is not None:
             jump = round(offset - self._clock_offset, 3)
@@ -230,7 +230,7 @@ class EngineThread(ServiceThread):
     """Runs an engine's passes. `stop` waits for the pass under way; agents go on without it."""
 
     def __init__(self, engine: Engine, execution: Execution, *, close: Callable[[], None]) -> None:
-        """``close`` lets the engine's connection go when the thread ends."""
+        """``close`` closes the engine's connection when the thread ends."""
         super().__init__("engine")
         self._engine = engine
         self._execution = execution
@@ -244,12 +244,12 @@ class EngineThread(ServiceThread):
         self._execution.start()
 
     def wake(self) -> None:
-        """Have a pass done now."""
+        """Make the thread begin a pass now."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._writing, b".")
 
     def run(self) -> None:
-        """One pass after the other."""
+        """Do passes until `stop`."""
         while not self.stopping.is_set():
             self._sleep(self._engine.try_pass())
 
@@ -258,7 +258,7 @@ class EngineThread(ServiceThread):
         self.wake()
 
     def finish(self) -> None:
-        """Stop watching runs, and let the database go."""
+        """Stop watching runs, and close the database."""
         self._execution.stop()
         self._close()
 

@@ -1,7 +1,7 @@
 """The lease keeper: takes the lease when it may, renews it in time, and steps down on any doubt.
 
-Runs on a thread and a connection of its own. What it knows, others read from `Leadership`: a term,
-or None when this node must not act as leader. See the package's prose for the states.
+It has its own thread and connection. The other threads read from `Leadership` the term, or None
+when this node must not act as leader. The package's docstring draws the states.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLLOWER_LOOK_SECONDS = 0.05
-"""How often a follower looks at the lease: a read of shared memory and one ``flock``."""
+"""How often a follower looks at the lease; a look costs a read of shared memory and a ``flock``."""
 
 
 class Leadership:
-    """Whether this node leads, as the keeper knows it and every other thread reads it.
+    """Whether this node leads: the keeper writes it, every other thread reads it.
 
-    Each reference is written by one thread, so no lock is needed. Trust ends by itself, whatever
-    the keeper is busy with.
+    Each attribute is written by one thread, so no lock is needed. Trust ends at its time even while
+    the keeper is busy.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Follow."""
+        """Begin as a follower."""
         self._clock = clock
         self._granted: tuple[Term, float] | None = None
         self._doubted: tuple[Term, float] | None = None
         self._on_doubt: Callable[[], None] = lambda: None
 
     def tell(self, on_doubt: Callable[[], None]) -> None:
-        """Call this whenever somebody doubts the term."""
+        """Have ``on_doubt`` called by `doubt`."""
         self._on_doubt = on_doubt
 
     def term(self) -> Term | None:
-        """The term this node may act in now, None while it follows or trusts no more."""
+        """The term this node may act in now, None while it follows or its trust has ended."""
         granted = self._granted
         if granted is None or granted is self._doubted or self._clock.monotonic() >= granted[1]:
             return None
         return granted[0]
 
     def granted(self) -> tuple[Term, float] | None:
-        """The term held, trusted or not, and the monotonic time at which its trust ends."""
+        """The term held, even after its trust ended, and the monotonic time of that end."""
         return self._granted
 
     def grant(self, term: Term, *, until: float) -> None:
@@ -70,7 +70,7 @@ class Leadership:
         self._granted = None
 
     def doubt(self) -> None:
-        """A write found the term over: act in it no more, unless the keeper can still renew it."""
+        """A write was refused as of an old term: stop acting in it until the keeper renews it."""
         self._doubted = self._granted
         self._on_doubt()
 
@@ -78,9 +78,9 @@ class Leadership:
 class LeaseKeeper:
     """The candidate's and the leader's side of the lease, one `step` at a time.
 
-    ``store`` and ``registry`` are for this actor alone. ``beats``, on the same thread, says whether
-    the scheduling loop is stuck: such a leader stops renewing. ``watch`` learns of a holder whose
-    lease ran out. ``notify`` is called after each change of leadership.
+    Only this actor uses ``store`` and ``registry``. ``beats``, on the same thread, tells whether
+    the scheduling loop is stuck: then the leader stops renewing. ``watch`` is told of a holder
+    whose lease ran out. ``notify`` is called after each change of leadership.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class LeaseKeeper:
         notify: Callable[[], None] = lambda: None,
         yields: bool = False,
     ) -> None:
-        """Stand as a follower that has seen nothing.
+        """Begin as a follower that has seen nothing.
 
-        With ``yields`` it leaves a lease that others may take to living daemons and servers.
+        With ``yields`` it leaves a free lease to living daemons and servers.
         """
         self._yields = yields
         self._store = store
@@ -133,7 +133,7 @@ class LeaseKeeper:
 
     def _follow(self) -> float:
         if self._beats.is_stuck():
-            return self._short_wait  # a node that cannot schedule must not keep others from it
+            return self._short_wait  # a node that cannot schedule must not block the others
         try:
             lease = self._look()
             ground = self._ground(lease)
@@ -145,7 +145,7 @@ class LeaseKeeper:
         return self._times.renew if leads else FOLLOWER_LOOK_SECONDS
 
     def _look(self) -> Lease:
-        """The lease as it stands; whoever finds that its row makes no sense sets it right."""
+        """The lease as it is now; an unreadable row is repaired first."""
         try:
             return self._store.read_lease()
         except IllegibleError as error:
@@ -162,11 +162,11 @@ class LeaseKeeper:
         ground = takeover_ground(lease, self._seen, monotonic=monotonic, holder_dead=dead)
         if ground is None or not self._yields or not self._others_stand():
             return ground
-        # They take it in a moment; unless they are stuck, and then it stands still for a ttl.
+        # They take it soon; where they are stuck, it does not move for a ttl.
         return takeover_ground(lease, self._seen, monotonic=monotonic, waits=True)
 
     def _others_stand(self) -> bool:
-        """Whether a living daemon or server stands for the lease."""
+        """Whether a living daemon or server may take the lease."""
         return any(
             node.scheduler and node.role in (Role.DAEMON, Role.SERVE) and node.id != self._node.id
             for node in self._registry.living()
@@ -199,7 +199,10 @@ class LeaseKeeper:
         return min(wait, max(0.0, trusted_until - self._clock.monotonic()))
 
     def _renew(self, term: Term, asked: float) -> float:
-        """Renew; the seconds to wait. An error lets the trust run out, another holder ends it."""
+        """Renew; the seconds to wait.
+
+        After an error the trust runs out; another holder ends it at once.
+        """
         try:
             stands = self._store.renew_lease(
                 term, ttl_ms=self._times.ttl_ms, at=self._clock.now(), monotonic=asked
@@ -234,15 +237,15 @@ class LeaseKeeper:
 
 
 class KeeperThread(ServiceThread):
-    """Steps a `BeatKeeper`, and the `LeaseKeeper` of a node that stands for the lease.
+    """Steps a `BeatKeeper`, and the `LeaseKeeper` of a node that may lead.
 
-    It resigns at its end.
+    It gives the lease back when it ends.
     """
 
     def __init__(
         self, beats: BeatKeeper, lease: LeaseKeeper | None, *, close: Callable[[], None]
     ) -> None:
-        """``close`` lets the keepers' connection go when the thread ends."""
+        """``close`` closes the keepers' connection when the thread ends."""
         super().__init__("lease keeper")
         self._woken = threading.Event()
         self._steps = [beats.step] if lease is None else [lease.step, beats.step]
@@ -250,19 +253,19 @@ class KeeperThread(ServiceThread):
         self._close = close
 
     def run(self) -> None:
-        """Each step when it asked to be taken again, and all of them when woken."""
+        """Do each step when it is due, and all of them when woken."""
         due = [time.monotonic()] * len(self._steps)
         while not self.stopping.is_set():
             woken = self._woken.wait(max(0.0, min(due) - time.monotonic()))
             self._woken.clear()
             if self.stopping.is_set():
-                return  # a step more may wait for the database, and resigning would come late
+                return  # one more step may wait for the database and delay resigning
             for place, step in enumerate(self._steps):
                 if woken or time.monotonic() >= due[place]:
                     due[place] = time.monotonic() + step()
 
     def wake(self) -> None:
-        """Have a look taken now."""
+        """Make the thread take its steps now."""
         self._woken.set()
 
     def interrupt(self) -> None:
@@ -270,7 +273,7 @@ class KeeperThread(ServiceThread):
         self.wake()
 
     def finish(self) -> None:
-        """Resign, and let the database go."""
+        """Resign, and close the database."""
         if self._lease is not None:
             self._lease.resign()
         self._close()

@@ -1,8 +1,8 @@
-"""Lifetime locks: the kernel's word on whether a node lives.
+"""Lifetime locks: with them the kernel tells whether a node lives.
 
-Each node holds an ``flock`` on a file named after its id from birth to death; kill -9 lets it go
-within milliseconds. Descriptors are close-on-exec: a child that inherited one would keep its dead
-parent alive.
+Each node holds an ``flock`` on a file named after its id as long as it lives; after a kill -9 the
+kernel releases it within milliseconds. Descriptors are close-on-exec: a child that inherited one
+would make its dead parent look alive.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class LifetimeLock:
     """The lock of one node, held from `acquire` to `release`."""
 
     def __init__(self, folder: str, node_id: str) -> None:
-        """Name the lock; nothing is touched yet."""
+        """Choose the path of the lock; no file is touched yet."""
         self._path = lock_path(folder, node_id)
         self._descriptor = -1
 
     def acquire(self) -> None:
-        """Be alive. Errors: `StorageError` when the lock file cannot be made.
+        """Make and lock the file. Errors: `StorageError` when it cannot be made.
 
-        It is locked before it has its name: who looks never finds one that nobody holds.
+        The file is locked before it gets its name, so no other node ever finds it unlocked.
         """
         draft = f"{self._path}.{os.getpid()}.new"
         descriptor = -1
@@ -53,23 +53,26 @@ class LifetimeLock:
             os.close(before)
 
     def keep(self) -> None:
-        """Be alive again for all who look, where somebody removed the file. Errors: `StorageError`.
+        """Make the file again where it was removed. Errors: `StorageError`.
 
-        Never the data folder itself: once that is gone there is nobody left to look.
+        The data folder itself is never made: without it no node looks.
         """
         if self._descriptor < 0:
-            return  # it is to be gone
+            return  # it was released
         try:
             if _is_at(self._path, self._descriptor):
                 return
-        except OSError:  # not to be seen just now
+        except OSError:  # unreadable just now
             return
-        with contextlib.suppress(OSError):  # it is there, or making the lock says what is wrong
+        with contextlib.suppress(OSError):  # it exists, or `acquire` reports the error
             os.mkdir(os.path.dirname(self._path), 0o700)
         self.acquire()
 
     def release(self, *, tidy: bool) -> None:
-        """Be gone; ``tidy`` removes the file too, for a node that left the registry. Repeatable."""
+        """Release the lock; ``tidy`` removes the file, for a node that left the registry.
+
+        Repeatable.
+        """
         if self._descriptor >= 0:
             if tidy:
                 with contextlib.suppress(FileNotFoundError):
@@ -79,24 +82,24 @@ class LifetimeLock:
 
 
 def lock_path(folder: str, node_id: str) -> str:
-    """Where a node's lock stands: in this folder, whatever somebody wrote down as an id."""
+    """The path of a node's lock: always in this folder, even for an id with slashes."""
     name = node_id.replace("/", "%2F").replace("\0", "%00")
     return os.path.join(folder, f"{name}.lock")
 
 
 _LOOKS = 5
-"""A file is exchanged under a look once, if ever."""
+"""Attempts: a file is rarely replaced during a look, and hardly ever twice."""
 
 
 class Sign(Enum):
-    """What a node's lock tells."""
+    """What a look at a node's lock finds."""
 
     ALIVE = auto()
     DEAD = auto()
     NONE = auto()
-    """No lock file: it left in good order, or somebody tidied up."""
+    """No lock file: the node left in good order, or the file was removed."""
     UNKNOWN = auto()
-    """It may not be looked at: proves neither life nor death."""
+    """It could not be looked at: proves neither life nor death."""
 
 
 def probe(folder: str, node_id: str) -> Sign:
@@ -109,17 +112,17 @@ def probe(folder: str, node_id: str) -> Sign:
 
 
 def _look(path: str) -> Sign | None:
-    """One look; None where the file was exchanged under it: a node made its lock again."""
+    """One look; None where a node replaced the file meanwhile."""
     try:
-        # For reading: a lock asks no more (flock(2)), and a look has to do on a read-only disk.
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would keep who opens it
+        # For reading: enough for a lock (flock(2)), and possible on a read-only disk.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a pipe would block
         descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
             return Sign.NONE
-        return Sign.UNKNOWN  # no descriptors left, a folder of others, …
+        return Sign.UNKNOWN  # no descriptors left, no permission, …
     try:
-        # Shared, so that two who look at once do not take each other for the holder.
+        # A shared lock, so that two observers do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return Sign.ALIVE
@@ -132,7 +135,7 @@ def _look(path: str) -> Sign | None:
 
 
 def _is_at(path: str, descriptor: int) -> bool:
-    """Whether a path names the file that is open. Errors: `OSError`, but for a path without one."""
+    """Whether a path names the open file; False where there is none. Errors: `OSError`."""
     try:
         named = os.stat(path)
     except FileNotFoundError:
@@ -141,7 +144,7 @@ def _is_at(path: str, descriptor: int) -> bool:
 
 
 def _is_a_copy(node: Node, nodes: list[Node]) -> bool:
-    """Whether a row that stands still is of a process that is registered by another id."""
+    """Whether a row without a beat names a process that is registered under another id."""
     now = time.monotonic()
     return node.silent_ms(monotonic=now) is not None and any(
         (it.host, it.pid, it.started_at) == (node.host, node.pid, node.started_at)
@@ -151,19 +154,19 @@ def _is_a_copy(node: Node, nodes: list[Node]) -> bool:
 
 
 class NodeRegistry:
-    """Who lives: the lifetime locks, with the list of nodes where a lock tells nothing."""
+    """Which nodes live: by their lifetime locks, else by the list of nodes."""
 
     def __init__(self, store: NodeStore, folder: str, beats: BeatWatch | None = None) -> None:
-        """``folder`` is where the locks stand; ``beats`` knows who stands still, None: nobody."""
+        """``folder`` holds the locks; ``beats`` knows which nodes hang, None where none may."""
         self._store = store
         self._folder = folder
         self._beats = beats
 
     def is_dead(self, node_id: str) -> bool:
-        """Dead by its lock, or neither locked nor registered: a node that left in good order.
+        """Dead by its lock, or neither locked nor registered: it left in good order.
 
-        What cannot be looked at is not proven dead; nor is one whose lock somebody removed: it
-        makes that anew with its beat, unless its row is only a copy.
+        A node whose lock cannot be read is not proven dead. Nor is one whose lock was removed: it
+        makes the lock again with its next beat, unless its row is only a copy of another.
         """
         sign = probe(self._folder, node_id)
         if sign is not Sign.NONE:
@@ -181,7 +184,7 @@ class NodeRegistry:
         return [node for node in self._store.list_nodes() if not self.is_dead(node.id)]
 
     def forget_the_dead(self) -> None:
-        """Strike dead nodes from the registry, and remove their locks."""
+        """Remove dead nodes from the registry, and their locks."""
         self._store.strike_illegible_nodes()
         for node in self._store.list_nodes():
             if self.is_dead(node.id):

@@ -1,4 +1,4 @@
-"""A node's life: registered and locked at birth, an engine, perhaps a candidate for the lease."""
+"""A node from start to stop: its lock, its row in the registry and its threads."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 _RESIGN_SECONDS = 1.25
 _STOP_SECONDS = 1.5
-"""With the goodbye (0.5 s for a busy database) and a last moment for whoever reads the output (1 s)
-less than the 4.5 seconds after which a process that was told to end is ended."""
+"""With leaving the registry (0.5 s for a busy database) and writing the last output (1 s), stopping
+takes less than the 4.5 s after which a process that was told to end is killed."""
 
 
 class RunningNode:
@@ -46,7 +46,7 @@ class RunningNode:
     ) -> None:
         """``keeper`` keeps beat and lease; ``side_threads`` ask about usage and send messages.
 
-        ``leave`` strikes the node from the registry without waiting long; ``close`` lets go of
+        ``leave`` removes the node from the registry without waiting long; ``close`` closes
         ``store``.
         """
         self.node = node
@@ -67,7 +67,7 @@ class RunningNode:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended one of the node's threads; whoever runs the node must end it then."""
+        """The error that ended one of the node's threads; the process must then stop the node."""
         failures = (side.failure for side in self._side_threads)
         return (
             self._gone()
@@ -77,7 +77,7 @@ class RunningNode:
         )
 
     def _gone(self) -> DatabaseGoneError | None:
-        """Also while the engine waits for something: a node without its database is none."""
+        """The error of a database that is gone, also while the engine waits for something."""
         try:
             self._store.require_same()
         except DatabaseGoneError as error:
@@ -85,7 +85,7 @@ class RunningNode:
         return None
 
     def start(self) -> None:
-        """Be alive, then known, then at work. Errors: `StorageError`, `OSError`."""
+        """Take the lock, register, start the threads. Errors: `StorageError`, `OSError`."""
         if self._started:
             return
         self._lock.acquire()
@@ -97,11 +97,11 @@ class RunningNode:
         self._started = True
 
     def wake(self) -> None:
-        """Have the engine look at the queue now."""
+        """Make the engine look at the queue now."""
         self._engine.wake()
 
     def stop(self) -> None:
-        """Resign first, so that a follower takes over while we tidy up."""
+        """Resign first, so that a follower takes over while this node stops."""
         if not self._started:
             return
         self._started = False
@@ -113,7 +113,7 @@ class RunningNode:
         self._close()
 
     def _leave_registry(self) -> bool:
-        """Say goodbye; when the database is busy, the free lock says it for us."""
+        """Leave the registry; while the database is busy, the released lock alone shows the end."""
         if self._gone() is not None:
             return False
         try:
@@ -125,10 +125,10 @@ class RunningNode:
 
 
 def _stop(*services: ServiceThread, within: float) -> list[str]:
-    """Stop services side by side; those that had not ended in time, by name.
+    """Stop services at the same time; the names of those that did not end in time.
 
-    A thread may be held by a system call that nothing ends (a dead mount, a stuck disk): it is left
-    behind, and ends with the process.
+    A thread may be blocked in a system call that cannot be ended (a dead mount, a stuck disk): it
+    ends with the process.
     """
     stopping = [
         threading.Thread(target=service.stop, name=service.name, daemon=True)

@@ -1,12 +1,12 @@
-"""Preflight: may runs start now, as far as usage goes? It never waits for an answer.
+"""Preflight: whether usage allows runs to start now. It never waits for an answer.
 
-What is known decides (`claude_tasks.domain.usage.judge`); where nothing fresh is known the usage
-keeper is told to ask, and runs stay in the queue until it has an answer or a reason why not.
+The last known usage decides (`claude_tasks.domain.usage.judge`). Where that is too old, the usage
+keeper is told to ask, and runs stay in the queue until it has an answer or a failure.
 
-What is deferred is looked at again every quarter of an hour, for usage may fall before the reset;
-and when the reset comes and nobody can say whether it came, the run keeps its patience for an hour
-more: it must not be lost to one failing request after waiting for hours. While the network is away,
-as after a laptop woke up, every run waits for it, up to a quarter of an hour.
+A deferred run is judged again every quarter of an hour, for usage may fall before the reset. Where
+usage is unknown at the time of the reset, the run waits for one more hour: a failing request must
+not end a run that waited for hours. While the network cannot be reached, as after a laptop woke up,
+every run waits for it, up to a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from claude_tasks.domain.usage_ports import UsageStore
 
 _SHORTEST_LOOK_MS = 30_000
-"""Who waited for hours need not be looked at every second."""
+"""A run that waited for hours need not be judged every second."""
 
 PATIENCE_MS = 60 * 60_000
-"""How long after the reset a deferred run waits for word of it."""
+"""How long after the reset a deferred run waits for an answer."""
 
 
 class Preflight:
@@ -41,9 +41,10 @@ class Preflight:
         defers: bool,
         billed_by: Callable[[], str | None],
     ) -> None:
-        """``threshold`` is in percent, ``ask`` returns at once, ``defers`` is the general rule.
+        """``threshold`` is in percent, ``ask`` returns at once.
 
-        ``billed_by`` names what pays for this process's agents instead of a subscription.
+        ``defers`` applies to tasks without a rule. ``billed_by`` names what pays for this process's
+        agents instead of a subscription.
         """
         self._store = store
         self._threshold = threshold
@@ -60,11 +61,11 @@ class Preflight:
         return decide(self._store.read_usage(), threshold=self._threshold(), at=at)
 
     def ask(self) -> None:
-        """Have somebody find out."""
+        """Have the usage keeper ask."""
         self._ask()
 
     def block(self, judgement: Judgement, *, at: int) -> UsageBlock:
-        """What to tell the runs that a window is in the way of."""
+        """What to record on the runs that a window keeps from starting."""
         blocking = judgement.blocking
         assert blocking is not None  # judged to be over
         return UsageBlock(
@@ -76,13 +77,13 @@ class Preflight:
 
     @staticmethod
     def look_again_at(judgement: Judgement, *, at: int) -> int:
-        """When somebody may be asked again who has just failed to answer."""
+        """When to judge again after the sources failed to answer."""
         retry_at = at if judgement.failure is None else judgement.failure.retry_at
         return min(max(retry_at, at + _SHORTEST_LOOK_MS), at + LONGEST_LOOK_MS)
 
     @staticmethod
     def is_cut_off(judgement: Judgement) -> bool:
-        """Whether nobody answered because the network is away."""
+        """Whether no source answered because the network cannot be reached."""
         return judgement.failure is not None and is_network_trouble(judgement.failure.code)
 
     @staticmethod

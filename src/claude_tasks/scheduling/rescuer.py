@@ -1,9 +1,10 @@
-"""The rescuer: what a node left behind goes on under this one, whether it died or hangs.
+"""The rescuer: this node takes over the runs of a node that died or hangs.
 
-Death is the kernel's word (the lifetime lock), never a matter of time: a long run is not dead. That
-a node hangs, its beat says; only the leader acts on that, and the node may wake up at any time. The
-claim's compare-and-swap keeps it from recording what was recorded, and the claim's tombstone from
-starting what was put back. A run in progress goes on under its supervisor either way.
+Only the lifetime lock tells that a node is dead, never the passing of time: a run may be long. The
+beat tells that a node hangs; only the leader acts on that, and the node may wake up at any time.
+The claim's compare-and-swap then keeps it from recording an end twice, and the claim's tombstone
+from starting a run that was queued again. A run in progress goes on under its supervisor either
+way.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ log = logging.getLogger(__name__)
 
 
 class _Fate(StrEnum):
-    """What became of a node whose claims are to be settled."""
+    """Why the claims of a node are to be settled."""
 
     DEAD = "dead"
     HUNG = "hung"
 
 
 class Rescuer:
-    """Adopts running runs, hands on queued ones, clears the registry."""
+    """Adopts running runs, releases queued ones, clears the registry."""
 
     def __init__(
         self, *, store: Store, execution: Execution, registry: NodeRegistry, node_id: str
     ) -> None:
-        """``registry`` knows who lives."""
+        """``registry`` knows which nodes live."""
         self._store = store
         self._execution = execution
         self._node_id = node_id
@@ -45,7 +46,7 @@ class Rescuer:
         self._illegible: set[int] = set()
 
     def resume_own(self) -> int:
-        """Watch the claims of ours that nobody watches: a pass failed between claim and launch."""
+        """Watch this node's own claims that a pass did not launch because it failed before."""
         forgotten = [
             run for run in self._store.running_of(self._node_id) if not self._execution.watches(run)
         ]
@@ -69,17 +70,17 @@ class Rescuer:
         return rescued
 
     def _end_illegible(self, *, at: int) -> None:
-        """Set the rows right that no node can read: the next look finds what becomes of the run.
+        """Repair the unreadable rows of running runs; the next look at their folders settles them.
 
-        Where its claim would not be known by its row, it ends once nothing of it lives. Not at the
-        first look: a node that had it in hand before its row was spoiled records it.
+        Where the row no longer identifies its claim, the run ends once no process of it lives. Not
+        at the first look: the node that watched it before the row was damaged records its end.
         """
         found = {run.run_id: run for run in self._store.illegible_running()}
         seen, self._illegible = self._illegible, set(found)
         for run_id in found.keys() & seen:
             try:
                 self._set_right_or_end(found[run_id], at=at)
-            except StorageValueError as error:  # it ended this very moment
+            except StorageValueError as error:  # it ended just now
                 log.warning("%s: it stays as it is: %s", found[run_id].error, error)
 
     def _set_right_or_end(self, run: IllegibleRun, *, at: int) -> None:
@@ -91,11 +92,11 @@ class Rescuer:
             self._store.fail_illegible_run(run, at=at)
 
     def tidy(self) -> None:
-        """Remove the folders of claims that are over, of this node's own as well."""
+        """Remove the folders of claims that are over, this node's own included."""
         self._execution.tidy(lambda it: it == self._node_id or self._registry.is_dead(it))
 
     def _fate(self, node_id: str | None, term: Term | None) -> _Fate | None:
-        """None while its claims are the node's own."""
+        """Whether a node is dead or hangs; None while its claims remain its own."""
         if node_id is None:
             return None
         if self._registry.is_dead(node_id):

@@ -1,8 +1,7 @@
 """The ticker: turns due ticks into rows, all of a pass in one transaction.
 
-The agenda is an index of the database (``tasks_agenda``), not a heap in memory: there is nothing
-to load when leadership is gained, nothing to drop when it is lost, and an edit made anywhere moves
-the timer by itself.
+The agenda is an index of the database (``tasks_agenda``), not a heap in memory: a new leader has
+nothing to load, an old one nothing to drop, and an edit by any process changes the next wake-up.
 """
 
 from __future__ import annotations
@@ -28,42 +27,43 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
     class AgendaStore(TickStore, ClockStore, Protocol):
-        """Ticks, and the clock that they follow."""
+        """The parts of the store that the ticker needs."""
 
 
 log = logging.getLogger(__name__)
 
 TASKS_A_PASS = 500
-"""Enough for any herd; a bounded transaction keeps other writers waiting for milliseconds only."""
+"""The limit keeps the transaction short: other writers wait for milliseconds only."""
 
 PLANNING_SECONDS = 0.2
 RESUME_SECONDS = 5.0
-"""How often tasks that made no sense are looked at again."""
+"""How often tasks whose schedule could not be read are tried again."""
 
 
 class Ticker:
     """Takes what is due."""
 
     def __init__(self, store: AgendaStore, clock: Clock) -> None:
-        """Work on the engine's store; the clock only limits how long a pass plans."""
+        """``store`` is the engine's; ``clock`` only limits how long a pass plans."""
         self._store = store
         self._clock = clock
         self._step: int | None = None
-        """How far the clock went back, while tasks are being set back; None when all are."""
+        """How far the clock went back, while tasks remain to be set back; None when all are."""
         self._refused: set[tuple[int, int]] = set()
-        """Tasks, by id and revision, whose ticks the database did not take."""
+        """Tasks, by id and revision, whose ticks the database refused."""
         self._resume_at = 0.0
         self._resumed_to = 0
-        """The last task that was asked whether it makes sense again."""
+        """The last parked task that was tried again."""
 
     def set_clock_back(self, term: Term, *, at: int) -> bool:
-        """Set right what a clock that was ahead left behind; whether there may be more.
+        """Undo what a clock that was ahead moved into the future; whether there may be more.
 
-        Up to `TASKS_A_PASS` tasks, in a transaction of their own; what waits in a queue, at once.
-        Found by what is stored, whoever stored it. Errors: `LeadershipLostError`.
+        Sets back up to `TASKS_A_PASS` tasks in one transaction, and all queued runs at once. Finds
+        them by stored instants in the future, written by any process. Errors:
+        `LeadershipLostError`.
         """
         furthest = self._store.furthest_instant()
-        # A pass that stood still for long holds an instant of the past: so the clock is asked.
+        # ``at`` is old where the pass was suspended for long: so the clock is read.
         if not is_ahead(furthest, at=at) or not is_ahead(furthest, at=(at := self._clock.now())):
             return False
         ahead = self._store.tasks_ahead(at=at, limit=TASKS_A_PASS)
@@ -98,7 +98,7 @@ class Ticker:
     def _plan_for_a_while(self, tasks: list[Task], *, at: int) -> list[TickPlan]:
         """The plans of as many tasks as the pass has time for, at least one.
 
-        Counting the ticks missed in a long gap takes its time, and nothing starts meanwhile.
+        Counting the ticks missed in a long gap takes time, in which no run starts.
         """
         until = self._clock.monotonic() + PLANNING_SECONDS
         plans = []
@@ -109,7 +109,7 @@ class Ticker:
         return plans
 
     def _record(self, term: Term, plans: list[TickPlan], *, at: int) -> TickOutcome:
-        """Write the plans; one that the database does not take stops its own task alone."""
+        """Write the plans; one that the database refuses stops only its own task."""
         try:
             return self._store.record_ticks(term, plans, at=at)
         except StorageValueError as error:
@@ -126,10 +126,9 @@ class Ticker:
         return TickOutcome(queued=0, skipped=1, edited_meanwhile=0)
 
     def resume(self, term: Term, *, at: int) -> None:
-        """Have tasks fire again that made no sense when their tick was due, and make some now.
+        """Have parked tasks fire again whose schedule can be read again.
 
-        Somebody mended the row, or the time zone is known again. Ticks in between are not made up
-        for.
+        The row was repaired, or the time zone is known again. Ticks in between are not made up for.
         """
         monotonic = self._clock.monotonic()
         if monotonic < self._resume_at:
@@ -147,7 +146,7 @@ class Ticker:
         self._resumed_to = last
 
     def _park_illegible(self, term: Term, *, at: int) -> bool:
-        """Where something is due and nothing can be read: the timer must not stand there."""
+        """Park due tasks that cannot be read, so that the timer goes on to the next tick."""
         next_at = self._store.next_tick_at()
         if next_at is None or next_at > at:
             return False
@@ -161,7 +160,7 @@ class Ticker:
 
 
 def _set_back(task: Task, counted: Counted, *, at: int) -> SetBack | None:
-    """The same of one task. A schedule that went bad is in nobody's way; its tick will say so."""
+    """Set back one task; None where its schedule is invalid, which its next tick reports."""
     try:
         return set_back(task, counted, at=at)
     except Exception:
@@ -170,16 +169,16 @@ def _set_back(task: Task, counted: Counted, *, at: int) -> SetBack | None:
 
 
 def _next(task: Task, *, at: int) -> int | None:
-    """The next tick of a task that was parked; None where it still makes no sense."""
+    """The next tick of a parked task; None where its schedule still cannot be read."""
     try:
         return schedule_of(task).next_after(at)
-    except Exception as error:  # noqa: BLE001 (its own, and said when it was parked)
+    except Exception as error:  # noqa: BLE001 (logged when it was parked)
         log.debug("task %d still makes no sense: %s", task.id, error)
         return None
 
 
 def _plan(task: Task, *, at: int) -> TickPlan:
-    """The plan of one task. A schedule that went bad stops its own task, visibly, and no other."""
+    """The plan of one task. An invalid schedule stops only its own task and records why."""
     try:
         return plan_ticks(task, at=at)
     except ClaudeTasksError as error:
