@@ -19,5 +19,5 @@ def load(room: str) -> dict[str, str]:
 
 
 def fragment(room: str, name: str) -> str:
-    """A part of statements, without its line of purpose: that would hide what follows it."""
+    """A part of statements, without its comment line, which would comment out what follows it."""
     return load(room)[name].split("\n", 1)[1]

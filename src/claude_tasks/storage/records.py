@@ -1,4 +1,4 @@
-"""Between rows and records: lists are JSON in text, booleans are 0 and 1."""
+"""Converts rows to records and back: lists are JSON in text, booleans are 0 and 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task_fields import Field
 
 SPEC_COLUMNS = tuple(name for name in FIELDS if name not in ADDRESS_FIELDS)
-"""What stands in a task's own row of what people say; addresses have rows of their own."""
+"""The fields that people set which are columns of a task's row; addresses have their own table."""
 
 TASK_COLUMNS = ("id", *SPEC_COLUMNS, *Task._fields[2:], "addresses")
 """The columns of a task, in the order in which `task_from_row` takes them; addresses as JSON."""
@@ -32,8 +32,8 @@ _SPEC = len(SPEC_COLUMNS)
 _NAME = TASK_COLUMNS.index("name")
 _NO_ADDRESSES = "{}"
 _INSTANTS = ("scheduled_at", "anchor_at", "next_run_at", "created_at", "updated_at", "deleted_at")
-"""Of a task, ms: beyond the calendar they can neither be shown nor counted on from. (A cursor there
-is what a clock that was ahead left, and is set back.)"""
+"""Columns of a task, ms, that must lie within the calendar: later ones can be neither shown nor
+counted from. (A cursor may: a clock that was ahead left it there, and it is set back.)"""
 _SHOWN = 120
 """Characters of a cell in a message."""
 
@@ -44,10 +44,9 @@ Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
 def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]) -> Record:
-    """The record of a row, whose numbers and texts are such. Errors: `IllegibleError`.
+    """The record of a row, with the type of each cell checked. Errors: `IllegibleError`.
 
-    What stands in a cell may be anything: SQLite keeps a text in a column of numbers, if it is told
-    to. Reading a record in the usual way does without the look at each cell.
+    SQLite may hold a text in a column of numbers. ``read`` alone does not check each cell.
     """
     try:
         record = read(row)
@@ -67,7 +66,7 @@ def sound(kind: str, row: Sequence[Any], read: Callable[[Sequence[Any]], Record]
 
 
 def _require_instants(kind: str, task: Task, row: Sequence[Any]) -> None:
-    """Each of them is in the calendar. Errors: `IllegibleError`."""
+    """Check that each instant lies in the calendar. Errors: `IllegibleError`."""
     for name in _INSTANTS:
         at = task.spec.scheduled_at if name == "scheduled_at" else getattr(task, name)
         if at is not None and not EARLIEST <= at <= LATEST:
@@ -82,16 +81,16 @@ def _illegible(kind: str, row: Sequence[Any], detail: str) -> IllegibleError:
 
 
 def _shown(value: object) -> str:
-    """A cell as a message may hold it: the largest is a gigabyte."""
+    """A cell shortened for a message: it may be a gigabyte."""
     return repr(value[:_SHOWN] if isinstance(value, (str, bytes)) else value)
 
 
 def legible(
     kind: str, rows: Iterable[Sequence[Any]], read: Callable[[Sequence[Any]], Record]
 ) -> list[Record]:
-    """The records of the rows that make one: where a bad row must not hold up the others.
+    """The records of the rows that can be read; a bad row must not stop the others.
 
-    ``doctor`` names the rest.
+    ``doctor`` names the bad ones.
     """
     return told_apart(kind, rows, read)[0]
 
@@ -99,7 +98,7 @@ def legible(
 def told_apart(
     kind: str, rows: Iterable[Sequence[Any]], read: Callable[[Sequence[Any]], Record]
 ) -> tuple[list[Record], list[IllegibleError]]:
-    """Rows as records, and what is wrong with those that are none."""
+    """The records of the readable rows, and the errors of the others."""
     records, illegible = [], []
     for row in rows:
         try:
@@ -111,10 +110,10 @@ def told_apart(
 
 @cache
 def _plain_fields(record: type[Any]) -> tuple[list[str], itemgetter[Any], list[Any]]:
-    """Of the fields that are a number or a text: names, what takes their values, types."""
+    """For the fields that are a number or a text: names, a getter of their values, types."""
     fields = enumerate(get_type_hints(record).items())
     plain = [(place, name, kind) for place, (name, kind) in fields if kind in _PLAIN_TYPES]
-    # A tuple of types is looked through four times as fast as a union.
+    # isinstance with a tuple of types is four times as fast as with a union.
     kinds = [get_args(kind) or kind for _, _, kind in plain]
     return [name for _, name, _ in plain], itemgetter(*[place for place, _, _ in plain]), kinds
 
@@ -129,7 +128,7 @@ def task_from_row(row: Sequence[Any]) -> Task:
 
 
 def addresses_from(text: str) -> dict[str, str]:
-    """Addresses by channel, of the JSON that they are read as. Errors: `ValueError`."""
+    """Addresses by channel, from their JSON. Errors: `ValueError`."""
     addresses: dict[str, str] = {} if text == _NO_ADDRESSES else document(text)
     for channel, address in addresses.items():
         if address is None:
@@ -138,7 +137,7 @@ def addresses_from(text: str) -> dict[str, str]:
 
 
 def document(text: str) -> Any:
-    """What a cell says as JSON. Errors: `TypeError`, `ValueError`."""
+    """The JSON value in a cell. Errors: `TypeError`, `ValueError`."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -146,7 +145,7 @@ def document(text: str) -> Any:
 
 
 def denials_from(text: str) -> tuple[str, ...]:
-    """What was denied to a run; nothing where that makes no sense."""
+    """The denials of a run; none where the cell cannot be read."""
     try:
         return texts_from(text)
     except (TypeError, ValueError):
@@ -206,13 +205,13 @@ def outcome_values(outcome: Outcome) -> dict[str, object]:
 
 
 def texts_from(text: str) -> tuple[str, ...]:
-    """A list of texts, of its JSON. Errors: `TypeError`, `ValueError`."""
+    """A list of texts, from its JSON. Errors: `TypeError`, `ValueError`."""
     if text == _EMPTY_LIST:
         return ()
     items = document(text)
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError(f"no list of texts: {text[:80]}")
-    "".join(items).encode()  # JSON may spell half a pair, which no answer can hold
+    "".join(items).encode()  # fails on a lone surrogate, which no answer can hold
     return tuple(items)
 
 
@@ -221,7 +220,7 @@ def _reason(text: str | None) -> Reason | None:
 
 
 def _reader_of(field: Field) -> Callable[[Any], Any] | None:
-    """What makes the value of a field of its cell; None where the cell is the value."""
+    """The function from a field's cell to its value; None where the cell is the value."""
     if field.words is not None:
         words = field.words
         return lambda text: None if text is None else words(text)

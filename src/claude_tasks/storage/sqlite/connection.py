@@ -1,14 +1,14 @@
-"""One connection, and units of work that are whole or not at all.
+"""One connection, and units of work that are done completely or not at all.
 
-WAL with ``synchronous = FULL``: what was committed survives a power cut. Every write unit is one
+WAL with ``synchronous = FULL``: a commit survives a power cut. Every write unit is one
 explicit ``BEGIN IMMEDIATE``: a deferred transaction that turns into a writer halfway fails with
 "database is locked" whatever the busy timeout (50 writers: 1,920 of 2,000 units lost that way, 0
 of 2,000 with the lock taken first).
 
-A file that was exchanged takes writes like any other, from whoever still has it open. So the path
-is looked at with the lock in hand, which whoever copies a database holds as well, and once more
-after the commit: what follows one outside the database (a launch, a folder removed) never follows
-one that nobody will read.
+A process that has a replaced file open can still write to it. So each write unit checks the path
+while it holds the lock, which a process that copies a database holds too, and again after the
+commit: nothing outside the database (a launch, a folder removed) follows a commit to a replaced
+file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 APPLICATION_ID = 0x636C7461
-"""Marks the file as ours ("clta"), so that nobody else's database is ever written to."""
+"""Marks the file as ours ("clta"), so that we never write to another program's database."""
 
 _OLDEST_SQLITE = (3, 35, 0)
 
@@ -73,8 +73,8 @@ class Connection:
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement and fetch all it returns.
 
-        Where a text is no UTF-8, this connection replaces what is not, from then on: to do so for
-        each text costs what nobody needs. (What a writing statement returns are numbers.)
+        After the first text that is not UTF-8, this connection replaces invalid bytes in all texts:
+        to do so from the start would slow every read. (Writing statements return numbers only.)
         """
         try:
             return self._raw.execute(sql, parameters or {}).fetchall()
@@ -93,7 +93,7 @@ class Connection:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """One unit of writing: the lock first, then all of it or nothing.
+        """One unit of writing: takes the lock first, then writes everything or nothing.
 
         Errors: `DatabaseGoneError` when the file is not, or no longer, the one at its path.
         """
@@ -110,10 +110,10 @@ class Connection:
 
     @contextmanager
     def schema_change(self) -> Iterator[None]:
-        """One unit of writing that may make a table anew, under the name that others refer to.
+        """One unit of writing that may replace a table to which others refer.
 
-        With foreign keys on, dropping a table deletes its rows first; so they are held against
-        the finished schema instead. Errors: `StorageError` when a row refers to nothing.
+        With foreign keys on, dropping a table would delete its rows first; so they are off, and
+        checked against the finished schema. Errors: `StorageError` when a row refers to nothing.
         """
         self.execute("PRAGMA foreign_keys = OFF")  # no effect within a transaction
         try:
@@ -125,7 +125,7 @@ class Connection:
             self.execute("PRAGMA foreign_keys = ON")
 
     def copy_to(self, path: str) -> None:
-        """Copy the whole database into a new file, 0600, while others go on writing.
+        """Copy the whole database into a new file, 0600, while other processes go on writing.
 
         Errors: `StorageError`, `OSError`.
         """
@@ -146,23 +146,23 @@ class Connection:
             self._roll_back()
 
     def close(self) -> None:
-        """Let the file go. Safe to repeat."""
+        """Close the database. Safe to repeat."""
         self.file.forget_beside()
         self._raw.close()
 
     def _roll_back(self) -> None:
-        # After some failures (disk full, I/O) SQLite has rolled back by itself already.
+        # After some failures (disk full, I/O) SQLite has already rolled back.
         if self._raw.in_transaction:
             self._raw.execute("ROLLBACK")
 
 
 def prepare_file(path: str) -> None:
-    """Make sure there is a file at ``path``: a private, empty one where there was none.
+    """Make sure there is a file at ``path``; create a private, empty one where there is none.
 
     An existing file is never opened here, not even to look at its first bytes: POSIX drops all of
     a process's locks on a file when the process closes any descriptor of it, and SQLite would then
-    take a database in use for one that is not (it removed the write-ahead log under twelve living
-    processes). SQLite itself says when a file is no database.
+    take a database in use for an unused one (it removed the write-ahead log of twelve living
+    processes). SQLite itself reports a file that is not a database.
 
     Errors: `StorageError` for a file that cannot be made or written, or a SQLite that is too old.
     """
@@ -186,13 +186,13 @@ def prepare_file(path: str) -> None:
 
 
 def cannot_open(error: OSError, path: str) -> StorageError:
-    """What the system says of a database's file, in our words."""
+    """The error to raise where the system cannot open a database's file."""
     code = "storage_full" if error.errno == errno.ENOSPC else "storage_cannot_open"
     return StorageError(f"{path}: {error.strerror}", code=code)
 
 
 def _create_private(path: str) -> None:
-    """An empty file, 0600, complete before it has its name: see `prepare_file` on closing."""
+    """Create an empty file, 0600, and link it under its name only then: see `prepare_file`."""
     draft = f"{path}.{os.getpid()}.{threading.get_ident()}.new"
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
@@ -203,17 +203,17 @@ def _create_private(path: str) -> None:
 
 
 def _unfit(error: Exception, path: str) -> StorageValueError:
-    """A number beyond 64 bits, half a character: Python's own refusals, in our words."""
+    """The error for values that Python's module refuses: over 64 bits, a lone surrogate."""
     return StorageValueError(f"{path}: a value that cannot be stored: {error}")
 
 
 def any_text(data: bytes) -> str:
-    """Bytes that are no UTF-8 are shown, not refused."""
+    """Decode a text; invalid UTF-8 is replaced, not refused."""
     return data.decode(errors="replace")
 
 
 def _lower(value: Any) -> Any:
-    """SQL's ``lower``, which in SQLite knows no letters but ASCII's."""
+    """Replaces SQL's ``lower``, which in SQLite changes ASCII letters only."""
     return value.lower() if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""SQLite's errors in our words: busy, full, corrupt, read-only, foreign."""
+"""Translates SQLite's errors into ours: busy, full, corrupt, read-only, foreign."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from claude_tasks.system.stall import stall_of
 _PRIMARY_CODE_MASK = 0xFF
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-"""SQLITE_PROTOCOL ("locking protocol") says that the lock on the log was not to be had: somebody
-recovers the log and does not come to an end."""
+"""SQLITE_PROTOCOL ("locking protocol") means that the lock on the log could not be had: another
+process recovers the log and does not finish."""
 
 _TRANSLATION: dict[int, tuple[str, str, str | None]] = {
     sqlite3.SQLITE_FULL: ("storage_full", "the disk is full", "free some space; nothing was lost"),
@@ -54,7 +54,7 @@ _TRANSLATION: dict[int, tuple[str, str, str | None]] = {
 
 
 def is_undecodable(error: sqlite3.Error) -> bool:
-    """Whether a text that is no UTF-8 was refused: by Python's module, so there is no code."""
+    """Whether Python's module refused a text that is not UTF-8; such an error has no code."""
     return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
 
 
@@ -73,7 +73,7 @@ def translate(error: sqlite3.Error, path: str) -> StorageError:
 
 
 def _busy(path: str) -> StorageBusyError:
-    """Who does nothing and holds a lock does not let it go by itself: it is named."""
+    """The error of a held lock. It names a stopped holder, which would not release it by itself."""
     holder = lock_holder(path)
     stall = None if holder is None else stall_of(holder)
     if stall is None or stall.command is None:

@@ -1,7 +1,7 @@
-"""What a database's files say without SQLite: whose they are, in which mode, with which log.
+"""Reads from a database's files, without SQLite, their owner, journal mode and log.
 
 Nothing here opens the database or its ``-shm`` while this process has them open: closing any
-descriptor would drop this process's locks on them (POSIX). Nobody keeps locks on a ``-wal``.
+descriptor would drop this process's locks on them (POSIX). A ``-wal`` is never locked.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _WAL_FORMAT = b"\x02\x02"
 _LOG_HEADER_BYTES = 32
 _LOG_MAGIC = 0x377F0682
 _BIG_ENDIAN_SUMS = 1
-"""The magic's last bit: in which order the checksums read their words (file format, 4.1)."""
+"""The magic's last bit: the byte order of the words in the checksums (file format, 4.1)."""
 _WORD = 0xFFFFFFFF
 
 
 def holds_something(path: str) -> bool:
-    """Whether there is such a file, and anything in it."""
+    """Whether the file exists and is not empty."""
     try:
         return os.stat(path).st_size > 0
     except FileNotFoundError:
@@ -33,7 +33,7 @@ def holds_something(path: str) -> bool:
 
 
 def is_open_here(path: str) -> bool:
-    """Whether this process has the file open, by whatever name."""
+    """Whether this process has the file open, under any name."""
     wanted = os.stat(path)
     return any(
         (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino)
@@ -45,12 +45,12 @@ def is_open_here(path: str) -> bool:
 def _status_of(descriptor: str) -> os.stat_result | None:
     try:
         return os.fstat(int(descriptor))
-    except OSError:  # the one that the listing itself used
+    except OSError:  # the descriptor of the listing itself
         return None
 
 
 def is_wal(path: str) -> bool:
-    """Whether the header says WAL; so it counts as well for a file too short to say anything.
+    """Whether the header says WAL; True also for a file too short to have one.
 
     Call it only where `is_open_here` says no. Errors: `OSError`.
     """
@@ -59,9 +59,9 @@ def is_wal(path: str) -> bool:
 
 
 def is_log(path: str) -> bool:
-    """Whether a ``-wal`` begins as one does (file format, 4.1): magic, and its own checksum.
+    """Whether a ``-wal`` has a valid header (file format, 4.1): magic and checksum.
 
-    SQLite tries for ten seconds to read along a log that does not, and gives up. Errors: `OSError`.
+    SQLite tries for ten seconds to read one without, and gives up. Errors: `OSError`.
     """
     header = _beginning(path, _LOG_HEADER_BYTES)
     if len(header) < _LOG_HEADER_BYTES:

@@ -1,9 +1,10 @@
 """Whether the files behind a path are still those that were opened: device and inode, by stat.
 
-A node would go on writing into a database that was renamed or removed, and start what nobody sees;
-beside one that was put in its place, each tick would fire twice, and an end recorded in the old one
-would take the folder with it that tells the new one of it. It is the same where only the log or its
-index went: who comes later makes others, and two write past one another.
+Without this check a node would go on writing into a database that was renamed or removed, and start
+runs that no command shows. Where another database was put in its place, each tick would fire twice,
+and a node that records an end in the old one would remove the folder that the new one needs. The
+same holds where only the log or its index was removed: a later process makes new ones, and neither
+sees the other's writes.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ _BESIDE = ("-wal", "-shm")
 """SQLite removes these when the last connection closes, and at no other time."""
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""What no later look will do without."""
+"""Errors that mean that the file is gone for good."""
 
 
 class DatabaseFile:
-    """The file at a path, as it stands when this is made. Opening it here would cost its locks."""
+    """The identity of the file at a path.
+
+    The file is not opened: closing it would drop its locks.
+    """
 
     def __init__(self, path: str) -> None:
         """Remember which file it is. Errors: `DatabaseGoneError` when there is none."""
@@ -30,20 +34,20 @@ class DatabaseFile:
         self._beside: dict[str, tuple[int, int]] = {}
 
     def remember_beside(self) -> None:
-        """Which log and index are in use: those that are there with a transaction under way."""
+        """Remember log and index. Call it during a transaction: then they are the ones in use."""
         if not self._beside:
             paths = [self._path + ending for ending in _BESIDE]
             if all(map(os.path.exists, paths)):
                 self._beside = {path: self._look(path) for path in paths}
 
     def forget_beside(self) -> None:
-        """They may go from now on: the connection that uses them is closed."""
+        """Check log and index no more: the connection that uses them is closed."""
         self._beside = {}
 
     def require_same(self) -> None:
         """Errors: `DatabaseGoneError` when a file was removed, or another took its place.
 
-        One that cannot be looked at just now has not been shown to be another.
+        A file that cannot be looked at just now counts as the same.
         """
         for path, was in ((self._path, self._identity), *self._beside.items()):
             try:

@@ -1,7 +1,7 @@
-"""A look at a database that leaves no trace: not a byte, not a file, in whatever state it is.
+"""Reads a database without changing a byte or making a file, in any state of the database.
 
-``mode=ro`` alone does not do: in WAL mode even a reader makes ``-wal`` and ``-shm`` where they are
-missing, leaves them behind, and marks in ``-shm`` how far it reads. So the state decides:
+``mode=ro`` alone is not enough: in WAL mode even a reader creates missing ``-wal`` and ``-shm``
+files, leaves them behind, and marks in ``-shm`` how far it reads. So the state decides:
 
     -wal and -shm are there    mode=ro, readonly_shm=1   commits in the log are read; where the
                                                          last writer was killed, SQLite builds its
@@ -15,18 +15,19 @@ missing, leaves them behind, and marks in ``-shm`` how far it reads. So the stat
                                                          leave nothing; a transaction cut short
                                                          (``storage_unfinished``) is not undone
 
-An immutable connection takes no locks, and closing it drops those that this process has on the
-file by other connections (POSIX): it is used only where this process has it open nowhere.
-Somebody may open the database meanwhile; `inspect` notices by the log that appeared, and looks
-again. In the microseconds between the look at the files and the open, the last process may leave:
-then SQLite makes an empty log, which the next writer takes over.
+An immutable connection takes no locks, and closing it drops the locks of this process's other
+connections to the file (POSIX): so it is used only where this process has no other. If another
+process opens the database meanwhile, `inspect` notices the log that appeared, and reads again. If
+the last process closes it in the microseconds between the look at the files and the open, SQLite
+makes an empty log, which the next writer takes over.
 
-Run by root, SQLite sets the owner of log, index and journal to what it is already: their ctime
-moves. Where it is not, they are not opened.
+Run by root, SQLite sets the owner of log, index and journal to the database's owner: that changes
+their ctime. Where their owner is another, they are not opened.
 
-Whether it could be written is not tried: an empty ``BEGIN IMMEDIATE`` rolled back marks ``-shm``.
+Whether it can be written is not tried: even an empty ``BEGIN IMMEDIATE``, rolled back, marks
+``-shm``.
 
-Rows are read one by one: one that somebody broke by hand is named, and hides no other.
+Rows are read one by one: an unreadable one is named and does not hide the others.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ _Seen = TypeVar("_Seen")
 _BUSY_SECONDS = 2.0
 _TRIES = 3
 _THOROUGH_BYTES = 256 * 1024 * 1024
-"""Up to this size every index is held against its table: about a second, where it is cached."""
+"""Up to this size every index is checked against its table: about a second where cached."""
 _ROLLBACK = sqlite3.SQLITE_READONLY_ROLLBACK
 
 _SHARED = "mode=ro&readonly_shm=1"
@@ -89,7 +90,7 @@ _LOCKING = "mode=ro"
 
 
 class _Way(NamedTuple):
-    """How a database is opened: the URI's parameters, its journal mode, what stays unseen."""
+    """How a database is opened: the URI's parameters, its journal mode, why commits are unseen."""
 
     how: str
     journal_mode: str
@@ -97,8 +98,8 @@ class _Way(NamedTuple):
 
 
 def _way_for(path: str) -> _Way:
-    """What its files ask for. Errors: `OSError`, `StorageError`."""
-    if not os.path.isfile(path):  # to open a pipe would wait for its other end
+    """The way to open it that its files allow. Errors: `OSError`, `StorageError`."""
+    if not os.path.isfile(path):  # opening a pipe would block
         raise StorageError(f"{path}: no file", code="storage_cannot_open")
     log = f"{path}-wal"
     has_log = holds_something(log)
@@ -115,8 +116,8 @@ def _way_for(path: str) -> _Way:
 
 
 def _why_unseen(path: str) -> str | None:
-    """Why a log that is in use cannot be read along; None where it can."""
-    if is_open_here(path):  # then whatever opening it does was done already
+    """Why a log that is in use cannot be read too; None where it can."""
+    if is_open_here(path):  # the other connection already made the files
         return None
     if not is_log(f"{path}-wal"):
         return "its log does not begin as one does"
@@ -129,7 +130,7 @@ class TracelessConnection(Connection):
     """A connection that only reads. Errors as those of `Connection`."""
 
     def __init__(self, path: str) -> None:
-        """Open ``path``, which must exist, in the way that its files ask for."""
+        """Open ``path``, which must exist, in the way that its files allow."""
         self.path = path
         try:
             self.way = _way_for(path)
@@ -147,22 +148,22 @@ class TracelessConnection(Connection):
         self._raw.text_factory = any_text
 
     def close(self) -> None:
-        """Let the file go. Safe to repeat."""
+        """Close the database. Safe to repeat."""
         self._raw.close()
 
     def was_overtaken(self) -> bool:
-        """Whether the files changed their state since: what was seen may be half of a change."""
+        """Whether the files changed their state since the open: the reads may be inconsistent."""
         if self.way.how != _ALONE or self.way.unseen is not None:
             return False
         return holds_something(f"{self.path}-wal")
 
     def has_vanished(self) -> bool:
-        """Whether the last process left just now, and took the log with it."""
+        """Whether the last process closed the database just now, which removed the log."""
         return self.way.how == _SHARED and not os.path.exists(f"{self.path}-shm")
 
 
 class Inspection(SqliteStore):
-    """The store, for looking only, and what only a diagnosis asks for."""
+    """The store, read-only, with the reads that only a diagnosis needs."""
 
     _connection: TracelessConnection
     newest_schema = NEWEST
@@ -174,13 +175,13 @@ class Inspection(SqliteStore):
 
     @property
     def is_large(self) -> bool:
-        """Whether `damage` looks at pages alone, and not at whether indexes fit their tables."""
+        """Whether `damage` checks pages only, and not indexes against their tables."""
         return os.path.getsize(self._connection.path) > _THOROUGH_BYTES
 
     def damage(self, *, most: int = 5) -> list[str]:
-        """What SQLite complains of; empty for a whole database. Meaningless where not all is seen.
+        """SQLite's complaints; none for a sound database. Meaningless where commits are unseen.
 
-        ``quick_check`` calls a database whole whose indexes lack rows, so it is for large ones.
+        ``quick_check`` does not find rows missing in indexes, so it is used for large ones only.
         """
         check = "quick_check" if self.is_large else "integrity_check"
         try:
@@ -188,7 +189,7 @@ class Inspection(SqliteStore):
         except StorageError as error:
             if _code_of(error) & 0xFF != sqlite3.SQLITE_CORRUPT:
                 raise
-            return [str(error.__cause__)]  # too damaged to be looked at
+            return [str(error.__cause__)]  # too damaged to be checked
         return [str(row[0]) for row in rows if row[0] != "ok"]
 
     def journal_mode(self) -> str:
@@ -222,7 +223,7 @@ class Inspection(SqliteStore):
         return (leases[0] if leases else None), illegible
 
     def legible_nodes(self) -> tuple[list[Node], list[IllegibleError]]:
-        """Nodes that have not said goodbye, and rows that cannot be read."""
+        """Registered nodes, and rows that cannot be read."""
         rows = self._connection.rows(load("nodes")["list_nodes"])
         return told_apart("node", rows, node_from_row)
 
@@ -233,7 +234,7 @@ class Inspection(SqliteStore):
         return told_apart("task", rows, task_from_row)
 
     def legible_runs(self, wanted: RunFilter) -> tuple[list[Run], list[IllegibleError]]:
-        """Runs, newest first, and rows that cannot be read, by their state or otherwise."""
+        """Runs, newest first, and rows that cannot be read."""
         condition, parameters = conditions(wanted)
         sql = select_run("list_runs").replace("{conditions}", condition)
         rows = self._connection.rows(sql, {**parameters, "limit": wanted.limit})
@@ -251,12 +252,12 @@ class Inspection(SqliteStore):
         return [(row[0], row[1]) for row in rows]
 
     def has_moved(self) -> bool:
-        """Whether the files changed their state under the look: then it has to be repeated."""
+        """Whether the files changed their state meanwhile: then the look must be repeated."""
         return self._connection.was_overtaken() or self._connection.has_vanished()
 
 
 def inspect(path: str, look: Callable[[Inspection], _Seen]) -> _Seen:
-    """What ``look`` sees in the database at ``path``, on a connection of its own.
+    """What ``look`` returns for the database at ``path``, on a separate connection.
 
     Errors: `StorageError`, with the codes of `claude_tasks.storage.sqlite.errors`, and
     ``storage_unfinished``.
@@ -271,7 +272,7 @@ def inspect(path: str, look: Callable[[Inspection], _Seen]) -> _Seen:
 
 
 def _try(path: str, look: Callable[[Inspection], _Seen]) -> tuple[bool, _Seen | StorageError]:
-    """One look: whether another is needed, and what came of it."""
+    """One look: whether another is needed, and its result."""
     try:
         connection = TracelessConnection(path)
     except StorageError as error:
@@ -287,7 +288,7 @@ def _try(path: str, look: Callable[[Inspection], _Seen]) -> tuple[bool, _Seen | 
 
 
 def _named(error: StorageError, path: str) -> StorageError:
-    """The error, or what it means where a reader finds a rollback journal to be played back."""
+    """The error, or a clearer one where a rollback journal must be played back first."""
     if _code_of(error) != _ROLLBACK:
         return error
     return _unfinished(path)

@@ -27,7 +27,7 @@ _FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 
 PATIENCE_SECONDS = 10.0
-"""So long a process waits while another makes the schema or upgrades it."""
+"""How long a process waits while another creates or upgrades the schema."""
 _LOOK_SECONDS = 0.02
 
 _LEDGER = """
@@ -98,10 +98,10 @@ def _version(connection: Connection) -> int:
 
 
 def _keep_copy(connection: Connection) -> None:
-    """An online copy of the whole database as it stands, whatever its log holds.
+    """Make an online copy of the whole database, its log included.
 
-    One that is there already was made before an attempt that failed; it is made anew. Errors:
-    `StorageError`, and then nothing has changed.
+    An existing copy stems from a failed attempt and is replaced. Errors: `StorageError`, and then
+    nothing has changed.
     """
     copy = f"{connection.path}.schema-{_version(connection)}"
     draft = f"{copy}.new"
@@ -136,7 +136,7 @@ def _apply(connection: Connection, migration: Migration, *, at: int) -> None:
 
 
 def split_statements(script: str) -> list[str]:
-    """The statements of a script. ``executescript`` would commit the transaction we are in."""
+    """The statements of a script. ``executescript`` would commit the open transaction."""
     from sqlite3 import complete_statement  # noqa: PLC0415 (only migrations need it)
 
     statements: list[str] = []
@@ -154,7 +154,7 @@ def _one_at_a_time(path: str) -> Iterator[None]:
     """Processes that start at once on a new folder create the schema one after the other.
 
     The switch to WAL mode does not honour the busy timeout, so SQLite's own lock is not enough.
-    Errors: `StorageBusyError` where the one before does not come to an end.
+    Errors: `StorageBusyError` where the process before does not finish.
     """
     name = f"{path}.init-lock"
     lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

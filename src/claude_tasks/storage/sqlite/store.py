@@ -1,4 +1,4 @@
-"""The store: every room on one connection, for one thread at a time."""
+"""The store: every table class on one connection, for one thread at a time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SqliteStore(
     ClockTable,
     ChangeTable,
 ):
-    """`claude_tasks.domain.ports.Store` in a SQLite file: the rooms, and what only SQLite says."""
+    """`claude_tasks.domain.ports.Store` in SQLite: all table classes and SQLite's own part."""
 
     _seen_version: int | None = None
 
@@ -59,11 +59,11 @@ class SqliteStore(
         return write_lock_holder(self._file.path)
 
     def require_same(self) -> None:
-        """The file behind the path is the one that was opened."""
+        """Check that the file at the path is the one that was opened."""
         self._file.file.require_same()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the database."""
         self._file.close()
 
 

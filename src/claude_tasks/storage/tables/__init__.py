@@ -1,1 +1,1 @@
-"""What is SQL: the store's rooms, over named statements; a database gives them its connection."""
+"""The store's table classes, over named SQL statements; a database passes them its connection."""

@@ -1,6 +1,6 @@
-"""What the rooms of the store share: the connection, statements by name, the change feed's pen.
+"""What the store's table classes share: the connection, and writing to the change feed.
 
-A database gives them its `Connection`, and what only it can say: see `storage/sqlite/store.py`.
+A database passes its `Connection` and adds what is specific to it: see `storage/sqlite/store.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Cursor(Protocol):
-        """What a statement did: how many rows it wrote, the id of the last one inserted."""
+        """The result of a statement: how many rows it wrote, the id of the last one inserted."""
 
         @property
         def rowcount(self) -> int: ...
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
             ...
 
         def write(self) -> AbstractContextManager[None]:
-            """One unit of writing: all of it or nothing, and no other writer meanwhile."""
+            """One unit of writing: everything or nothing, with no other writer meanwhile."""
             ...
 
         def read(self) -> AbstractContextManager[None]:
@@ -54,14 +54,14 @@ _TRIM_EVERY = 1000
 
 
 class Tables:
-    """The base of every room: it holds the one connection."""
+    """The base of every table class: it holds the connection."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on this connection, which one thread uses at a time."""
         self._connection = connection
 
     def _note(self, topic: str, ref: object, at: int) -> None:
-        """One entry of the change feed; call it inside the transaction that made the change."""
+        """Add an entry to the change feed; call it inside the transaction of the change."""
         sql = load("changes")
         cursor = self._connection.execute(
             sql["note_change"], {"topic": topic, "ref": str(ref), "at": at}

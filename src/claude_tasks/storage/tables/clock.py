@@ -1,4 +1,4 @@
-"""What a clock that was ahead left behind, and setting it right: one transaction."""
+"""Finds what a clock that was ahead moved into the future, and sets it back: one transaction."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class ClockTable(Tables):
-    """The room of the clock."""
+    """The store's part about clock steps."""
 
     def furthest_instant(self) -> int:
-        """The furthest instant that anybody wrote: microseconds."""
+        """The latest instant in the database; the query takes microseconds."""
         return int(self._connection.value(load("clock")["furthest_instant"]))
 
     def tasks_ahead(self, *, at: int, limit: int) -> list[AheadTask]:
@@ -41,7 +41,7 @@ class ClockTable(Tables):
         rows = self._connection.rows(sql, {"at": at, "beyond": at + AHEAD_MS, "limit": limit})
         ahead = []
         for row in rows:
-            with contextlib.suppress(IllegibleError):  # such a task fires no more: see the ticker
+            with contextlib.suppress(IllegibleError):  # the ticker parks such a task
                 task = sound("task", row, task_from_row)
                 ahead.append(AheadTask(task, Counted(*row[len(TASK_COLUMNS) :])))
         return ahead
@@ -49,7 +49,7 @@ class ClockTable(Tables):
     def set_clock_back(
         self, term: Term, tasks: Sequence[SetBack], *, back_ms: int | None, at: int
     ) -> int:
-        """Record the step, set cursors back, have nothing wait for the wrong future."""
+        """Record the step, set cursors back, let waiting runs wait from now."""
         with self._connection.write():
             require_term(self._connection, term)
             if back_ms is not None:
@@ -68,7 +68,7 @@ class ClockTable(Tables):
         return ClockStep._make(rows[0]) if rows else None
 
     def left_by_clock(self, *, at: int, task_id: int | None = None) -> list[LeftTask]:
-        """What is not settled yet."""
+        """What was left by the clock and is not settled yet."""
         if at < EARLIEST_PLAUSIBLE:
             return []
         parameters = {"beyond": at + AHEAD_MS, "task_id": task_id}
@@ -76,7 +76,7 @@ class ClockTable(Tables):
         return [LeftTask(row[0], row[1], Left(row[2]), row[3]) for row in rows]
 
     def _set_back(self, entry: SetBack, *, at: int) -> bool:
-        """Whether the task still stood as it was looked at."""
+        """Set one task back; False where it changed since it was read."""
         parameters = {
             "task_id": entry.task.id,
             "revision": entry.task.revision,
@@ -92,16 +92,16 @@ class ClockTable(Tables):
         return moved
 
     def _free_one_offs(self, *, at: int) -> None:
-        """Those that were to fire at once do, by the true clock."""
+        """Let one-offs that were to fire at once do so, by the true clock."""
         parameters = {"at": at, "beyond": at + AHEAD_MS}
         for name in ("fire_now", "rearm_now"):
             for (task_id,) in self._connection.rows(load("clock")[name], parameters):
                 self._note("task", task_id, at)
 
     def _free_queue(self, *, at: int) -> None:
-        """Queued runs wait as long as they were to wait, from now on.
+        """Let queued runs wait as long as they were to wait, but from now on.
 
-        The feed tells when each was written; of one that it forgot, when it was queued.
+        The feed tells when each run was written; where its entry was deleted, ``queued_at`` counts.
         """
         sql, beyond = load("clock"), {"beyond": at + AHEAD_MS}
         written = {
@@ -110,7 +110,7 @@ class ClockTable(Tables):
         for run_id, not_before, queued_at in self._connection.rows(sql["waiting_beyond"], beyond):
             then = written.get(run_id, queued_at)
             if then <= at + AHEAD_MS:
-                continue  # by a clock that was right: that wait is meant
+                continue  # written by a right clock: keep that wait
             start = min(not_before, at + max(0, not_before - then))
             parameters = {"run_id": run_id, "not_before": start, "at": at}
             self._connection.execute(sql["wait_from_now"], parameters)

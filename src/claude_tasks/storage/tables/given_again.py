@@ -1,11 +1,11 @@
-"""Ticks that come again after the clock was set back: which are decided, which run once more.
+"""Ticks that come again after the clock was set back: which are settled, which run again.
 
     a row of its own         decided: its agent started or will, or a rule skipped this very tick
     given again once         decided
     in a collapsed row that is older than the step: it was only counted, and runs as ``clock_set``
     none of these            a tick like any other
 
-Only ticks up to the horizon are looked at so: further than that no clock has ever been ahead.
+Only ticks up to the horizon are checked: no clock was ever further ahead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Horizon(NamedTuple):
-    """How far a clock has ever been ahead, when that was last settled, what was written before."""
+    """How far a clock was ever ahead, when that was last settled, the last row written before."""
 
     until: int
     settled_at: int
@@ -29,11 +29,11 @@ class Horizon(NamedTuple):
 
 
 _NOWHERE = Horizon(-1, -1, 0)
-"""Of a database whose clock was never set back by much."""
+"""The horizon of a database whose clock was never set back by much."""
 
 
 def horizon(connection: Connection) -> Horizon:
-    """As this transaction sees it."""
+    """The horizon, read in this transaction."""
     [row] = connection.rows(load("clock")["horizon"])
     return _NOWHERE if row[0] is None else Horizon._make(row)
 
@@ -41,7 +41,7 @@ def horizon(connection: Connection) -> Horizon:
 def standing_of(
     connection: Connection, task_id: int, row: PlannedRow, horizon: Horizon
 ) -> Trigger | None:
-    """As what the row of a tick is written; None where the tick is decided already."""
+    """The row to write for a tick; None where the tick is already decided."""
     if row.scheduled_for > horizon.until:
         return Trigger.SCHEDULE
     if row.skipped_until is not None:
@@ -59,7 +59,7 @@ def standing_of(
 def _standing_of_range(
     connection: Connection, task_id: int, row: PlannedRow, horizon: Horizon
 ) -> Trigger | None:
-    """Ticks that are missed, or taken away, once more: said again only where that is news."""
+    """The row for ticks that are skipped again; None where a row already says so."""
     assert row.skipped_until is not None
     counted_until = _counted_until(connection, task_id, row.scheduled_for, horizon)
     if counted_until is not None:
@@ -71,7 +71,7 @@ def _standing_of_range(
 
 
 def _counted_until(connection: Connection, task_id: int, tick: int, horizon: Horizon) -> int | None:
-    """Where the collapsed row ends that counts a tick, None where none does."""
+    """The last tick of the collapsed row that counts a tick, None where no row does."""
     asked = {"task_id": task_id, "tick": tick}
     [before] = connection.rows(load("clock")["row_before"], asked) or [(0, None)]
     counts = _only_counts(before, horizon) and before[1] >= tick
@@ -79,6 +79,6 @@ def _counted_until(connection: Connection, task_id: int, tick: int, horizon: Hor
 
 
 def _only_counts(row: tuple[int, int | None], horizon: Horizon) -> bool:
-    """Whether a row stands for ticks that nobody ran, and was there before the last step."""
+    """Whether a row only counts ticks that did not run, and is older than the last step."""
     run_id, skipped_until = row
     return skipped_until is not None and run_id <= horizon.last_run_id

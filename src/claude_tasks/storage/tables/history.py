@@ -1,12 +1,12 @@
-"""What grows with every run and must not slow down: totals for the monitor, search in texts.
+"""Totals for the monitor and search in texts, at a cost that does not grow with the number of runs.
 
-Both are brought up to date where the ends of runs are announced, in that transaction, which takes
-each out of the outbox once. So the end of a run itself costs nothing more, and nothing is counted
-twice or missed. Who looks adds what still stands in the outbox, and what has not ended.
+The transaction that announces the end of a run updates both. It takes each run out of the outbox
+once, so the end itself costs nothing more, and no run is counted twice or missed. A reader adds the
+runs that are still in the outbox or have not ended.
 
-The index of texts knows three characters at a time (FTS5, tokenizer ``trigram``): it names the runs
-that may say a text, and each is then held against the text itself. Texts of runs from before there
-was an index are added to it bit by bit, the newest first, and looked at one by one until then.
+The index of texts works by three characters at a time (FTS5, tokenizer ``trigram``): it names the
+runs that may contain a text, and the reader then searches the text of each. Texts of runs older
+than the index are added in steps, the newest first; until then the reader searches them one by one.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from claude_tasks.domain.store_records import RunFilter
 
 SHORT_SEARCH = 20_000
-"""A text of less than three characters is sought in so many of the newest runs."""
+"""A text of less than three characters is searched in this many of the newest runs."""
 
 _INDEXED_LENGTH = 3
 _MOST_ASKED = 40
-"""So many of them tell enough of a long text; FTS5 takes no more than 256."""
+"""This many trigrams of a long text are enough; FTS5 allows 256."""
 _OLDER_AT_ONCE = 50
-"""Runs whose texts are indexed in one step: 20 ms in which nobody else writes."""
+"""Runs whose texts are indexed in one step, which blocks other writers for 20 ms."""
 
 
 class HistoryTable(Tables):
-    """The room of the history."""
+    """The store's part about the history."""
 
     def run_figures(self) -> RunFigures:
-        """Figures about all runs there ever were, as they stand."""
+        """Figures about all runs ever, as of now."""
         with self._connection.read():
             figures = RunFigures(self._connection.rows(load("history")["totals"]))
             rows = self._connection.rows(select("uncounted"))
@@ -47,7 +47,7 @@ class HistoryTable(Tables):
         return figures
 
     def index_older_texts(self) -> bool:
-        """Take some runs from before the index into it; whether there are more."""
+        """Index the texts of some older runs; whether there are more."""
         until = self._texts_from()
         if until <= 1:
             return False
@@ -58,7 +58,7 @@ class HistoryTable(Tables):
         return parameters["from"] > 1
 
     def _said(self, wanted: RunFilter, columns: str) -> list[Sequence[Any]]:
-        """Rows of the runs that say a text, newest first; they begin with the id."""
+        """Rows of the runs that contain a text, newest first; they begin with the id."""
         text = wanted.text or ""
         filters, parameters = conditions(wanted)
         parameters |= {"text": text, "limit": wanted.limit}
@@ -85,7 +85,7 @@ class HistoryTable(Tables):
         return int(self._connection.value(load("history")["texts_from"]))
 
     def _enter_into_history(self, run_ids: Sequence[int]) -> None:
-        """Count runs that ended, index their texts; in the transaction that announces them."""
+        """Count ended runs, index their texts. Call it in the transaction that announces them."""
         if not run_ids:
             return
         names, parameters = placeholders("id", run_ids)
@@ -96,7 +96,7 @@ class HistoryTable(Tables):
         for figure, label, amount in figures.cells():
             total = {"figure": figure, "label": label, "amount": amount}
             self._connection.execute(load("history")["add_total"], total)
-        # What is older comes with the rest of its time: never twice into the index.
+        # Older runs are left to `index_older_texts`: a run must not be indexed twice.
         texts_from = self._texts_from()
         recent = [row[0] for row in rows if row[0] >= texts_from]
         if recent:
@@ -112,7 +112,7 @@ def select(name: str, columns: str = "") -> str:
 
 
 def _match(text: str) -> str:
-    """Every three characters in a row, as a query of FTS5: all of them, wherever they stand."""
+    """The FTS5 query for all trigrams of a text, in any order."""
     places = range(min(len(text) - _INDEXED_LENGTH + 1, _MOST_ASKED))
     threes = {text[place : place + _INDEXED_LENGTH] for place in places}
     return " AND ".join('"' + three.replace('"', '""') + '"' for three in sorted(threes))

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def missing_lease() -> IllegibleError:
-    """What is wrong where the lease has no row."""
+    """The error of a missing lease row."""
     return IllegibleError("lease", LEASE_NAME, "it is missing")
 
 
 class LeaseTable(Tables):
-    """The room of leadership."""
+    """The store's part about the lease."""
 
     def read_lease(self) -> Lease:
         """The lease as it stands."""
@@ -39,12 +39,12 @@ class LeaseTable(Tables):
         return sound("lease", rows[0], lease_from_row)
 
     def mend_lease(self, *, at: int) -> Lease:
-        """Set a row right that makes no sense or is missing."""
+        """Repair a missing or unreadable row."""
         with self._connection.write():
             return self._mended(at)
 
     def _mended(self, at: int) -> Lease:
-        """The lease as it stands, of a row set right; call it inside a transaction."""
+        """The lease after repair of its row; call it inside a transaction."""
         with contextlib.suppress(IllegibleError):
             return self.read_lease()
         lease = self._what_can_be_read() or self._free()
@@ -53,7 +53,7 @@ class LeaseTable(Tables):
         return lease
 
     def _what_can_be_read(self) -> Lease | None:
-        """The lease without what is there for people, where holder and counts make sense."""
+        """The lease from its readable cells, None where holder or counts are unreadable."""
         for row in self._connection.rows(load("lease")["read_lease"]):
             _, holder, epoch, renew_seq, ttl_ms, *others = row
             for ttl in (ttl_ms, DEFAULT_TTL_MS):
@@ -64,14 +64,14 @@ class LeaseTable(Tables):
         return None
 
     def _free(self) -> Lease:
-        """A lease that is free, in an epoch that was never held."""
+        """A free lease, in an epoch above all known ones."""
         highest = self._connection.value(load("lease")["highest_epoch"], {"end": CREDIBLE})
         free = Lease(LEASE_NAME, None, max(0, highest) + 1, 0, DEFAULT_TTL_MS, *[None] * 7)
         require_written_by_a_node(free)
         return free
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
-        """Become holder in a new epoch, if the lease still stands as seen."""
+        """Become holder in a new epoch, if the lease has not changed since ``seen``."""
         parameters = {
             "node_id": node.id,
             "host": node.host,
@@ -91,7 +91,7 @@ class LeaseTable(Tables):
         return Term(node.id, seen.epoch + 1) if taken else None
 
     def renew_lease(self, term: Term, *, ttl_ms: int, at: int, monotonic: float) -> bool:
-        """Prolong the term; False when it is over."""
+        """Extend the term; False when it is over."""
         parameters = {**term._asdict(), "ttl_ms": ttl_ms, "at": at, "monotonic": monotonic}
         with self._connection.write():
             renewed = self._connection.execute(load("lease")["renew_lease"], parameters)
@@ -112,10 +112,10 @@ class LeaseTable(Tables):
 
 
 class NodeTable(Tables):
-    """The room of nodes."""
+    """The store's part about nodes."""
 
     def register_node(self, node: Node) -> None:
-        """A node says hello."""
+        """Insert a node's row."""
         parameters = node._asdict()
         parameters.update(scheduler=int(node.scheduler), open=int(node.open))
         with self._connection.write():
@@ -123,17 +123,17 @@ class NodeTable(Tables):
             self._note("node", node.id, node.started_at)
 
     def list_nodes(self) -> list[Node]:
-        """Nodes that have not said goodbye."""
+        """All registered nodes."""
         return legible("node", self._connection.rows(load("nodes")["list_nodes"]), node_from_row)
 
     def move_beat(self, node_id: str, *, at: int, monotonic: float) -> bool:
-        """A node says that it makes progress."""
+        """Record that a node makes progress."""
         parameters = {"node_id": node_id, "at": at, "monotonic": monotonic}
         with self._connection.write():
             return self._connection.execute(load("nodes")["move_beat"], parameters).rowcount == 1
 
     def strike_illegible_nodes(self) -> None:
-        """Strike the rows that make no node: who lives enters itself anew with its next beat."""
+        """Remove unreadable rows: a living node registers again with its next beat."""
         rows = self._connection.rows(load("nodes")["keys_of_nodes"])
         wrong = [key for key, *row in rows if not legible("node", [row], node_from_row)]
         if wrong:
@@ -142,13 +142,13 @@ class NodeTable(Tables):
                     self._connection.execute(load("nodes")["strike_node"], {"key": key})
 
     def remove_node(self, node_id: str) -> None:
-        """A node says goodbye, or was found dead."""
+        """Remove the row of a node that stops, or was found dead."""
         with self._connection.write():
             self._connection.execute(load("nodes")["remove_node"], {"node_id": node_id})
 
 
 class ChangeTable(Tables):
-    """The room of the change feed."""
+    """The store's part about the change feed."""
 
     def last_change(self) -> int:
         """The newest sequence number, 0 in an empty feed."""

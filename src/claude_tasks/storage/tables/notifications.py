@@ -1,4 +1,4 @@
-"""Messages: which ends of runs nobody looked at yet, and what is on its way."""
+"""Messages: which ended runs are not announced yet, and which messages are to be sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _OF_ONE_ADDRESS = 5
 _FURTHEST_MS = 25 * HOUR_MS
-"""No attempt is put off for longer: one that seems to be was, before the clock was set back."""
+"""No attempt is put off for longer. One that seems to be was written by a clock that was ahead."""
 
 _RECORD_COLUMNS = ", ".join(
     "tasks.name" if field == "task_name" else f"deliveries.{field}"
@@ -35,10 +35,10 @@ _RECORD_COLUMNS = ", ".join(
 
 
 class NotificationTable(HistoryTable):
-    """The room of messages."""
+    """The store's part about messages."""
 
     def unannounced(self, *, limit: int) -> list[Unannounced]:
-        """Runs that ended and that nobody looked at yet, oldest first."""
+        """Ended runs that are not announced yet, oldest first."""
         addresses = fragment("tasks", "addresses").replace("{task_id}", "run.task_id")
         sql = load("notifications")["unannounced"].replace("{addresses}", addresses)
         rows = self._connection.rows(sql, {"limit": limit})
@@ -65,7 +65,7 @@ class NotificationTable(HistoryTable):
     def announce(
         self, run_ids: Sequence[int], deliveries: Sequence[NewDelivery], *, at: int
     ) -> None:
-        """These were looked at; these messages are to be sent about them."""
+        """Mark runs as announced, and store the messages to send about them."""
         with self._connection.write():
             self._add(deliveries, at=at)
             self._enter_into_history(run_ids)
@@ -75,12 +75,12 @@ class NotificationTable(HistoryTable):
                 )
 
     def add_deliveries(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
-        """Messages to send; one that there was before is left out."""
+        """Store messages to send; one that exists already is left out."""
         with self._connection.write():
             self._add(deliveries, at=at)
 
     def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
-        """What is to be sent now, oldest first, and only a few to one address."""
+        """The messages to send now, oldest first, and only a few to one address."""
         parameters = {
             "at": at,
             "furthest": at + _FURTHEST_MS,
@@ -91,7 +91,10 @@ class NotificationTable(HistoryTable):
         return [DueDelivery._make(row) for row in rows]
 
     def begin_delivery(self, due: DueDelivery, *, until: int) -> bool:
-        """Begin an attempt, which nobody repeats before ``until``; False when another did."""
+        """Begin an attempt; no node begins another before ``until``.
+
+        False when another node did.
+        """
         parameters = {"id": due.id, "attempts": due.attempts, "until": until}
         with self._connection.write():
             begun = self._connection.execute(load("notifications")["begin_delivery"], parameters)
@@ -107,7 +110,7 @@ class NotificationTable(HistoryTable):
         error: str | None,
         at: int,
     ) -> None:
-        """What came of an attempt, unless another has begun."""
+        """Record the result of an attempt, unless another attempt has begun."""
         parameters = {
             "id": delivery_id,
             "state": state,
@@ -128,12 +131,12 @@ class NotificationTable(HistoryTable):
         return self._records("list_deliveries", {"limit": limit, "task_id": task_id})
 
     def count_deliveries(self, *, since: int) -> DeliveryCounts:
-        """How many wait, and how many were sent and given up since an instant."""
+        """How many messages wait, and how many were sent and given up since an instant."""
         [row] = self._connection.rows(load("notifications")["count_deliveries"], {"since": since})
         return DeliveryCounts._make(row)
 
     def stalled_channels(self) -> list[StalledChannel]:
-        """Channels that take no message just now."""
+        """Channels whose last attempt failed while messages wait for them."""
         rows = self._connection.rows(load("notifications")["stalled_channels"])
         return [StalledChannel._make(row) for row in rows]
 
@@ -143,7 +146,7 @@ class NotificationTable(HistoryTable):
         return [record._replace(state=DeliveryState(record.state)) for record in records]
 
     def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:
-        """Tasks with a tick from before an instant that nobody took."""
+        """Tasks with a tick from before an instant that did not begin."""
         parameters = {"before": before, "limit": limit}
         rows = self._connection.rows(load("notifications")["overdue_tasks"], parameters)
         return [OverdueTask._make(row) for row in rows]
@@ -175,7 +178,7 @@ def _unannounced(row: Sequence[Any]) -> Unannounced:
 
 
 def _addresses(text: str) -> dict[str, str]:
-    """None of a task whose own make no sense: its run is announced all the same."""
+    """The task's addresses; none where they cannot be read: its run is announced all the same."""
     try:
         return addresses_from(text)
     except ValueError:
@@ -183,7 +186,7 @@ def _addresses(text: str) -> dict[str, str]:
 
 
 def _state(text: str | None) -> State | None:
-    """As with `_reason`: of a run in no state that is known nothing is told."""
+    """The state, None where unknown: no message is sent about such a run."""
     try:
         return None if text is None else State(text)
     except ValueError:
@@ -191,7 +194,7 @@ def _state(text: str | None) -> State | None:
 
 
 def _reason(text: str | None) -> Reason | None:
-    """One that this version does not know must not stop the messages about others."""
+    """The reason, None where unknown: it must not stop the messages about other runs."""
     try:
         return None if text is None else Reason(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What holds inside a transaction: the term stands, who yields, who makes way."""
+"""Checks and writes inside the tick transaction: the term, the overlap rule, the rows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def require_term(connection: Connection, term: Term) -> None:
-    """Raise `LeadershipLostError` unless the term stands, as read by this transaction."""
+    """Raise `LeadershipLostError` unless the lease row still has this term."""
     if connection.value(load("ticks")["term_stands"], term._asdict()) is None:
         raise LeadershipLostError(f"the lease left epoch {term.epoch}")
 
 
 def settled(connection: Connection, task: Task, row: PlannedRow) -> PlannedRow:
-    """The row as the runs of its task that wait or run leave it."""
+    """The row after the overlap rule, given the queued and running runs of its task."""
     if row.reason is not None:
         return row
     active = connection.value(load("ticks")["count_active"], {"task_id": task.id})
@@ -33,7 +33,7 @@ def settled(connection: Connection, task: Task, row: PlannedRow) -> PlannedRow:
 
 
 def make_way(connection: Connection, task_id: int, *, keep: int, at: int) -> None:
-    """`cancel_other`: the run ``keep`` replaces those before it."""
+    """`cancel_other`: cancel the task's earlier runs in favour of the run ``keep``."""
     sql = load("ticks")
     parameters = {"task_id": task_id, "keep": keep, "at": at}
     connection.execute(sql["cancel_running_for_next"], parameters)
@@ -49,9 +49,10 @@ def insert_tick(
     epoch: int | None,
     at: int,
 ) -> int | None:
-    """Insert the row of a tick; its id, or None when the tick is decided already.
+    """Insert the row of a tick; its id, or None when the tick is already decided.
 
-    One that a clock set back gives again cannot have the key: a collapsed row has it, or counts it.
+    A tick that comes again after the clock was set back cannot have the unique key: a collapsed row
+    has or counts it.
     """
     trigger = standing_of(connection, task.id, row, horizon)
     if trigger is None:
@@ -71,7 +72,7 @@ def insert_planned(
     assigned_to: str | None = None,
     covers: int | None = None,
 ) -> int | None:
-    """Insert one row; its id, or None when the tick had one already."""
+    """Insert one row; its id, or None when the tick already had one."""
     skipped = row.reason is not None
     inserted: int | None = connection.value(
         load("ticks")["insert_run"],

@@ -1,10 +1,10 @@
 """The queue of one node: which of the runs it may start do start now.
 
-Two queues feed a node that leads: its own runs, which wait for this very node, and the common one.
-Each is asked for as many runs as there is room, and the two are merged, oldest first. That is
-enough: a run of one queue is passed over only for a run of the other that took the last place of
-their task, and that one took a place of the room as well. So no queue is ever walked further than
-the room reaches, and what must wait holds no place.
+A leader starts runs from two queues: the runs assigned to it, and the common queue. Each query
+returns at most as many runs as there are free places, and the two are merged, oldest first. That
+suffices: a run of one queue is skipped only for a run of the other that took the last place of
+their task, and that run took a free place too. So no query reads more rows than there are free
+places, and a run that must wait takes none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EVERYTHING = 1_000_000
 
 
 class Queue:
-    """What waits for one node at one instant."""
+    """The runs that one node may start at one instant."""
 
     def __init__(self, connection: Connection, node_id: str, *, leading: bool, at: int) -> None:
         """With ``leading`` the common queue is this node's too. ``at`` is ms."""
@@ -32,7 +32,7 @@ class Queue:
         self._at = at
 
     def has_startable(self) -> bool:
-        """Whether any run could start, were there room for it."""
+        """Whether any run could start if there were a free place."""
         return bool(self._startable(own=True, common=self._leading, limit=1))
 
     def all_startable(self) -> list[int]:

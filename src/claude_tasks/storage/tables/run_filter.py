@@ -1,4 +1,4 @@
-"""Runs in SQL: their columns, and a filter as a condition and the parameters that go with it."""
+"""Runs in SQL: their columns, and a filter as a condition with its parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def select(name: str) -> str:
 
 
 def conditions(wanted: RunFilter) -> tuple[str, dict[str, Any]]:
-    """What a run ``r`` must fulfil, its text aside, and the values of the parameters in it."""
+    """The condition on a run ``r``, without the text, and its parameters."""
     plain = {
         "of_task": ("task_id", wanted.task_id),
         "before": ("before_id", wanted.before_id),

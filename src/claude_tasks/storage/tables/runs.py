@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
 
 _ALL = 2**31
-"""More than there are runs."""
+"""A limit above any number of runs."""
 
 
 class RunTable(SpoiledRuns, HistoryTable):
-    """The room of runs."""
+    """The store's part about runs."""
 
     def add_run(self, task_id: int, *, trigger: Trigger, assigned_to: str | None, at: int) -> Run:
         """Queue a run by hand, or record that the overlap rule skipped it."""
@@ -65,7 +65,7 @@ class RunTable(SpoiledRuns, HistoryTable):
                 trigger=trigger,
                 assigned_to=assigned_to,
             )
-            assert run_id is not None  # without a tick there is nothing to conflict with
+            assert run_id is not None  # no tick, so no conflict
             if task.spec.overlap is Overlap.CANCEL_OTHER:
                 make_way(self._connection, task_id, keep=run_id, at=at)
             self._note("run", run_id, at)
@@ -80,7 +80,7 @@ class RunTable(SpoiledRuns, HistoryTable):
         return sound("run", rows[0], run_from_row)
 
     def list_runs(self, wanted: RunFilter) -> list[Run]:
-        """A page of runs, full where there are as many that can be read."""
+        """A page of runs; unreadable rows are replaced by further runs."""
         runs: list[Run] = []
         while len(runs) < wanted.limit:
             missing = wanted.limit - len(runs)
@@ -100,7 +100,7 @@ class RunTable(SpoiledRuns, HistoryTable):
         return self._connection.rows(sql, {**parameters, "limit": wanted.limit})
 
     def count_runs(self, wanted: RunFilter, *, most: int | None = None) -> int:
-        """How many runs match, whatever the page; ``most`` for so many or more."""
+        """How many runs match on all pages, counted up to ``most``."""
         wanted = wanted._replace(before_id=None)
         if wanted.text is not None:
             return len(self._said(wanted._replace(limit=most or _ALL), "r.id"))
@@ -128,7 +128,7 @@ class RunTable(SpoiledRuns, HistoryTable):
         """Take queued runs that may start now."""
         queue = Queue(self._connection, node_id, leading=term is not None, at=at)
         if not queue.has_startable():
-            return []  # the usual answer, for the price of a read
+            return []  # the usual case costs a read only
         with self._connection.write():
             if term is not None:
                 require_term(self._connection, term)
@@ -191,14 +191,14 @@ class RunTable(SpoiledRuns, HistoryTable):
     def postpone_deferred(
         self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
     ) -> int:
-        """Have runs that were told to wait wait on."""
+        """Let deferred runs wait longer."""
         rule = {"since": since, "look_at": look_at, "text": text}
         return self._postpone_all("postpone_deferred", rule, node_id, term=term, at=at)
 
     def postpone_unreachable(
         self, node_id: str, *, term: Term | None, since: int, text: str, look_at: int, at: int
     ) -> int:
-        """Have runs that meet a network that is away wait for it."""
+        """Let runs wait for a network that cannot be reached."""
         rule = {"since": since, "look_at": look_at, "text": text}
         return self._postpone_all("postpone_unreachable", rule, node_id, term=term, at=at)
 
@@ -213,7 +213,7 @@ class RunTable(SpoiledRuns, HistoryTable):
             return sum(self._postpone(name, run_id, rule, at=at) for run_id in ids)
 
     def _postpone(self, name: str, run_id: int, rule: dict[str, Any], *, at: int) -> bool:
-        """Whether the run waits on. Inside a transaction."""
+        """Whether the run waits longer. Call it inside a transaction."""
         parameters = {**rule, "run_id": run_id, "at": at}
         postponed = self._connection.execute(load("runs")[name], parameters).rowcount == 1
         if postponed:
@@ -221,10 +221,10 @@ class RunTable(SpoiledRuns, HistoryTable):
         return postponed
 
     def reconsider_deferred(self, *, task_id: int | None = None, at: int) -> int:
-        """Look again at the runs that wait for usage."""
+        """Let the runs that wait for usage be judged again."""
         sql, parameters = load("runs"), {"task_id": task_id, "at": at}
         if self._connection.value(sql["has_deferred"], parameters) is None:
-            return 0  # the usual answer, for the price of a read
+            return 0  # the usual case costs a read only
         with self._connection.write():
             again = self._connection.rows(sql["reconsider_deferred"], parameters)
             for (run_id,) in again:
@@ -281,7 +281,7 @@ class RunTable(SpoiledRuns, HistoryTable):
         return won
 
     def request_cancel(self, run_id: int, *, at: int) -> Run:
-        """Cancel what has not begun, ask what runs to stop."""
+        """Cancel a queued run; ask for the cancel of a running one."""
         sql = load("runs")
         with self._connection.write():
             parameters = {"run_id": run_id, "at": at}
@@ -295,22 +295,22 @@ class RunTable(SpoiledRuns, HistoryTable):
             return self.get_run(run_id)
 
     def running_of(self, node_id: str) -> list[Run]:
-        """What a node watches."""
+        """The running runs that this node claimed."""
         rows = self._connection.rows(select("running_of"), {"node_id": node_id})
         return legible("run", rows, run_from_row)
 
     def running_elsewhere(self, node_id: str) -> list[Run]:
-        """What other nodes watch, or watched."""
+        """The running runs that other nodes claimed."""
         rows = self._connection.rows(select("running_elsewhere"), {"node_id": node_id})
         return legible("run", rows, run_from_row)
 
     def cancel_requests(self, node_id: str) -> list[int]:
-        """Running runs of this node that somebody wants to end."""
+        """Running runs of this node with a cancel request."""
         rows = self._connection.rows(load("runs")["cancel_requests"], {"node_id": node_id})
         return [row[0] for row in rows]
 
     def adopt_run(self, run: Run, *, node_id: str, epoch: int | None, at: int) -> bool:
-        """Take over the watch on a run, unless it moved."""
+        """Take over the watch on a run, unless its row changed."""
         parameters = {
             "run_id": run.id,
             "claim": run.claim,
@@ -321,7 +321,7 @@ class RunTable(SpoiledRuns, HistoryTable):
         return self._swap("adopt_run", parameters, run_id=run.id, at=at)
 
     def assigned_nodes(self) -> list[str]:
-        """The nodes that queued runs wait for."""
+        """The nodes to which queued runs are assigned."""
         rows = self._connection.rows(load("runs")["assigned_nodes"])
         return [node_id for (node_id,) in rows if is_node_id(node_id)]
 
@@ -342,13 +342,13 @@ class RunTable(SpoiledRuns, HistoryTable):
         return task
 
     def _session(self, run_id: int, new_session: Callable[[], str] | None) -> dict[str, Any]:
-        """What a claim says of the session. A task may name its own: then the agent tells it."""
+        """The session columns of a claim. Where the task names a session, the agent reports it."""
         if new_session is None:
             return {"begins": 0, "session_id": None}
         [(arguments,)] = self._connection.rows(load("runs")["extra_args_of"], {"run_id": run_id})
         try:
             named = names_a_session(texts_from(arguments))
-        except (TypeError, ValueError):  # it says nothing, and will end its run
+        except (TypeError, ValueError):  # unreadable: the claim ends the run
             named = False
         return {"begins": 1, "session_id": None if named else new_session()}
 
@@ -362,7 +362,7 @@ class RunTable(SpoiledRuns, HistoryTable):
         self._note("run", run_id, at)
 
     def _claimed(self, run_id: int, *, node_id: str, at: int) -> Claimed | None:
-        """The run just claimed with its task; a row that cannot be read ends this run alone."""
+        """The run just claimed with its task; an unreadable row ends only this run."""
         sql = select_task(load("tasks")["get_task_of_run"])
         try:
             rows = self._connection.rows(sql, {"run_id": run_id})

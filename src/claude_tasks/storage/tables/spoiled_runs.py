@@ -1,6 +1,6 @@
-"""Runs whose rows somebody spoiled: set right where that is sure, ended where it is not.
+"""Damaged rows of runs: repaired where that is safe, else the run is ended.
 
-What tells one claim from another is never guessed: an agent might be started twice.
+The columns that identify a claim are never guessed: an agent might be started twice.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 UNDECODABLE = "\ufffd"
-"""Stands where a text was no UTF-8."""
+"""Replaces bytes that are not UTF-8."""
 _FIXED = {"id", "task_id", "task_name"}
-"""What is never written anew."""
+"""Columns that are never rewritten."""
 _TELLING = {*_FIXED, "claim", "queued_at", "launched_by"}
-"""By these a run's folder is known for its own, and who may yet launch it."""
+"""Columns that identify a claim's folder, and the node that may still launch it."""
 _MOST = 1000
-"""So many in a state that there is not are set right at a time."""
+"""How many rows with an unknown state are repaired at a time."""
 _TEXTS = tuple[str, ...]
 _UNKNOWN: dict[Any, object] = {
     int: 0,
@@ -38,14 +38,14 @@ _UNKNOWN: dict[Any, object] = {
     Trigger: Trigger.MANUAL,
     "attempt": 1,
 }
-"""What stands for nothing known, by name or by type, where that is not NULL."""
+"""The value for "unknown", by column name or type, where it is not NULL."""
 
 
 class SpoiledRuns(Tables):
-    """The room of rows that make no record."""
+    """The store's part about unreadable rows of runs."""
 
     def illegible_running(self) -> list[IllegibleRun]:
-        """What reads as running, or as nothing, and no node can watch: it makes no record."""
+        """Unreadable rows that are running, or in no known state: no node can watch them."""
         rows = self._connection.rows(select("all_running"))
         rows += self._connection.rows(select("in_no_state"), {"limit": _MOST})
         found = []
@@ -56,7 +56,7 @@ class SpoiledRuns(Tables):
         return found
 
     def mend_run(self, run_id: int, *, node_id: str, lives: bool, at: int) -> bool:
-        """Set the cells right that make no sense, unless what tells one claim from another does."""
+        """Repair the unreadable cells, unless a column that identifies the claim is among them."""
         with self._connection.write():
             mended = self._set_right_row(run_id, node_id=node_id, lives=lives, at=at)
             if mended:
@@ -64,13 +64,13 @@ class SpoiledRuns(Tables):
         return mended
 
     def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
-        """Let one of these end, so that it holds no place."""
+        """End such a run, so that it takes no place."""
         with self._connection.write():
             self._fail_illegible(run.run_id, Reason.LOST, run.error, at=at)
             self._note("run", run.run_id, at)
 
     def release_nobodys(self, *, at: int) -> int:
-        """Leave to the leader what waits for a node that cannot be."""
+        """Leave to the leader the queued runs whose assigned node id is invalid."""
         rows = self._connection.rows(load("runs")["assigned_runs"])
         wrong = [run_id for run_id, node_id in rows if not is_node_id(node_id)]
         if wrong:
@@ -81,9 +81,9 @@ class SpoiledRuns(Tables):
         return len(wrong)
 
     def _require_whole_texts(self, task: Task) -> None:
-        """No agent is told what somebody only half wrote. Errors: `IllegibleError`.
+        """Refuse a task with damaged texts: no agent gets such a prompt. Errors: `IllegibleError`.
 
-        A text that is no UTF-8 was read with `UNDECODABLE` in it; another may hold that itself.
+        Invalid UTF-8 was read as `UNDECODABLE`; a sound text may contain that character too.
         """
         for column in SPEC_COLUMNS:
             if UNDECODABLE not in str(getattr(task.spec, column)) or column == "name":
@@ -96,7 +96,7 @@ class SpoiledRuns(Tables):
                 raise IllegibleError("task", task.id, wrong, name=task.spec.name) from None
 
     def _set_right_row(self, run_id: int, *, node_id: str, lives: bool, at: int) -> bool:
-        """Whether it could be set right; call it inside a transaction."""
+        """Whether the row could be repaired; call it inside a transaction."""
         wrong = self._wrong_cells(run_id, node_id=node_id, lives=lives, at=at)
         if not wrong or wrong.keys() & _TELLING:
             return False
@@ -111,10 +111,10 @@ class SpoiledRuns(Tables):
     def _wrong_cells(
         self, run_id: int, *, node_id: str | None, lives: bool, at: int
     ) -> dict[str, object]:
-        """The columns that cannot be read, with what they are to be instead.
+        """The unreadable columns, with their new values.
 
-        What nobody knows any more is nothing; a wish that cannot be read stays one. A claim that is
-        with no node is ``node_id``'s from now on.
+        An unknown value becomes empty; an unreadable cancel request stays a request. A claim
+        without a valid node becomes ``node_id``'s.
         """
         kinds = get_type_hints(Run)
         wrong: dict[str, object] = {}
@@ -136,7 +136,7 @@ class SpoiledRuns(Tables):
         return wrong
 
     def _set_right(self, run_id: int, columns: Mapping[str, object]) -> None:
-        """Write these columns, but for what is never written anew."""
+        """Write these columns, except those that are never rewritten."""
         names = columns.keys() - _FIXED
         if names:
             assignments = ", ".join(f"{name} = :{name}" for name in sorted(names))
@@ -145,7 +145,7 @@ class SpoiledRuns(Tables):
 
 
 def _why_unwatched(row: Sequence[Any]) -> str | None:
-    """Why no node watches a run that reads as running; None where one may."""
+    """Why no node can watch a running row; None where one can."""
     try:
         run = sound("run", row, run_from_row)
     except IllegibleError as error:
@@ -156,10 +156,10 @@ def _why_unwatched(row: Sequence[Any]) -> str | None:
 
 
 def _state(cells: Mapping[str, object], *, lives: bool, at: int) -> dict[str, object]:
-    """The state of a run by what else is known of it, with what goes with that.
+    """The state of a run, derived from its other columns, with the columns that depend on it.
 
-    One that a node took is under way until its folder tells. Any other ends: what somebody wrote
-    there may have been a wish, but hardly that it starts.
+    A claimed run counts as running until its folder tells more. Any other run ends: the damaged
+    state may have meant anything, but hardly that it should start.
     """
     is_over = isinstance(cells["ended_at"], int)
     if lives or (not is_over and (cells["claimed_by"], cells["started_at"]) != (None, None)):

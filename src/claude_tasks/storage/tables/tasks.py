@@ -47,7 +47,7 @@ def select(sql: str) -> str:
 
 
 class TaskTable(Tables):
-    """The room of tasks."""
+    """The store's part about tasks."""
 
     def add_tasks(self, armed: Sequence[ArmedSpec], *, actor: Actor, at: int) -> list[int]:
         """Insert all or none."""
@@ -79,7 +79,10 @@ class TaskTable(Tables):
         return sound(DELETED_TASK if deleted else "task", rows[0], task_from_row)
 
     def find_tasks(self, name: str) -> list[Task]:
-        """Live tasks of exactly this name. One that cannot be read is better named than not."""
+        """Live tasks of exactly this name.
+
+        An unreadable row raises its error: it must not be missed.
+        """
         rows = self._connection.rows(select(load("tasks")["find_tasks"]), {"name": name})
         tasks, illegible = told_apart("task", rows, task_from_row)
         if illegible and not tasks:
@@ -108,20 +111,20 @@ class TaskTable(Tables):
         return told_apart("task", rows, task_from_row)[1]
 
     def count_tasks(self) -> tuple[int, int]:
-        """Enabled ones and others."""
+        """How many tasks are enabled, and how many are not."""
         [(enabled, disabled)] = self._connection.rows(load("tasks")["count_tasks"])
         return enabled, disabled
 
     def tick_is_taken(self, task_id: int, scheduled_for: int) -> bool:
-        """Whether a tick has its row already."""
+        """Whether a tick already has its row."""
         parameters = {"task_id": task_id, "scheduled_for": scheduled_for}
         return self._connection.value(load("tasks")["tick_is_taken"], parameters) is not None
 
     def edit_task(self, edit: TaskEdit, *, actor: Actor, at: int) -> bool:
-        """Write an edit if the task still stands where it was read."""
+        """Write an edit if the task was not changed since it was read."""
         with self._connection.write():
             if not edit.columns and not self._has_queued(edit.task_id):
-                return True  # there is nothing to change
+                return True  # nothing to change
             before = self.get_task(edit.task_id, include_deleted=True)
             if not self._assign(edit, at=at):
                 return False
@@ -129,7 +132,7 @@ class TaskTable(Tables):
             changes = _changes_of(before, task)
             self._record_revision(task.id, task.revision, changes, actor=actor, at=at)
             self._withdraw(task, edit, at=at)
-            if not task.is_one_off:  # the cursor of one stands before its time, wherever that goes
+            if not task.is_one_off:  # a one-off's cursor always lies before its time
                 self._record_step(task, edit, at=at)
             if edit.drop_queued is not None:
                 self._drop_queued(edit.task_id, *edit.drop_queued, at=at)
@@ -163,7 +166,7 @@ class TaskTable(Tables):
                 self._note("run", run_id, at)
 
     def _record_step(self, task: Task, edit: TaskEdit, *, at: int) -> None:
-        """A cursor goes back only beside the record of a clock that did."""
+        """Record the clock step with which this edit sets the cursor back."""
         back_ms = edit.expected_cursor_at - task.cursor_at
         if back_ms > AHEAD_MS:
             parameters = {"at": at, "back_ms": back_ms}
@@ -188,7 +191,7 @@ class TaskTable(Tables):
         return True
 
     def _write_addresses(self, task_id: int, fields: Mapping[str, object]) -> None:
-        """Those that ``fields`` name; one that is unset goes."""
+        """Write the addresses in ``fields``; delete those that are unset."""
         for name, channel in ADDRESS_FIELDS.items():
             if name not in fields:
                 continue
@@ -254,7 +257,7 @@ def _no_task(task_id: int) -> NotFoundError:
 
 
 def _summary(task: Task, row: Sequence[Any]) -> TaskSummary:
-    """Without what it last ran, where that makes no sense."""
+    """The summary, without its last run where that cannot be read."""
     began, state, reason, deferred = row[len(TASK_COLUMNS) :]
     try:
         last = None if state is None else State(state), None if reason is None else Reason(reason)

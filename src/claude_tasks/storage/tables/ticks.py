@@ -1,4 +1,4 @@
-"""The tick transaction: epoch check, rows, cursors; together or not at all."""
+"""The tick transaction: epoch check, rows and cursors, all or nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NEXT_RUN_AT = TASK_COLUMNS.index("next_run_at")
 
 
 class TickTable(Tables):
-    """The room of the ticker."""
+    """The store's part about ticks."""
 
     def due_tasks(self, *, at: int, limit: int) -> list[Task]:
         """Tasks with a tick at or before ``at``."""
@@ -40,7 +40,7 @@ class TickTable(Tables):
         return legible("task", rows, task_from_row)
 
     def park_illegible(self, term: Term, *, at: int, limit: int) -> list[str]:
-        """Have the due tasks whose rows make no sense fire no more."""
+        """Park the due tasks whose rows cannot be read: they fire no more."""
         rows = self._connection.rows(select(load("ticks")["due_tasks"]), {"at": at, "limit": limit})
         errors = []
         with self._connection.write():
@@ -54,21 +54,21 @@ class TickTable(Tables):
         return errors
 
     def park_task(self, term: Term, task: Task, why: str, *, at: int) -> None:
-        """Have one task fire no more."""
+        """Park one task: it fires no more."""
         assert task.next_run_at is not None  # it was due
         with self._connection.write():
             require_term(self._connection, term)
             self._park(task.id, task.next_run_at, why, term=term, at=at)
 
     def parked_tasks(self, *, after: int, limit: int) -> tuple[list[Task], int]:
-        """Legible tasks that are switched on and have no next tick; where to go on."""
+        """Readable tasks that are enabled and have no next tick; the id to go on after."""
         parameters = {"after": after, "limit": limit}
         rows = self._connection.rows(select(load("ticks")["parked_tasks"]), parameters)
         last = rows[-1][0] if len(rows) == limit else 0
         return legible("task", rows, task_from_row), last
 
     def resume_task(self, term: Term, task: Task, next_run_at: int, *, at: int) -> None:
-        """Have one fire again."""
+        """Let one parked task fire again."""
         parameters = {
             "task_id": task.id,
             "revision": task.revision,
@@ -94,12 +94,12 @@ class TickTable(Tables):
         self._note("task", task_id, at)
 
     def next_tick_at(self) -> int | None:
-        """The head of the agenda."""
+        """The earliest tick of all tasks."""
         tick: int | None = self._connection.value(load("ticks")["next_tick_at"])
         return tick
 
     def next_ticks(self, *, limit: int) -> list[NextTick]:
-        """The agenda from its head."""
+        """The next tick of each task, earliest first."""
         rows = self._connection.rows(load("ticks")["next_ticks"], {"limit": limit})
         return [NextTick._make(row) for row in rows]
 
@@ -141,7 +141,7 @@ class TickTable(Tables):
         row = settled(self._connection, task, row)
         run_id = insert_tick(self._connection, task, row, furthest, epoch=term.epoch, at=at)
         if run_id is None:
-            return False  # this tick had its row already
+            return False  # this tick already had its row
         if row.reason is None and task.spec.overlap is Overlap.CANCEL_OTHER:
             make_way(self._connection, task.id, keep=run_id, at=at)
         self._note("run", run_id, at)

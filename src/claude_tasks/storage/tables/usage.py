@@ -1,4 +1,4 @@
-"""What is known of the agent's usage windows: one row that all processes share."""
+"""The usage record: one row that all processes share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class UsageTable(Tables):
-    """The room of usage."""
+    """The store's part about usage."""
 
     def read_usage(self) -> UsageState:
         """The last good reading, and the last failure where that is newer."""
@@ -27,25 +27,25 @@ class UsageTable(Tables):
         return UsageState(reading, failed)
 
     def begin_asking(self, node_id: str, *, at: int, until: int) -> bool:
-        """Ask for all processes; False while another does."""
+        """Become the one process that asks; False while another process does."""
         parameters = {"node_id": node_id, "at": at, "until": until, "ahead": AHEAD_MS}
         with self._connection.write():
             return self._connection.execute(load("usage")["begin_asking"], parameters).rowcount == 1
 
     def end_asking(self, node_id: str) -> None:
-        """Ask no more, without an answer."""
+        """End asking without an answer."""
         with self._connection.write():
             self._connection.execute(load("usage")["end_asking"], {"node_id": node_id})
 
     def record_reading(self, reading: Reading) -> None:
-        """An answer."""
+        """Store an answer."""
         self._write(
             "record_reading",
             {"windows": _text_of(reading), "source": reading.source, "at": reading.at},
         )
 
     def learn_reading(self, reading: Reading, *, at: int) -> bool:
-        """What a run was told."""
+        """Store the usage that a run reported."""
         parameters = {
             "windows": _text_of(reading),
             "source": reading.source,
@@ -55,7 +55,7 @@ class UsageTable(Tables):
         return self._write("learn_reading", parameters)
 
     def record_failure(self, failure: Failure) -> None:
-        """Why there is none."""
+        """Store why there is no answer."""
         self._write("record_failure", failure._asdict())
 
     def _write(self, name: str, parameters: dict[str, Any]) -> bool:
@@ -71,7 +71,7 @@ def _text_of(reading: Reading) -> str:
 
 
 def _reading(text: str, source: str, at: int) -> Reading | None:
-    """What was put there; None for what makes no sense, which is then asked for anew."""
+    """The stored reading; None where it cannot be read: then usage is asked for again."""
     try:
         windows = document(text)
         return Reading(tuple(Window(name, *values) for name, values in windows.items()), source, at)
