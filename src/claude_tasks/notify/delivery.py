@@ -1,4 +1,4 @@
-"""One attempt to deliver a message: what it may use, what became of it, when to make the next."""
+"""One attempt to deliver a message: its input, its result, and when to make the next."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LONGEST_WAIT_MS = 3600 * SECOND_MS
 
 
 class Attempt(NamedTuple):
-    """What a channel is given besides address and notice.
+    """What a channel gets besides address and notice.
 
-    ``delivery_id`` stays the same over all attempts. ``secret`` signs. ``seconds`` bound the whole
+    ``delivery_id`` is the same for all attempts. ``secret`` signs. ``seconds`` limits the whole
     attempt; ``at`` is now.
     """
 
@@ -31,9 +31,9 @@ class Attempt(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """What became of an attempt.
+    """The result of an attempt.
 
-    ``delivered``: the channel took the message. ``permanent``: another attempt would end the same.
+    ``delivered``: the channel took the message. ``permanent``: another attempt would fail too.
     ``retry_after``: seconds the channel asked to wait, None where it did not say. ``detail`` is for
     people and for logs: it holds nothing secret.
     """
@@ -58,9 +58,10 @@ def next_attempt_at(attempts: int, delivery: Delivery, at: int) -> int | None:
 
 
 def masked(target: str) -> str:
-    """``https://hooks.slack.com/…``: an address that may be shown; the rest of it is the secret.
+    """``https://hooks.slack.com/…``: an address without its secret part.
 
-    Only the scheme is shown of others than http(s): Apprise has tokens where a host would be.
+    Of addresses other than http(s) only the scheme is shown: Apprise has tokens in place of the
+    host.
     """
     scheme, found, _ = target.partition("://")
     scheme = scheme.lower()

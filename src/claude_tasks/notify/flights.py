@@ -1,6 +1,6 @@
-"""Attempts under way: each on a thread of its own, one to an address, a few in all.
+"""Attempts under way: each on its own thread, one per address, a few in all.
 
-A channel that hangs holds its own thread and nobody else's; a process that ends leaves it behind.
+A channel that hangs blocks only its own thread, which ends with the process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST = 8
 
 
 class Flights:
-    """Begun and collected by one thread."""
+    """One thread begins and collects the attempts."""
 
     def __init__(self) -> None:
         """None is under way."""
@@ -37,7 +37,7 @@ class Flights:
         return len(self._addresses) < MOST and _address(due) not in self._addresses
 
     def begin(self, due: DueDelivery, attempt: Callable[[], Delivery]) -> None:
-        """Make an attempt. It raises nothing."""
+        """Start an attempt on a thread. Raises nothing."""
 
         def fly() -> None:
             self._landed.put((due, attempt()))
@@ -47,7 +47,7 @@ class Flights:
         threading.Thread(target=fly, name=f"message-{due.id}", daemon=True).start()
 
     def collect(self) -> list[tuple[DueDelivery, Delivery]]:
-        """What came of those that ended since the last call."""
+        """The results of the attempts that ended since the last call."""
         self._news.clear()
         landed = []
         while not self._landed.empty():
@@ -56,7 +56,7 @@ class Flights:
         return landed
 
     def wait(self, seconds: float) -> None:
-        """Until one ended or somebody calls `wake`, at most so long."""
+        """Wait until an attempt ends or `wake` is called, at most ``seconds``."""
         self._news.wait(seconds)
 
     def wake(self) -> None:

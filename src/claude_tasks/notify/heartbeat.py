@@ -1,6 +1,6 @@
-"""A dead man's switch: somebody outside hears that the leader lives.
+"""A dead man's switch: the leader calls an outside service at intervals.
 
-When that stops, they raise the alarm: silence is all that a dead machine can say.
+When the calls stop, the service raises the alarm: a dead machine cannot.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _SECONDS = 10.0
 
 
 class Heartbeat:
-    """GETs an address once an interval, as long as all is well."""
+    """GETs an address once an interval, while the node is healthy."""
 
     def __init__(
         self, url: str, *, interval: float, healthy: Callable[[], bool], clock: Clock
     ) -> None:
-        """``interval`` is in seconds; ``healthy`` is asked before each beat."""
+        """``interval`` is in seconds; ``healthy`` is called before each beat."""
         self._url = url
         self._interval = interval
         self._healthy = healthy
@@ -41,7 +41,7 @@ class Heartbeat:
         return self._beating is not None and self._beating.is_alive()
 
     def beat(self) -> None:
-        """Beat if it is time: on a thread of its own, for nobody may answer."""
+        """Beat if it is due: on its own thread, because the service may not answer."""
         now = self._clock.monotonic()
         early = self._next is not None and now < self._next
         if early or self.busy or not self._healthy():

@@ -1,4 +1,4 @@
-"""What a message is about, and its words: the same on every channel."""
+"""The content of a message and its words, the same on every channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_tasks.notify.text import cut
 
 
 class Event(StrEnum):
-    """Why somebody is told something."""
+    """Why a message is sent."""
 
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -90,7 +90,7 @@ def summary(notice: Notice) -> tuple[tuple[str, str], ...]:
 
 
 def sender(notice: Notice) -> str:
-    """``claude-tasks 1.4.0 on worker-1``: who says so."""
+    """``claude-tasks 1.4.0 on worker-1``: the sender."""
     version = f" {notice.version}" if notice.version else ""
     return f"claude-tasks{version}" + (f" on {notice.host}" if notice.host else "")
 

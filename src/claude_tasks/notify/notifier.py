@@ -1,9 +1,9 @@
-"""The notifier: turns ends of runs into messages, sends what is due, and says that it lives.
+"""The notifier: turns ends of runs into messages, sends due ones, and sends the heartbeat.
 
-It works where the leader is, on a thread of its own: a channel that hangs delays no tick. Where
-nobody leads, nodes that do not schedule do it, side by side: the database lets nothing go twice.
-That a run ended stands in the outbox since the transaction that ended it, so nothing is forgotten
-when a process dies; an attempt is marked before it is made, so nobody repeats it in haste.
+It runs in the leader's process, on its own thread: a channel that hangs delays no tick. While no
+node leads, all other nodes do it at the same time; the database keeps a message from being sent
+twice. The transaction that ends a run puts it into the outbox, so none is lost when a process dies.
+An attempt is recorded before it is made, so no other node repeats it at once.
 
     outbox ─policy─▶ deliveries (one a channel) ─send─▶ sent
                               ▲                    │
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from claude_tasks.notify.heartbeat import Heartbeat
 
     class NotifyingStore(NotificationStore, RunStore, TaskStore, Protocol):
-        """What the notifier looks at and writes to."""
+        """The parts of the store that the notifier needs."""
 
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,11 @@ log = logging.getLogger(__name__)
 _BATCH = 500
 _SEND_SECONDS = 10.0
 _ATTEMPT_MS = 60_000
-"""Longer than an attempt may take: after it whoever made it is taken for dead."""
+"""Longer than an attempt may take: after it the node that made it counts as dead."""
 
 
 class Defaults(NamedTuple):
-    """What tasks say nothing of."""
+    """The settings for what a task leaves open."""
 
     notify_on: str
     addresses: Addresses
@@ -66,12 +66,12 @@ class Defaults(NamedTuple):
     overdue_after_ms: int
 
     def __repr__(self) -> str:
-        """Without what is secret."""
+        """Without the secrets."""
         return f"Defaults(notify_on={self.notify_on!r}, channels={sorted(self.addresses)})"
 
 
 class Notifier:
-    """One `step` at a time. The store is for this actor alone."""
+    """Does its work in `step`. Only this actor uses its store."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Notifier:
         host: str,
         version: str,
     ) -> None:
-        """``acts`` is asked at each step: whether it is this node that sends."""
+        """``acts`` is called at each step: whether this node sends messages now."""
         self._store = store
         self._clock = clock
         self._defaults = defaults
@@ -96,12 +96,13 @@ class Notifier:
             store, after_ms=defaults.overdue_after_ms, targets=self._targets_of
         )
         self._quiet: dict[tuple[str, str], float] = {}
-        """Addresses that did not answer, or asked for patience, and until when they have it."""
+        """Addresses that did not answer, or asked to wait, and until when nothing is sent to
+        them."""
         self._flights = Flights()
         self._all_indexed = False
-        """Whether the search's index has the texts of the time before there was one."""
+        """Whether the search index contains the texts of all older runs."""
         self._answered: list[tuple[DueDelivery, Delivery]] = []
-        """What came of attempts and is not recorded yet."""
+        """Results of attempts that are not recorded yet."""
         self._stopping = threading.Event()
 
     @property
@@ -111,16 +112,16 @@ class Notifier:
         return self._flights.busy or bool(self._answered) or beats
 
     def stop(self) -> None:
-        """Begin nothing more. For any thread."""
+        """Begin no more attempts. For any thread."""
         self._stopping.set()
         self._flights.wake()
 
     def wait(self, seconds: float) -> None:
-        """Until there is an answer to record, or `stop`; at most so long."""
+        """Wait for a result to record or `stop`, at most ``seconds``."""
         self._flights.wait(seconds)
 
     def step(self) -> None:
-        """Do all that is due now. Waits for nobody but the database."""
+        """Do all that is due now. Waits for the database only."""
         if self._heartbeat is not None:
             self._heartbeat.beat()
         self.record_answers()
@@ -135,14 +136,14 @@ class Notifier:
                 self._begin(current)
 
     def record_answers(self) -> None:
-        """Record what came of attempts. What the database refuses now is kept."""
+        """Record the results of attempts. Those that the database refuses now are kept."""
         self._answered += self._flights.collect()
         while self._answered:
             self._record(*self._answered[0])
             self._answered.pop(0)
 
     def _announce(self, at: int) -> None:
-        """One batch a step: after thousands of skips the next steps come soon enough."""
+        """Announce one batch of ended runs; the next steps do the rest."""
         ended = self._store.unannounced(limit=_BATCH)
         if ended:
             messages = [message for each in ended for message in self._messages(each)]
@@ -175,7 +176,7 @@ class Notifier:
         return targets(own, self._defaults.addresses)
 
     def _as_addressed_now(self, due: DueDelivery) -> DueDelivery:
-        """A message that waits goes where its task's messages go by now."""
+        """The message with its task's present address, which may have changed while it waited."""
         now = dict(self._targets_of(due.task_id))
         return due._replace(target=now.get(due.channel, due.target))
 
@@ -184,12 +185,12 @@ class Notifier:
         return self._flights.has_room_for(due) and self._clock.monotonic() >= quiet_until
 
     def _begin(self, due: DueDelivery) -> None:
-        """One attempt: marked before it is made, recorded when it has landed."""
+        """Begin one attempt: mark it first; its result is recorded later."""
         if not self._store.begin_delivery(due, until=self._clock.now() + _ATTEMPT_MS):
             return
         try:
             notice = self._notice(due)
-        except (IllegibleError, NotFoundError, ValueError) as error:  # gone, or of another version
+        except (IllegibleError, NotFoundError, ValueError) as error:  # gone, or unreadable
             self._end(due, DeliveryState.FAILED, None, f"it cannot be made: {error}")
             return
         secret, at = self._defaults.webhook_secret, self._clock.now()
@@ -256,7 +257,7 @@ class Notifier:
 
 
 def _error_of(run: Run, task: Task) -> str | None:
-    """Why it ended as it did, and what helps against what was denied to it."""
+    """The error of a run, and the command that helps against denials."""
     if not run.permission_denials:
         return run.error
     denied = denied_text(permitted(task), run.permission_denials)
@@ -264,7 +265,7 @@ def _error_of(run: Run, task: Task) -> str | None:
 
 
 def _rule(text: str) -> NotifyOn:
-    """A rule that another version or hand wrote must not silence the other tasks."""
+    """The task's rule; an unknown one must not stop the messages of other tasks."""
     try:
         return NotifyOn(text)
     except ValueError:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _GOODBYE_SECONDS = 2.0
-"""For the answer to an attempt under way: who does not wait for it sends the message again."""
+"""How long to wait for attempts under way when stopping: an unrecorded one is sent again."""
 
 
 class NotifierThread(ServiceThread):
@@ -27,25 +27,25 @@ class NotifierThread(ServiceThread):
     patience = _GOODBYE_SECONDS + 1
 
     def __init__(self, notifier: Notifier, *, close: Callable[[], None]) -> None:
-        """``close`` lets the notifier's connection go when the thread ends."""
+        """``close`` closes the notifier's connection when the thread ends."""
         super().__init__("notifier")
         self._notifier = notifier
         self._close = close
         self._blind = False
 
     def run(self) -> None:
-        """Step at every answer, and every second; at the end wait for the answers still to come."""
+        """Step at every answer, and every second; at the end wait for the remaining answers."""
         while not self.stopping.is_set():
             self._notifier.wait(_LOOK_SECONDS)
             self._try(self._notifier.step)
         self._hear_the_last()
 
     def interrupt(self) -> None:
-        """End the wait, and what takes long."""
+        """End the wait, and begin no more attempts."""
         self._notifier.stop()
 
     def finish(self) -> None:
-        """Let the database go."""
+        """Close the database."""
         self._close()
 
     def _hear_the_last(self) -> None:
@@ -55,7 +55,7 @@ class NotifierThread(ServiceThread):
             self._try(self._notifier.record_answers)
 
     def _try(self, work: Callable[[], None]) -> None:
-        """Work that ends nothing: whatever a message is made of, ticks go on without it."""
+        """Do work whose errors are logged only: they must not end the node."""
         try:
             work()
         except StorageError as error:

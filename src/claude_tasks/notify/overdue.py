@@ -1,4 +1,4 @@
-"""The overdue watch: a tick that did not begin in time, whoever should have taken it."""
+"""The overdue watch: finds ticks that did not begin in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 1000
 
 
 class OverdueWatch:
-    """Looks twice a minute, and says of each tick once that it is overdue."""
+    """Looks twice a minute, and sends one message for each overdue tick."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class OverdueWatch:
         after_ms: int,
         targets: Callable[[int], list[tuple[str, str]]],
     ) -> None:
-        """``targets`` knows where messages about a task go, by its id."""
+        """``targets`` gives the addresses for messages about a task, by its id."""
         self._store = store
         self._after_ms = after_ms
         self._targets = targets
@@ -38,7 +38,7 @@ class OverdueWatch:
         self._logged: set[OverdueTask] = set()
 
     def look(self, at: int) -> None:
-        """Have it told; the database keeps it from being told twice."""
+        """Store a message for each overdue task; the database refuses a second one for a tick."""
         looked_at = self._looked_at
         if looked_at is not None and looked_at <= at < looked_at + _LOOK_MS:
             return

@@ -1,11 +1,11 @@
 """Which ends of runs are worth a message.
 
 What counts as a failure: every run that failed, its preflight included, and every tick that was
-skipped although the owner wanted it to run (the usage threshold, missed while nobody scheduled, a
-schedule that is invalid). A tick skipped because the run before it still goes on is told as a
-failure too: the work did not happen. But it says nothing of whether the task works, so it neither
-starts nor ends a series of failures. What does not count: a tick its owner took away himself
-(`OWN_DOING`), and a cancelled run: somebody, or the task's own overlap rule, ended it.
+skipped although the owner wanted it to run (the usage threshold, missed while no node scheduled, an
+invalid schedule). A tick skipped because the run before it still goes on is reported as a failure
+too: the work did not happen. But it does not show whether the task works, so it neither starts nor
+ends a series of failures. What does not count: a tick that its owner's edit removed (`OWN_DOING`),
+and a cancelled run, which a person or the task's overlap rule ended.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from claude_tasks.domain.run import Reason, State
 from claude_tasks.notify.notice import Event
 
 OWN_DOING = frozenset({Reason.DISABLED, Reason.DELETED, Reason.RESCHEDULED})
-"""Skips that the owner brought about by an edit."""
+"""Skips caused by an edit of the owner."""
 
 
 class NotifyOn(StrEnum):
-    """When the owner of a task wants to hear of it."""
+    """When the owner of a task wants a message."""
 
     FAILURE = "failure"
     ALWAYS = "always"

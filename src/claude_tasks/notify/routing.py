@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def targets(own: Addresses, general: Addresses) -> list[tuple[str, str]]:
-    """Channel and address, a channel once: what a task says of it wins."""
+    """Channel and address, each channel once: the task's own address wins."""
     named = {**general, **own}
     return [(channel, named[channel]) for channel in ADDRESS_FIELDS.values() if channel in named]

@@ -1,4 +1,4 @@
-"""One HTTP request that delivers a message, and what came of it. Never an exception."""
+"""One HTTP request that delivers a message, and its result. Never raises."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from claude_tasks.notify.delivery import Attempt
 
 LONGEST_RETRY_AFTER = 24 * 3600.0
-"""Seconds: no channel makes a message wait longer, and no broken one for ever."""
+"""Seconds. A channel's longer request to wait is cut to this."""
 
 _WORTH_ANOTHER_TRY = (
     HTTPStatus.REQUEST_TIMEOUT,
@@ -44,14 +44,14 @@ def post(
 ) -> Delivery:
     """POST a JSON body.
 
-    Delivered on any 2xx. Worth another try: 408, 425, 429, 5xx and whatever goes wrong on the way.
-    Final: every other status, redirects too (an address is a secret, and goes to nobody else).
+    Delivered on any 2xx. Tried again: 408, 425, 429, 5xx and network errors. Final: every other
+    status, redirects too (the address is a secret, which another host must not get).
     """
     return _deliver(target, body, headers, seconds=attempt.seconds, at=attempt.at)
 
 
 def ping(url: str, *, seconds: float, at: int) -> Delivery:
-    """GET an address that only waits to hear that we live (a dead man's switch)."""
+    """GET the address of a dead man's switch."""
     return _deliver(url, None, {}, seconds=seconds, at=at)
 
 
@@ -89,12 +89,12 @@ def _missed(detail: str) -> Delivery:
 
 
 def refused(detail: str) -> Delivery:
-    """Another attempt would end the same."""
+    """The result of an attempt that would fail again."""
     return Delivery(delivered=False, permanent=True, retry_after=None, detail=detail)
 
 
 def _said(answer: HttpResponse, target: str) -> str:
-    """``404 Not Found: Unknown Webhook``; the channel's words only where they tell no secret."""
+    """``404 Not Found: Unknown Webhook``; without the channel's text where that holds a secret."""
     status = answer.status
     known = any(status == each for each in HTTPStatus)
     words = f"{status} {HTTPStatus(status).phrase}" if known else str(status)
@@ -117,7 +117,7 @@ def _own_words(body: bytes) -> str:
 
 
 def _tells(text: str, target: str) -> bool:
-    """Whether a text repeats a part of the address that may be the secret one."""
+    """Whether a text contains a part of the address that may be secret."""
     parts = urlsplit(target.strip())
     user = parts.netloc.rpartition("@")[0]
     pieces = [*parts.path.split("/"), *user.split(":"), *parts.query.replace("=", "&").split("&")]
@@ -126,9 +126,9 @@ def _tells(text: str, target: str) -> bool:
 
 
 def _retry_after(answer: HttpResponse, at: int) -> float | None:
-    """Seconds to wait, from the header (RFC 9110, 10.2.3) or Discord's own ways to say it.
+    """Seconds to wait, from the header (RFC 9110, 10.2.3) or Discord's own fields.
 
-    They say the same; but old versions of Discord's API count two of them in milliseconds, so the
+    All mean the same; but old versions of Discord's API give two of them in milliseconds, so the
     smallest is the right one.
     """
     said = (
@@ -153,5 +153,5 @@ def _document(body: bytes) -> dict[str, object]:
 
 
 def as_json(document: Mapping[str, object]) -> bytes:
-    """A body."""
+    """A JSON body."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()

@@ -1,4 +1,4 @@
-"""Text of unknown origin, made fit for a channel: cleaned, cut to a limit, unable to ping."""
+"""Makes untrusted text fit for a channel: cleaned, cut to a limit, without mentions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARK = "\n…"
-"""What stands where a text was cut."""
+"""The mark at the end of a text that was cut."""
 
 ZERO_WIDTH_SPACE = "\u200b"
 _ZERO_WIDTH_JOINER = "\u200d"
@@ -41,11 +41,11 @@ def units(text: str) -> int:
 
 
 def fit(text: str, limit: int, render: Callable[[str], str] = str, *, mark: str = MARK) -> str:
-    """``render(text)`` in at most ``limit`` `units`; "" if not even the mark fits.
+    """``render(text)`` in at most ``limit`` `units`; "" if even the mark does not fit.
 
-    Where that is too long the *source* is cut and rendered anew, so that no escape sequence, link
-    or surrogate pair is ever cut in two, and the renderer closes what the cut left open.
-    ``text`` must be `clean`.
+    Where that is too long the *source* is cut and rendered again, so that no escape sequence, link
+    or surrogate pair is ever cut in two, and the renderer closes what the cut left open. ``text``
+    must be `clean`.
     """
     size = min(len(text), limit)
     if size == len(text):
@@ -64,7 +64,7 @@ def fit(text: str, limit: int, render: Callable[[str], str] = str, *, mark: str 
 def cut(text: str, size: int) -> str:
     """At most ``size`` code points, not ending within an emoji or between a letter and its accent.
 
-    Where a cluster is absurdly long it is cut all the same.
+    A cluster longer than `_FAR_ENOUGH` is cut too.
     """
     if size >= len(text):
         return text
@@ -75,17 +75,17 @@ def cut(text: str, size: int) -> str:
 
 
 def defused(text: str) -> str:
-    """The same to the eye, with nothing in it that a channel takes for a mention."""
+    """The text with invisible marks, so that no channel takes a part of it for a mention."""
     return _MENTION.sub(lambda found: found[0] + ZERO_WIDTH_SPACE, text)
 
 
 def fenced(text: str) -> str:
-    """Plain text as a Markdown code block, which nothing within can end."""
+    """Plain text as a Markdown code block that its content cannot end."""
     return f"```\n{without_fences(text)}\n```"
 
 
 def without_fences(text: str) -> str:
-    """The same to the eye, with nothing in it that begins or ends a code block."""
+    """The text with invisible marks, so that no part of it begins or ends a code block."""
     return _FENCE.sub(lambda found: ZERO_WIDTH_SPACE.join(found[0]), text)
 
 

@@ -1,9 +1,9 @@
-"""How much of the agent's subscription is used: who is asked, in which order, and how often.
+"""How much of the agent's subscription is used: which sources are asked, in which order, how often.
 
     the agent's own CLI (`get_usage`: no token is touched) ─fails─▶ the OAuth usage endpoint
 
-Whoever asks does so for all processes: the answer, or why there is none, is one record in the
-database. One asks at a time. A failure is not repeated before its time: trouble elsewhere backs
-off and a `retry-after` counts; trouble on this machine is looked at every second, so that a login
-counts at once. Every run's own `rate_limit_event` comes free and is recorded too.
+One process at a time asks, for all: the answer, or why there is none, is one record in the
+database. After a failure it waits before it asks again: longer each time for trouble elsewhere, or
+as a `retry-after` says; a second for trouble on this machine, so that a login counts at once. The
+`rate_limit_event` of each run is recorded too.
 """

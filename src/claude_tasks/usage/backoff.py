@@ -1,6 +1,6 @@
-"""Why nobody answered, in one record: whose reason counts, and when to ask again.
+"""Why no source answered, in one record: which source's reason counts, and when to ask again.
 
-trouble on this machine  ─▶ 1 s: looking costs nobody anything, and a login must count at once
+trouble on this machine  ─▶ 1 s: a look is cheap, and a login must count at once
 the token is refused     ─▶ 30 s: a new login may replace it any time
 everything else          ─▶ 30 s, doubled each time up to 15 min; a longer `retry-after` counts
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST_RETRY_AFTER_MS = HOUR_MS
-"""Nobody who is asked keeps runs waiting for longer."""
+"""A longer `retry-after` is cut to this."""
 
 _FIRST_MS = 30 * SECOND_MS
 _LONGEST_MS = 15 * MINUTE_MS
@@ -28,10 +28,10 @@ _MOST_DOUBLINGS = 10
 def failure_of(
     errors: Sequence[tuple[str, UsageUnavailableError]], last: Failure | None, *, at: int
 ) -> Failure:
-    """What all sources said, by their names; ``last`` is the failure before.
+    """The failure of all sources, given by name; ``last`` is the failure before.
 
-    The last source's reason leads: whoever came before could not help. But where nobody was asked
-    over the network, an agent that is missing does: a login helps nothing without it.
+    The last source's reason comes first. But where no source was asked over the network, a missing
+    agent comes first: a login does not help without it.
     """
     if not errors:
         errors = [("", UsageUnavailableError("there is no source to ask", code="no_source"))]
@@ -46,14 +46,14 @@ def _text(errors: Sequence[tuple[str, UsageUnavailableError]]) -> str:
     """``the reason that counts (cli: another's); what helps``."""
     told = errors[-1][1]
     if told.code == NO_AGENT:
-        errors = errors[-1:]  # what others lack is not worth a word before there is one
+        errors = errors[-1:]  # without an agent the other sources' reasons do not matter
     others = [f"{name}: {error.message}" for name, error in errors[:-1]]
     text = f"{told.message} ({'; '.join(others)})" if others else told.message
     return f"{text}; {told.hint}" if told.hint else text
 
 
 def _failures_alike(last: Failure | None, code: str) -> int:
-    """A minute without a login, which is sixty failures, says nothing of the service's troubles."""
+    """How many failures of this kind (local, or of a service) came in a row before this one."""
     return (
         last.repeated
         if last is not None and is_local_trouble(last.code) == is_local_trouble(code)

@@ -1,4 +1,4 @@
-"""The agent's own CLI, asked by its control protocol: one line in, one line out, no model call."""
+"""Asks the agent's own CLI by its control protocol: one line in, one line out, no model call."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class CliSource:
         folder: str,
         seconds: float,
     ) -> None:
-        """``find_agent`` raises `SpawnError`; ``environment_of`` an agent is that of its path.
+        """``find_agent`` raises `SpawnError`; ``environment_of`` takes the agent's path.
 
-        The process works in ``folder`` for ``seconds``.
+        The process runs in ``folder`` for at most ``seconds``.
         """
         self._find_agent = find_agent
         self._environment_of = environment_of
@@ -57,10 +57,10 @@ class CliSource:
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = False
         self._lock = threading.Lock()
-        """Held while a process begins or ends: no other may get a signal that was for it."""
+        """Held while a process begins or ends, so that `cancel` never signals another process."""
 
     def ask(self, *, at: int) -> Reading:
-        """What it says. Errors: `UsageUnavailableError`."""
+        """Ask once. Errors: `UsageUnavailableError`."""
         answer = self._response()
         if not answer.get("rate_limits_available"):
             raise UsageUnavailableError(
@@ -75,7 +75,7 @@ class CliSource:
         return reading_of(answer["rate_limits"], source=NAME, at=at)
 
     def cancel(self) -> None:
-        """End the process that is being asked, and start none any more. From any thread."""
+        """End the running process, and start no more. For any thread."""
         with self._lock:
             self._cancelled = True
             if self._process is not None:
@@ -118,7 +118,7 @@ class CliSource:
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
             self._process = None
-            # Its session is its own: whatever it started goes with it.
+            # It leads its own session: its children are ended with it.
             _kill(process)
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
@@ -130,7 +130,7 @@ class CliSource:
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(_REQUEST).encode() + b"\n")
-            process.stdin.close()  # nothing more will be asked
+            process.stdin.close()  # no further request
         except BrokenPipeError:
             raise _silent() from None
         seen = b""
@@ -144,10 +144,10 @@ class CliSource:
         raise _silent()
 
     def _blocks(self, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
-        """What it says until it ends. Errors: `UsageUnavailableError` when its time is over."""
+        """Its output until it ends. Errors: `UsageUnavailableError` when its time is over."""
         assert process.stdout is not None
         deadline = time.monotonic() + self._seconds
-        # Not select: a node may have more open files than that can number.
+        # Not select: it cannot handle descriptors above 1023, which a node may have.
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
@@ -182,6 +182,6 @@ def _response_in(line: bytes) -> dict[str, Any]:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Its whole session. Only while nobody has reaped it: a number is given to others later."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS says so of a zombie
+    """KILL its session. Only before it is reaped: later its pid may be another process's."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises it for a zombie
         os.killpg(process.pid, signal.SIGKILL)

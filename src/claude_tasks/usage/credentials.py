@@ -1,6 +1,6 @@
-"""Where the agent's credentials are, read anew at each use: they change while daemons live.
+"""Reads the agent's credentials, again at each use: they change while nodes run.
 
-Tokens never leave this module but in the one header they are for.
+Tokens leave this module only in the HTTP header they are for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 KEYCHAIN = "/usr/bin/security" if sys.platform == "darwin" else None
-"""What opens the Keychain, where there is one."""
+"""The program that reads the Keychain, None where there is none."""
 
 _LARGEST = 1 << 20
 _MOMENT_SECONDS = 0.1
@@ -36,7 +36,7 @@ _OTHER_BILLING = (
     "CLAUDE_CODE_USE_VERTEX",
     "CLAUDE_CODE_USE_FOUNDRY",
 )
-"""With one of these the agent is billed otherwise: no subscription's window limits it."""
+"""With one of these the agent is not billed by subscription: no usage window limits it."""
 
 _OFF = ("", "0", "false", "no", "off")
 
@@ -54,17 +54,17 @@ class Credentials(NamedTuple):
 
 
 class _UnreadableError(Exception):
-    """A file that is there and says nothing. The message names it and tells why."""
+    """A file that exists and cannot be read. The message names it and the cause."""
 
 
 def other_billing(environment: Mapping[str, str]) -> str | None:
-    """What makes the agent independent of usage windows, None where they count."""
+    """What frees the agent from usage windows, None where they apply."""
     named = next((name for name in _OTHER_BILLING if _is_on(environment.get(name, ""))), None)
     if named is not None:
         return named
     try:
         settings = _json_file(os.path.join(config_folder(environment), "settings.json"))
-    except _UnreadableError:  # then the agent knows of no helper either
+    except _UnreadableError:  # then the agent cannot read a helper from it either
         return None
     return "apiKeyHelper" if isinstance(settings, dict) and settings.get("apiKeyHelper") else None
 
@@ -78,7 +78,7 @@ def find_credentials(
 ) -> Credentials:
     """The token in force: of the environment, the CLI's file, or the Keychain.
 
-    ``keychain`` is the program that opens it; ``sleep`` is for a file that is just being rewritten.
+    ``keychain`` is the program that reads it; ``sleep`` waits for a file that is being rewritten.
 
     Raises:
         UsageUnavailableError: there is none (`no_credentials`), they cannot be read
@@ -110,7 +110,7 @@ def config_folder(environment: Mapping[str, str]) -> str:
 
 
 def credentials_path(environment: Mapping[str, str]) -> str:
-    """Where the CLI keeps its credentials, but for macOS."""
+    """Where the CLI keeps its credentials, except on macOS."""
     return os.path.join(config_folder(environment), ".credentials.json")
 
 
@@ -120,12 +120,12 @@ def _from_environment(environment: Mapping[str, str]) -> Credentials | None:
 
 
 def _is_on(value: str) -> bool:
-    """Switches are turned off with words as well as by leaving them out."""
+    """Whether a switch is on; words such as "false" turn it off too."""
     return value.strip().lower() not in _OFF
 
 
 def _stored(path: str, keychain: str | None, sleep: Callable[[float], None]) -> Credentials:
-    """What the CLI keeps. Where its file is no use, the Keychain may be."""
+    """The CLI's stored credentials: from its file, else from the Keychain."""
     trouble = None
     try:
         found = _credentials(_steady_json_file(path, sleep), path)
@@ -173,14 +173,14 @@ def _credentials(value: Any, source: str) -> Credentials | None:
 
 
 def _instant(value: Any) -> int | None:
-    """Milliseconds since the epoch; None for what is no time, and none that can be shown."""
+    """Milliseconds since the epoch; None for anything else, and for times beyond the calendar."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= EARLIEST:
         return None
     return int(value) if value <= LATEST else None
 
 
 def _steady_json_file(path: str, sleep: Callable[[float], None]) -> Any:
-    """Read once more where it makes no sense: it may just be being rewritten."""
+    """Read a JSON file, again where it is invalid: it may be being rewritten."""
     try:
         return _json_file(path)
     except _UnreadableError:
@@ -189,9 +189,9 @@ def _steady_json_file(path: str, sleep: Callable[[float], None]) -> Any:
 
 
 def _json_file(path: str) -> Any:
-    """What a file holds, None where there is none. Errors: `_UnreadableError`."""
+    """The content of a file, None where there is none. Errors: `_UnreadableError`."""
     try:
-        # Not blocking: the open of a pipe waits for whoever writes it.
+        # Not blocking: opening a pipe waits for its writer.
         with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise _UnreadableError(f"{path} cannot be read: it is no file")
@@ -201,7 +201,7 @@ def _json_file(path: str) -> Any:
     except OSError as error:
         raise _UnreadableError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        # Their texts may hold what the file holds.
+        # The errors' texts may quote the file.
         raise _UnreadableError(f"{path} is not valid JSON") from None
 
 

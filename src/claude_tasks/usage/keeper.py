@@ -1,8 +1,7 @@
-"""The usage keeper: asks the sources when somebody wants to know, one process at a time.
+"""The usage keeper: asks the sources on request, in one process at a time.
 
-It works on a thread of its own, so that a source that hangs delays no tick: runs wait in the queue
-until it has an answer, or a reason why there is none. Whatever a source does, it is one or the
-other: no source ends a node.
+It has its own thread, so that a source that hangs delays no tick: runs wait in the queue until
+there is an answer or a recorded failure. An error of a source never ends the node.
 """
 
 from __future__ import annotations
@@ -33,28 +32,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ASKING_SECONDS = 30.0
-"""Longer than all sources together may take: after it whoever asks is taken for dead."""
+"""Longer than all sources together may take: after it the asking process counts as dead."""
 
 _LOOK_SECONDS = 0.2
 _STOP_SECONDS = 1.0
 
 _SERIES_MS = 5 * SECOND_MS
 _PROCESS_EVERY = 10
-"""Where trouble on this machine is looked at every second, a process is started for every tenth
-look: an agent costs half a second of a processor, a look at the credentials costs nothing."""
+"""While trouble on this machine is checked every second, only every tenth check starts a process:
+an agent takes half a second of CPU time, reading the credentials almost none."""
 
 
 @runtime_checkable
 class ProcessSource(Protocol):
-    """A source that starts a process to ask: that costs something, and must be ended."""
+    """A source that starts a process to ask, which must be ended when the node stops."""
 
     def cancel(self) -> None:
-        """End it, and start none any more. From any thread. Repeatable."""
+        """End the process, and start no more. For any thread. Repeatable."""
         ...
 
 
 class UsageKeeper:
-    """One `step` at a time. The store is for this actor alone."""
+    """Asks in `step`. Only this actor uses its store."""
 
     def __init__(
         self,
@@ -71,17 +70,17 @@ class UsageKeeper:
         self._node_id = node_id
         self._cancelled = False
         self.notify: Callable[[], None] = lambda: None
-        """Called when there is news."""
+        """Called after an answer or a failure was recorded."""
 
     def cancel(self) -> None:
-        """Ask nobody any more, and let nobody be asked longer. From any thread. Repeatable."""
+        """End a request under way, and begin no more. For any thread. Repeatable."""
         self._cancelled = True
         for source in self._sources:
             if isinstance(source, ProcessSource):
                 source.cancel()
 
     def step(self) -> bool:
-        """Ask, unless the answer is known or somebody else asks; False while that one does."""
+        """Ask, unless the answer is known or another process asks; False while that does."""
         if not self._is_known():
             at = self._clock.now()
             until = at + round(ASKING_SECONDS * SECOND_MS)
@@ -96,17 +95,17 @@ class UsageKeeper:
         return judgement.decision is not Decision.ASK
 
     def _ask_once(self) -> None:
-        """Ask for all; what it came to is recorded, or others may ask at once."""
+        """Ask for all processes; record the result, or let others ask at once."""
         recorded = False
         try:
-            # Somebody may have answered between our look and our turn.
+            # Another process may have recorded an answer before our turn.
             recorded = not self._is_known() and self._ask()
         finally:
             if not recorded:
                 self._give_back()
 
     def _ask(self) -> bool:
-        """Whether something was recorded: stopping is no news of usage."""
+        """Ask the sources; whether something was recorded, which a stop prevents."""
         last = self._store.read_usage().failure
         errors: list[tuple[str, UsageUnavailableError]] = []
         for source in self._worth_asking(last):
@@ -116,17 +115,17 @@ class UsageKeeper:
                 return True
             if self._cancelled:
                 return False
-            if answer.code != "subscription":  # that is no trouble
+            if answer.code != "subscription":  # not a failure
                 errors.append((source.name, answer))
         failure = failure_of(errors, last, at=self._clock.now())
-        log.info("usage is not known: %s", failure.message)  # what that stops is a warning
+        log.info("usage is not known: %s", failure.message)  # runs that it stops log a warning
         self._store.record_failure(failure)
         return True
 
     def _worth_asking(self, last: Failure | None) -> Sequence[UsageSource]:
-        """All; in a series of looks at trouble on this machine most do without a process.
+        """The sources to ask: in local trouble, those that start a process each tenth time.
 
-        Where there was no agent none was started, and one that was installed counts at once.
+        Without an agent they start none, so they are asked each time: a newly installed one counts.
         """
         if last is None or not is_local_trouble(last.code) or last.code == NO_AGENT:
             return self._sources
@@ -169,29 +168,28 @@ def ask_now(keeper: UsageKeeper, *, sleep: Callable[[float], None]) -> None:
 class UsageThread(ServiceThread):
     """Steps a `UsageKeeper` whenever it is asked to.
 
-    `stop` ends the process that is being asked. A request that hangs is left behind: it ends with
-    this process.
+    `stop` ends the process that is being asked. A request that hangs ends with this process.
     """
 
     patience = _STOP_SECONDS
 
     def __init__(self, keeper: UsageKeeper, *, close: Callable[[], None]) -> None:
-        """``close`` lets the keeper's connection go when the thread ends."""
+        """``close`` closes the keeper's connection when the thread ends."""
         super().__init__("usage keeper")
         self._keeper = keeper
         self._close = close
         self._wanted = threading.Event()
 
     def tell(self, notify: Callable[[], None]) -> None:
-        """Call this when there is news. To be said before `start`."""
+        """Have ``notify`` called after each answer or failure. Call it before `start`."""
         self._keeper.notify = notify
 
     def want(self) -> None:
-        """Have an answer as soon as may be. Costs nothing while one is on its way."""
+        """Request an answer. Does nothing while one is on its way."""
         self._wanted.set()
 
     def run(self) -> None:
-        """Wait to be asked, and step until there is an answer."""
+        """Wait for a request, and step until there is an answer."""
         while self._wanted.wait() and not self.stopping.is_set():
             self._wanted.clear()
             if not self._try_step():
@@ -199,12 +197,12 @@ class UsageThread(ServiceThread):
                 self._wanted.set()
 
     def interrupt(self) -> None:
-        """Wait no more, neither to be asked nor for an answer."""
+        """End the wait for a request or an answer."""
         self._wanted.set()
         self._keeper.cancel()
 
     def finish(self) -> None:
-        """Let the database go."""
+        """Close the database."""
         self._close()
 
     def _try_step(self) -> bool:

@@ -1,7 +1,7 @@
-"""The OAuth usage endpoint: undocumented, and easily annoyed by polling.
+"""The OAuth usage endpoint: undocumented, and it soon refuses frequent requests.
 
-The token goes to the address it is for, and nowhere else: no redirect is followed, and no error
-tells it, nor the address, which may hold a secret of its own.
+The token is sent only to the configured address: no redirect is followed. Errors contain neither
+the token nor the address, which may hold a secret too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "oauth"
 LARGEST_ANSWER = 1 << 20
-"""Bytes. A longer answer is no list of windows."""
+"""Bytes. A list of windows is shorter."""
 
 _BETA = "oauth-2025-04-20"
 _STATUS = {
@@ -46,13 +46,13 @@ class OAuthSource:
     name = NAME
 
     def __init__(self, url: str, environment: Mapping[str, str], *, seconds: float) -> None:
-        """``seconds`` bound the whole request."""
+        """``seconds`` limits the whole request."""
         self._url = url
         self._environment = environment
         self._seconds = seconds
 
     def ask(self, *, at: int) -> Reading:
-        """What it says. Errors: `UsageUnavailableError`."""
+        """Ask once. Errors: `UsageUnavailableError`."""
         token = find_credentials(self._environment, at=at).token
         answer = self._answer(token)
         if answer.status != HTTPStatus.OK:
@@ -72,7 +72,7 @@ class OAuthSource:
             "Accept": "application/json",
             "User-Agent": f"claude-tasks/{__version__}",
         }
-        # What the system said of a connection has no place in a log: it may hold the address.
+        # The system's own error text is not logged: it may contain the address.
         try:
             return request(self._url, None, headers, seconds=self._seconds, largest=LARGEST_ANSWER)
         except TooSlowError:

@@ -1,4 +1,4 @@
-"""Windows as sources spell them: ``{"five_hour": {"utilization": 37.0, "resets_at": …}, …}``."""
+"""Reads the windows in an answer: ``{"five_hour": {"utilization": 37.0, "resets_at": …}, …}``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST_NAME = 64
 def reading_of(answer: Any, *, source: str, at: int) -> Reading:
     """The windows of an answer, which came ``at``.
 
-    Of the two windows that decide, one that is absent or null is left out: a plan may not have it.
-    One that is there and cannot be read makes the answer garbage: it would count as unused. Other
-    keys come and go with versions of the service: only what has the shape of a window counts.
-    Errors: `UsageUnavailableError` where neither of the two is told, or one makes no sense.
+    Of the two deciding windows, one that is absent or null is left out: a plan may not have it. One
+    that is present and cannot be read invalidates the answer: else it would count as unused. Other
+    keys differ between versions of the service: only those with the shape of a window count.
+    Errors: `UsageUnavailableError` where both are absent, or one cannot be read.
     """
     entries = answer if isinstance(answer, dict) else {}
     told = {name: entries[name] for name in BUCKETS if entries.get(name) is not None}
@@ -36,7 +36,7 @@ def reading_of(answer: Any, *, source: str, at: int) -> Reading:
 
 
 def instant_of(value: Any, *, at: int) -> int | None:
-    """An ISO time, or seconds since the epoch; None for anything else, and for no time near now."""
+    """An ISO time, or seconds since the epoch, in ms; None for anything else, or far from now."""
     moment = _moment(value)
     near = moment is not None and at - FURTHEST_RESET_MS <= moment <= at + FURTHEST_RESET_MS
     return moment if near else None
@@ -48,12 +48,12 @@ def _moment(value: Any) -> int | None:
             return int(value * SECOND_MS)
         moment = datetime.fromisoformat(value)
         return from_datetime(moment) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError, TypeError):  # infinite, no date, no text
+    except (ValueError, OverflowError, TypeError):  # infinite, not a date, not a text
         return None
 
 
 def _others(entries: dict[Any, Any], at: int) -> list[Window]:
-    """They are only shown: a few, with names that every screen can show."""
+    """The other windows, which are only shown: a few, with printable names."""
     named = [
         (name, entry)
         for name, entry in entries.items()
@@ -75,12 +75,12 @@ def _window(name: str, entry: Any, at: int) -> Window | None:
 
 
 def _percent(value: Any) -> float | None:
-    """A number, or a text that is one; None for what no share can be."""
+    """A percentage from a number or a text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         used = float(value)
-    except (ValueError, OverflowError):  # no number, or one of hundreds of digits
+    except (ValueError, OverflowError):  # not a number, or one of hundreds of digits
         return None
     return min(used, _MOST) if math.isfinite(used) and used >= 0 else None
 

@@ -4,8 +4,8 @@ Each is a module here, named as the table of fields names it (`Field.channel`), 
 
     def send(target: str, notice: Notice, attempt: Attempt) -> Delivery
 
-It holds all that is the channel's own: payload, headers, limits. A new channel is its module and
-the line of its address in `domain/task_fields.py`.
+It has all that is specific to the channel: payload, headers, limits. A new channel needs its module
+and the line of its address in `domain/task_fields.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def send(channel: str, target: str, notice: Notice, attempt: Attempt) -> Delivery:
-    """Try once to deliver. Never an exception, whatever a notice holds."""
+    """Try once to deliver. Never raises."""
     if channel not in ADDRESS_FIELDS.values():
         return refused(f"this version knows no channel {channel!r}")
     try:

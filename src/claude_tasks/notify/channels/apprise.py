@@ -1,12 +1,12 @@
 """Apprise addresses: a hundred more services, through an optional package.
 
-Apprise bounds neither a whole attempt nor its own threads, and loading it takes a second and many
-megabytes: so each attempt is a process of its own (`apprise_process`), ended when its time is over.
-The address goes in on standard input, for it is a secret.
+Apprise limits neither an attempt nor its threads, and loading it takes a second and many megabytes:
+so each attempt is a separate process (`apprise_process`), ended when its time is over. It reads the
+address, a secret, from standard input.
 
-It says of a delivery only whether it worked, so nothing it refuses is taken for final. The text is
-sent as plain text: as Markdown it would be made into HTML for mail, tags of an agent included, and
-Apprise itself makes mentions of what looks like one.
+Apprise only says whether a delivery worked, so no failure counts as final. The text is sent as
+plain text: Markdown would become HTML in mail, an agent's tags included, and Apprise turns text
+that looks like a mention into one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MISSING = "Apprise is not installed: pip install claude-tasks[apprise]"
 BODY = 1800  # Discord's plain messages, the shortest of the common ones, end at 2000
 _LOADING_SECONDS = 10.0
-"""Until it is ready, on a machine that has much to do; beside the time of the attempt."""
+"""How long loading may take on a busy machine, in addition to the attempt itself."""
 
 _PROGRAM = ("-P", "-m", "claude_tasks.notify.channels.apprise_process")
 _TYPES = {
@@ -48,7 +48,7 @@ _TYPES = {
 
 
 def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
-    """Hand it to Apprise, which has the attempt's ``seconds`` once it is loaded."""
+    """Send it by Apprise, which has the attempt's ``seconds`` once it is loaded."""
     seconds = attempt.seconds
     if find_spec("apprise") is None:
         return Delivery(delivered=False, permanent=True, retry_after=None, detail=MISSING)
@@ -78,7 +78,7 @@ def body(notice: Notice) -> str:
 
 
 def _answer(asked: bytes, *, seconds: float) -> str:
-    """The one word that the process says. Whatever it started ends with it."""
+    """The word that the process prints. Its children are ended with it."""
     process = subprocess.Popen(
         [sys.executable, *_PROGRAM],
         stdin=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """One attempt through Apprise, as a program: a JSON object in, one word out.
 
 The word is ``delivered``, ``refused``, ``unknown`` (an address that Apprise does not know), or the
-name of an exception. Nothing else is said: Apprise's own words may hold the address.
+name of an exception. Nothing else is printed: Apprise's messages may contain the address.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def attempt(asked: dict[str, Any]) -> str:
-    """The word for what came of it."""
+    """Make the attempt; the word for its result."""
     logging.getLogger("apprise").disabled = True
     try:
         # Optional, and slow to load: it brings a hundred services.
@@ -31,15 +31,15 @@ def attempt(asked: dict[str, Any]) -> str:
             body_format="text",
             notify_type=asked["type"],
         )
-    except Exception as error:  # noqa: BLE001 (a hundred plugins of others)
+    except Exception as error:  # noqa: BLE001 (third-party plugins)
         return type(error).__name__
     return "delivered" if delivered else "refused"
 
 
 def main() -> None:
-    """Say it, and leave without waiting for threads that Apprise may have left."""
+    """Print the word, and exit without waiting for threads that Apprise may have left."""
     asked = json.load(sys.stdin)
-    signal.alarm(asked["lifetime"])  # also where nobody is left who would end this
+    signal.alarm(asked["lifetime"])  # ends this process even if its parent is dead
     print(attempt(asked), flush=True)
     os._exit(0)
 

@@ -1,9 +1,9 @@
 """A notice as a Discord message: one embed.
 
 Limits and fields: https://docs.discord.com/developers/resources/message#embed-object (title 256,
-description 4096, field 256 + 1024, footer 2048, 6000 in all). Mentions within embeds ping nobody,
-and ``allowed_mentions`` says so for the whole message; they are defused all the same, so that
-nobody reads a ping that never was.
+description 4096, field 256 + 1024, footer 2048, 6000 in all). Mentions within embeds notify no one,
+and ``allowed_mentions`` excludes them for the whole message; they are defused as well, so that none
+is displayed as a mention.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
 
 
 def payload(notice: Notice) -> dict[str, Any]:
-    """The JSON body of "Execute Webhook". Whatever is in the notice, Discord's limits hold."""
+    """The JSON body of "Execute Webhook", always within Discord's limits."""
     embed: dict[str, Any] = {
         "title": fit(clean(title(notice)), TITLE, plain, mark="…"),
         "color": COLOURS[notice.event],
@@ -66,19 +66,19 @@ def payload(notice: Notice) -> dict[str, Any]:
 
 
 def size(embed: dict[str, Any]) -> int:
-    """What counts against `TOTAL`, in UTF-16 code units."""
+    """The size that counts against `TOTAL`, in UTF-16 code units."""
     texts = [embed["title"], embed.get("description", ""), embed["footer"]["text"]]
     texts += [field[part] for field in embed["fields"] for part in ("name", "value")]
     return sum(units(text) for text in texts)
 
 
 def plain(text: str) -> str:
-    """Text that Discord shows as it is: its Markdown escaped."""
+    """Text with its Markdown escaped, so that Discord shows it unchanged."""
     return _MARKUP.sub(lambda found: "\\" + found[0], defused(text))
 
 
 def markdown(text: str) -> str:
-    """Markdown as it is, but for mentions outside code, and with its last code block closed."""
+    """Markdown with mentions outside code defused and its last code block closed."""
     if text.count("```") % 2:
         text += "\n```"
     parts = _CODE.split(text)
@@ -103,10 +103,10 @@ def _fields(notice: Notice) -> list[dict[str, Any]]:
 
 
 def _waiting(target: str) -> str:
-    """Discord answers before it has taken a message unless told to wait: then a 2xx means taken."""
+    """The URL with ``wait``: without it Discord answers before it has accepted the message."""
     try:
         parts = urlsplit(target.strip())
-    except ValueError:  # the transport says so
+    except ValueError:  # the transport reports it
         return target
     if "wait" in dict(parse_qsl(parts.query)):
         return target

@@ -1,8 +1,8 @@
-"""Markdown, as agents write it, to Slack's mrkdwn.
+"""Converts Markdown, as agents write it, to Slack's mrkdwn.
 
 Slack's dialect: https://docs.slack.dev/messaging/formatting-message-text. ``&``, ``<`` and ``>``
 are its control characters: everything that may be a mention (``<!channel>``, ``<@U1>``) starts
-with ``<``, so escaping it is what keeps an agent from pinging. Code keeps its text to the letter.
+with ``<``, so escaping it keeps an agent from mentioning people. Code keeps its text unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from claude_tasks.notify.text import defused, without_fences
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DEEPEST = 6  # emphasis within emphasis: what is deeper stays as it was written
+_DEEPEST = 6  # nested emphasis: deeper levels stay as written
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})(.*)")
 _HEADING = re.compile(r" {0,3}#{1,6}\s+(.*?)(?:\s+#+)?\s*")
 _ITEM = re.compile(r"(\s*)[-*+]\s+(.*)")
@@ -43,12 +43,12 @@ def escape(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text for a place that knows no formatting, or none that it could contain."""
+    """Text for a place without formatting."""
     return escape(defused(text))
 
 
 def code_block(text: str) -> str:
-    """Plain text as a code block, which nothing within can end."""
+    """Plain text as a code block that its content cannot end."""
     return f"```\n{_code(text)}\n```"
 
 
@@ -118,7 +118,7 @@ def _code_span(found: re.Match[str]) -> str:
 
 
 def _link(address: str, label: str) -> str:
-    # No defusing in an address: it would lead elsewhere.
+    # An address is not defused: it would change.
     target = escape(address.replace("|", "%7C"))
     return f"<{target}|{plain(label)}>" if label.strip() else f"<{target}>"
 

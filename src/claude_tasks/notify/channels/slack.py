@@ -2,8 +2,8 @@
 
 Limits: https://docs.slack.dev/reference/block-kit/blocks (header 150, section text 3000, 50
 blocks). ``verbatim`` keeps Slack from making mentions and channel names out of plain text; links
-are written as links here instead. Links are not unfurled: fetching them would tell others what an
-agent wrote.
+are written as links here instead. Links are not unfurled: fetching them would reveal to others what
+an agent wrote.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _CONTEXT = 300
 
 
 def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
-    """Hand it to an incoming webhook."""
+    """POST it to an incoming webhook."""
     return post(target, as_json(payload(notice)), attempt)
 
 
 def payload(notice: Notice) -> dict[str, Any]:
-    """The JSON body of an incoming webhook. Whatever is in the notice, Slack's limits hold."""
+    """The JSON body of an incoming webhook, always within Slack's limits."""
     header = fit(clean(title(notice)), HEADER, mrkdwn.plain, mark="…")
     lines = "\n".join(_summary_line(label, value) for label, value in summary(notice))
     error = clean(notice.error or "").strip()
@@ -54,7 +54,7 @@ def _summary_line(label: str, value: str) -> str:
 
 
 def _fallback(notice: Notice, error: str) -> str:
-    """What phones show in place of blocks."""
+    """The text that notifications show in place of blocks."""
     said = title(notice) + (f": {error}" if error else "")
     return fit(clean(said), FALLBACK, mrkdwn.plain, mark="…")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LONGEST_TEXT = 65_536
-"""Code points of output or error; what is longer is in the run's log."""
+"""Code points of output or error; the run's log has the whole text."""
 
 
 def send(target: str, notice: Notice, attempt: Attempt) -> Delivery:
@@ -58,7 +58,7 @@ def payload(notice: Notice, *, delivery_id: str) -> dict[str, Any]:
 
 
 def headers(notice: Notice, body: bytes, attempt: Attempt) -> dict[str, str]:
-    """What goes with the body; signed only where there is a secret."""
+    """The headers; signed only where there is a secret."""
     timestamp = str(attempt.at // SECOND_MS)
     named = {
         "X-Claude-Tasks-Event": str(notice.event),
