@@ -1,8 +1,8 @@
-"""A task's own words for the agent, read as the agent reads them: by commander's rules.
+"""Reads a task's extra arguments as the agent does: by the rules of commander, its parser.
 
-A flag that takes a value takes the next word whatever it looks like; one that takes any number of
-them takes all up to the next flag; ``--flag=value`` and ``-fvalue`` have theirs with them; behind
-``--`` there are no flags. What is not known takes nothing.
+A flag with one value takes the next word, even one that looks like a flag; a flag with any number
+of values takes all words up to the next flag; ``--flag=value`` and ``-fvalue`` contain their value;
+after ``--`` there are no flags. An unknown flag takes no value.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _TAKES = {
     for kind, names in (("one", _ONE), ("perhaps", _PERHAPS), ("many", _MANY))
     for name in names.split()
 }
-"""How many words behind a flag are its own."""
+"""How many of the words after a flag are its values."""
 
 _SWITCHES = "pvhc"
-"""The letters that take nothing, and so may stand before others (``-pc``)."""
+"""The letters without a value, which may precede others (``-pc``)."""
 
 
 class Given(NamedTuple):
-    """One flag as it was given: ``words`` are all that belong to it. A bare word has no name."""
+    """One flag with all its ``words``. A bare word has no name."""
 
     name: str
     values: tuple[str, ...]
@@ -74,7 +74,7 @@ def flags_of(words: Sequence[str]) -> Iterator[Given]:
 
 
 def split_tools(value: str) -> list[str]:
-    """Rules for tools, split at commas and blanks outside of brackets."""
+    """Split rules for tools at commas and blanks outside brackets."""
     rules, depth = [""], 0
     for character in value:
         depth += (character == "(") - (character == ")")
@@ -105,7 +105,7 @@ def _names_in(word: str) -> list[tuple[str, str | None]]:
 
 
 def _taken(name: str, following: Sequence[str]) -> tuple[str, ...]:
-    """The words behind a flag that are its values."""
+    """The words after a flag that are its values."""
     kind = _TAKES.get(name)
     if kind is None or not following or (kind == "perhaps" and _is_flag(following[0])):
         return ()

@@ -1,7 +1,7 @@
-"""Where the agent lets no rule decide alone: paths outside of its folders, and protected ones.
+"""Paths for which a rule alone does not suffice: outside the agent's folders, or protected.
 
-Of programs that it knows to work on files it looks at the paths too, and at changes of the folder
-before them. As observed of 2.1.330; for what was not observed there is no remedy.
+For programs that it knows to work on files, the agent also checks the paths, and changes of the
+folder before them. Observed with 2.1.330; for unobserved cases there is no remedy.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _ON_FILES_TEXT = "cat cp diff file head mkdir mv rm rmdir sort stat tail tee touch uniq wc"
 _ON_FILES = frozenset(_ON_FILES_TEXT.split())
-"""Programs whose words are paths."""
+"""Programs whose arguments are paths."""
 _WITH_OTHER_WORDS_TEXT = (
     "awk base64 cmp column comm cut egrep expand fgrep find fmt fold gawk grep hexdump jq man mawk"
     " md5sum nawk nl numfmt od paste pr rev rg sed sha1sum sha256sum strings tac tr tsort"
     " unexpand"
 )
 _WITH_OTHER_WORDS = frozenset(_WITH_OTHER_WORDS_TEXT.split())
-"""Programs some of whose words are patterns or scripts."""
+"""Programs of which some arguments are patterns or scripts."""
 _WITHOUT_FLAGS = frozenset({"cp", "mv"})
 
 _PROTECTED_FOLDERS_TEXT = ".git .vscode .idea .claude .husky .cargo .devcontainer .yarn .mvn"
@@ -40,14 +40,14 @@ _PROTECTED_FILES = frozenset(_PROTECTED_FILES_TEXT.split())
 
 
 def is_protected(path: str) -> bool:
-    """Whether the agent writes there only when somebody says so, whatever its rules are."""
+    """Whether the agent writes there only when a person approves, regardless of its rules."""
     parts = path.lower().split("/")
     protected = bool(_PROTECTED_FOLDERS.intersection(parts)) or parts[-1] in _PROTECTED_FILES
     return protected or ".config/git" in path.lower()
 
 
 def needed_folders(pieces: Sequence[str], within: Sequence[str]) -> tuple[str, ...] | None:
-    """The folders to be added, so that rules for the pieces decide; None where nothing does that.
+    """The folders to add so that rules for the pieces suffice; None where none would.
 
     ``within`` are the folders that the agent may work in, first its own, "" where it is unknown.
     """
@@ -55,7 +55,7 @@ def needed_folders(pieces: Sequence[str], within: Sequence[str]) -> tuple[str, .
     programs = [words[0] for words in commands if words]
     moves = any(words[:1] == ["cd"] and words[1:] != [within[0]] for words in commands)
     if "cd" in programs and ("git" in programs or (moves and any(map(_works_on_files, programs)))):
-        return None  # where its paths lead from there is not looked at
+        return None  # paths relative to another folder are not resolved
     needed: dict[str, None] = {}
     for words in commands:
         found = _needed(words, within)
@@ -70,7 +70,7 @@ def _works_on_files(program: str) -> bool:
 
 
 def _needed(words: Sequence[str], within: Sequence[str]) -> list[str] | None:
-    """What one command needs."""
+    """The folders that one command needs."""
     program = words[0].rpartition("/")[2] if words else ""
     if program and program != "cd" and not _works_on_files(program):
         return []
@@ -85,13 +85,13 @@ def _needed(words: Sequence[str], within: Sequence[str]) -> list[str] | None:
             return None
         if outside:
             needed.append(outside if program == "cd" else posixpath.dirname(outside))
-    # A folder to be added must be there; what only may be one, or holds all, is none to suggest.
+    # A folder to add must exist; one that may not be a folder, or the root, is not suggested.
     unclear = program in _WITH_OTHER_WORDS or program == "ls" or (program == "mkdir" and flags)
     return None if needed and (unclear or "/" in needed) else needed
 
 
 def _are_plain(program: str, flags: Sequence[str], paths: Sequence[str]) -> bool:
-    """Whether the agent lets a rule decide about such words, where they lead nowhere else."""
+    """Whether a rule suffices for such arguments, if their paths lie inside the folders."""
     if program == "cd" and (flags or len(paths) != 1):
         return False
     if any("/" in flag for flag in flags) or (flags and program in _WITHOUT_FLAGS):
@@ -100,9 +100,9 @@ def _are_plain(program: str, flags: Sequence[str], paths: Sequence[str]) -> bool
 
 
 def _outside(path: str, within: Sequence[str]) -> str | None:
-    """The path where it lies outside of all folders, "" where not; None where nobody knows."""
+    """The path where it lies outside all folders, "" where not; None where unknown."""
     if ".." in path.split("/"):
-        return None  # it may lead anywhere, by way of a link
+        return None  # a link may lead anywhere
     own, *_ = within
     if not path.startswith("/"):
         return ""

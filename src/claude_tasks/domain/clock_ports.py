@@ -1,4 +1,4 @@
-"""What is asked of the store about a clock that was ahead. See `claude_tasks.domain.clock_step`."""
+"""The store's interface about a clock that was ahead. See `claude_tasks.domain.clock_step`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ClockStore(Protocol):
     """What a clock that was ahead left behind."""
 
     def furthest_instant(self) -> int:
-        """The furthest instant that anybody wrote, ms; 0 in an empty database."""
+        """The latest instant that any process wrote, ms; 0 in an empty database."""
         ...
 
     def tasks_ahead(self, *, at: int, limit: int) -> list[AheadTask]:
@@ -25,10 +25,10 @@ class ClockStore(Protocol):
     def set_clock_back(
         self, term: Term, tasks: Sequence[SetBack], *, back_ms: int | None, at: int
     ) -> int:
-        """Record the step, set these cursors back, free what waits for the wrong future.
+        """Record the step, set these cursors back, let waiting runs wait from now.
 
         ``back_ms`` is how far the clock went back, None where that step is recorded already.
-        Returns how many tasks still stood as they were looked at. Errors: `LeadershipLostError`,
+        Returns how many tasks were unchanged since they were read. Errors: `LeadershipLostError`,
         and then nothing was written.
         """
         ...
@@ -38,5 +38,5 @@ class ClockStore(Protocol):
         ...
 
     def left_by_clock(self, *, at: int, task_id: int | None = None) -> list[LeftTask]:
-        """Tasks, or one, that wait for a false future or were used up in it, by id."""
+        """Tasks, or one, that wait for a false future or were used up by it, by id."""
         ...

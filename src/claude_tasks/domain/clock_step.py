@@ -1,19 +1,20 @@
 """A wall clock that was ahead: how it is recognised, and where it leaves a task's cursor.
 
 A clock that shows the future for a while (its hardware keeps local time, somebody mistyped the
-year) takes every tick up to there: one run, and one row that counts the rest. Set right again, it
-would leave tasks silent until the true time gets there. So whoever leads sets the cursors back:
+year) makes the leader take every tick up to there: one run, and one row that counts the rest. Once
+the clock is right again, these tasks would not fire until the true time gets there. So the leader
+sets the cursors back:
 
     true now      first tick only counted            the false now = the cursor
        │  own rows           │   collapsed rows, and rows of their own      │
     ───┴─────────────────────┴───────────────────────────────────────────────┴──▶
        ▲ the cursor goes back to here            `decided_until` ▲ is before what was only counted
 
-It is recognised by what is stored, never by having seen the jump: the process whose clock was
-ahead may be gone. From then on a tick with a row of its own keeps that, and one that was only
-counted runs at its true time (`claude_tasks.domain.run.Trigger.CLOCK_SET`).
+It is recognised by stored instants, not by observing the jump: the process whose clock was ahead
+may be gone. From then on a tick with its own row is not run again, and one that was only counted
+runs at its true time (`claude_tasks.domain.run.Trigger.CLOCK_SET`).
 
-A clock that is *behind* looks the same from here. It does no harm: ticks that ran have their rows.
+A clock that is *behind* looks the same. It does no harm: ticks that ran have their rows.
 """
 
 from enum import StrEnum
@@ -22,17 +23,17 @@ from typing import NamedTuple
 from claude_tasks.domain.task import Task
 
 AHEAD_MS = 5_000
-"""What lies further ahead was written by a clock that was ahead. All who write share one clock."""
+"""A stored instant further ahead was written by a wrong clock: all processes share one clock."""
 
 EARLIEST_PLAUSIBLE = 1_735_689_600_000
-"""2025-01-01T00:00:00Z: a clock that shows less was never set, and says nothing of another."""
+"""2025-01-01T00:00:00Z: a clock that shows less was never set, and proves nothing about another."""
 
 
 class Counted(NamedTuple):
-    """What rows say of the ticks that a clock which was ahead took from a task.
+    """The ticks of a task that were taken while the clock was ahead, as the rows tell.
 
-    ``first_passed`` is the earliest tick up to the true now that it only counted: nobody could run
-    it when its time came. ``decided_until`` is before the first that it only counted later on.
+    ``first_passed`` is the earliest tick up to the true now that was only counted: no node ran it
+    at its time. ``decided_until`` is before the first later tick that was only counted.
     """
 
     first_passed: int | None
@@ -66,9 +67,9 @@ class ClockStep(NamedTuple):
 class Left(StrEnum):
     """How a clock that was ahead left a task that is not settled yet.
 
-    ``stuck``: a recurring task whose cursor lies in the future; whoever leads sets it back.
-    ``doubtful``: a one-off that was given its time then. ``missed``: a one-off that was skipped,
-    and whose time is to come. Both are for a person to decide.
+    ``stuck``: a recurring task whose cursor lies in the future; the leader sets it back.
+    ``doubtful``: a one-off that was given its time then. ``missed``: a one-off that was skipped
+    although its time is still to come. A person must decide on the last two.
     """
 
     STUCK = "stuck"
@@ -77,7 +78,7 @@ class Left(StrEnum):
 
 
 class LeftTask(NamedTuple):
-    """A task that a clock which was ahead left so; ``instant`` shows how far it was ahead."""
+    """A task so affected; ``instant`` shows how far the clock was ahead."""
 
     task_id: int
     name: str
@@ -86,7 +87,7 @@ class LeftTask(NamedTuple):
 
     @property
     def was_skipped(self) -> bool:
-        """It is a one-off that was only skipped, and whose time is to come."""
+        """Whether it is a one-off that was only skipped, and whose time is to come."""
         return self.left is Left.MISSED
 
 
@@ -104,6 +105,6 @@ def is_stuck(task: Task, *, at: int) -> bool:
 def is_doubtful(task: Task, *, at: int) -> bool:
     """Whether a one-off to come was given its time while the clock was ahead.
 
-    Nobody can tell whether that time was meant as it stands, or counted from the false one.
+    It cannot be known whether that time was meant literally, or counted from the false now.
     """
     return task.is_one_off and task.next_run_at is not None and is_ahead(task.anchor_at, at=at)

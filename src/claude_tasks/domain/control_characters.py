@@ -1,4 +1,4 @@
-"""Text of others, shown: what would steer a terminal or forge a line becomes visible instead."""
+"""Makes control characters visible that would steer a terminal or fake a line of output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ CONTROLS = (
     *range(0x7F, 0xA0),  # DEL and C1: 0x9B begins a sequence just as ESC [ does
     0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A),  # text direction
     0x2028, 0x2029,  # line and paragraph separator
-    *range(0xD800, 0xE000),  # half characters, of bytes that were no UTF-8: nothing can encode them
+    *range(0xD800, 0xE000),  # lone surrogates, from invalid UTF-8: they cannot be encoded
 )  # fmt: skip
 """The code points that are written out."""
 _tables: dict[str, dict[int, str]] = {}
@@ -16,8 +16,7 @@ _tables: dict[str, dict[int, str]] = {}
 def escape_controls(text: str, keep: str = "") -> str:
     r"""``text`` with each control character written out: ``\n``, ``\x1b``, ``\u202e``.
 
-    Those in ``keep`` stay as they are, and so do backslashes: it is for reading, not for reading
-    back.
+    Those in ``keep`` stay as they are, and so do backslashes: people read it, programs do not.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -6,7 +6,7 @@ from claude_tasks.domain.hint import Command, Hint
 
 
 class ClaudeTasksError(Exception):
-    """Anything this program refuses or cannot do, said so that a person can act on it.
+    """Anything this program refuses or cannot do, with a message on which a person can act.
 
     ``code`` is stable and meant for scripts; ``hint`` is a sentence or the command that helps.
     """
@@ -23,19 +23,19 @@ class ClaudeTasksError(Exception):
 
 
 class InvalidInputError(ClaudeTasksError):
-    """What was asked for makes no sense; the message names the field and what to write instead."""
+    """A request is not valid; the message names the field and what to write instead."""
 
     code = "invalid"
 
 
 class UnknownZoneError(InvalidInputError):
-    """A time zone that there is not."""
+    """A time zone that does not exist."""
 
 
 class FieldError(InvalidInputError):
-    """A value that a field of a task does not take.
+    """A value that a field of a task does not accept.
 
-    ``problem`` follows the field's name, whatever a face calls it: " must be a number", ": 'x'".
+    ``problem`` follows the field's name, which differs by face: " must be a number", ": 'x'".
     """
 
     def __init__(self, field: str, problem: str, *, hint: str | None = None) -> None:
@@ -52,7 +52,7 @@ class NotFoundError(ClaudeTasksError):
 
 
 class ConflictError(ClaudeTasksError):
-    """The state of the thing forbids this now: edited meanwhile, ended, consumed."""
+    """The state of a task or run forbids this now: edited meanwhile, ended, used up."""
 
     code = "conflict"
 
@@ -70,7 +70,7 @@ class StorageBusyError(StorageError):
 
 
 class StorageValueError(StorageError):
-    """A value no database column takes. Nothing was written."""
+    """A value that no database column can store. Nothing was written."""
 
     code = "storage_value"
 
@@ -79,7 +79,7 @@ DELETED_TASK = "deleted task"
 
 
 class IllegibleError(StorageError):
-    """A row of the database that makes no record: somebody else wrote it, or a newer version."""
+    """A row of the database that cannot be read: it was damaged, or a newer version wrote it."""
 
     code = "storage_illegible"
 
@@ -89,7 +89,7 @@ class IllegibleError(StorageError):
         row = f'{kind} {number} "{name}"' if isinstance(name, str) else f"{kind} {number}"
         self.what = f"{row}: {detail}"
         self.remedy = Command("rm", number) if kind == "task" else None
-        """The command that helps, where one does."""
+        """The command that helps, None where there is none."""
         hint = Hint(Command("doctor"), " names what is wrong")
         if self.remedy is not None:
             hint = Hint("take it away with: ", self.remedy)
@@ -99,9 +99,9 @@ class IllegibleError(StorageError):
 
 
 class DatabaseGoneError(ClaudeTasksError):
-    """The database was removed or exchanged under a living node, which then must start nothing.
+    """The database was removed or replaced under a running node, which must then start nothing.
 
-    No `StorageError`: those pass, and are tried again.
+    Not a `StorageError`: those may pass, and are tried again.
     """
 
     code = "database_gone"
@@ -120,9 +120,9 @@ class SpawnError(ClaudeTasksError):
 
 
 class UsageUnavailableError(ClaudeTasksError):
-    """Nobody says how much of the usage windows is spent; the code tells why.
+    """No source says how much of the usage windows is spent; the code tells why.
 
-    ``retry_after`` is in seconds, None where the one asked named no time.
+    ``retry_after`` is in seconds, None where the source named no time.
     """
 
     code = "usage_unavailable"
@@ -135,17 +135,17 @@ class UsageUnavailableError(ClaudeTasksError):
         code: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """``code`` says which way it failed."""
+        """``code`` says how it failed."""
         super().__init__(message, hint=hint, code=code)
         self.retry_after = retry_after
 
 
 class ConfigurationError(ClaudeTasksError):
-    """A setting, from whichever source, that has no meaning."""
+    """A setting, from any source, with an invalid value."""
 
     code = "configuration"
 
 
 def traceback_of(error: BaseException) -> BaseException | None:
-    """What to log of a failure beside its message: where it arose, unless it was foreseen."""
+    """The traceback to log of an unforeseen failure; None for one of our own errors."""
     return None if isinstance(error, ClaudeTasksError) else error

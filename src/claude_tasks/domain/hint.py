@@ -1,12 +1,12 @@
 """Commands of this program, and prose with such commands in it.
 
-Both are plain texts for JSON, logs, rows and whoever compares them. The command line alone asks for
-them ``called`` the way its process was started, so that what it prints can be typed as it stands.
+Both are plain texts in JSON, logs, rows and comparisons. Only the command line uses ``called``,
+with the name by which its process was started, so that a user can type what it prints.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without paying for the import
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without the cost of the import
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
@@ -25,7 +25,7 @@ class Command(str):
 
     __slots__ = ("words",)
     words: tuple[str, ...]
-    """Those after the program's name, not quoted."""
+    """The words after the program's name, not quoted."""
 
     def __new__(cls, *words: object) -> Self:
         """A `Placeholder` stands as it is, any other word is quoted."""
@@ -52,7 +52,7 @@ class Hint(str):
     parts: tuple[str, ...]
 
     def __new__(cls, *parts: str) -> Self:
-        """The parts as they follow each other; a part may be a hint itself."""
+        """The parts in their order; a part may be a hint."""
         flat: list[str] = []
         for part in parts:
             flat += part.parts if isinstance(part, Hint) else (part,)
@@ -75,7 +75,7 @@ def called(text: str, program: str) -> str:
 
 
 def joined(separator: str, texts: Iterable[str]) -> Hint:
-    """As ``separator.join``, and the commands in the texts stay commands."""
+    """Like ``separator.join``, but the commands in the texts stay commands."""
     parts: list[str] = []
     for text in texts:
         parts += (separator, text)
@@ -83,6 +83,6 @@ def joined(separator: str, texts: Iterable[str]) -> Hint:
 
 
 def quoted(word: str) -> str:
-    """As `shlex.quote`, which loads regular expressions."""
+    """Like `shlex.quote`, without its import of regular expressions."""
     plain = word.isascii() and all(it.isalnum() or it in "@%+=:,./-_" for it in word)
     return word if plain and word else "'" + word.replace("'", "'\"'\"'") + "'"

@@ -14,7 +14,8 @@ DAY_MS = 24 * HOUR_MS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-# What every zone can still show: ``datetime`` ends with the year 9999, and zones are a day apart.
+# Instants that every zone can show: ``datetime`` ends with the year 9999, and zones differ by up to
+# a day.
 EARLIEST = (datetime(1, 1, 2, tzinfo=UTC) - EPOCH) // _MILLISECOND
 LATEST = (datetime(9999, 12, 30, tzinfo=UTC) - EPOCH) // _MILLISECOND
 

@@ -3,7 +3,7 @@
 No wall clock decides anything here. A follower takes the lease when
 
 * the row is free (its holder released it), or
-* the holder is provably dead (the kernel let its lifetime lock go), or
+* the holder is provably dead (the kernel released its lifetime lock), or
 * ``(epoch, renew_seq)`` has not moved for a full ``ttl`` on the follower's own monotonic clock.
 
 ``expires_at`` is written for people and for diagnosis; no decision reads it.
@@ -17,16 +17,17 @@ from claude_tasks.domain.node import is_node_id
 LEASE_NAME = "scheduler"
 
 DEFAULT_TTL_MS = 15_000
-"""Of a lease that nobody has taken yet."""
+"""The ttl of a lease that no node has taken yet."""
 
 HIGHEST = 2**62
-"""An epoch or a number of renewals from here on was not counted: 64 bits leave room above it."""
+"""A larger epoch or number of renewals is an invalid value, not a count; 64 bits leave room
+above."""
 
 CREDIBLE = HIGHEST // 2
-"""What is said of earlier epochs counts up to here: the ones after it have to be in bounds too."""
+"""Epochs found elsewhere count only up to here, so that the next ones stay below `HIGHEST`."""
 
 _LONGEST_TTL_MS = 24 * 3_600_000
-"""Longer than any setting: who waited for it would wait for ever."""
+"""Longer than any setting allows: a follower would wait for it for ever."""
 
 
 class Lease(NamedTuple):
@@ -47,9 +48,9 @@ class Lease(NamedTuple):
 
 
 def require_written_by_a_node(lease: Lease) -> None:
-    """Raise `ValueError` for a row that would stop those who compare with it or count on.
+    """Raise `ValueError` for a row with which other nodes could not compare or count on.
 
-    Values of another type than they are declared are not looked at.
+    Values of another type than declared are not checked.
     """
     if isinstance(lease.holder, str) and not is_node_id(lease.holder):
         raise ValueError(f"holder is {lease.holder!r}")
@@ -74,17 +75,17 @@ class LeaseTimes(NamedTuple):
 
     @property
     def ttl_ms(self) -> int:
-        """As the row has it."""
+        """The ttl in the row's unit."""
         return round(self.ttl * 1000)
 
     @property
     def trust(self) -> float:
-        """How long a renewal is good for, from before it was asked for."""
+        """How long a renewal is trusted, counted from before the request."""
         return self.ttl - self.margin
 
 
 class Term(NamedTuple):
-    """One leadership: the fencing token every leader's write carries."""
+    """One term of leadership: the fencing token of every write of a leader."""
 
     node_id: str
     epoch: int
@@ -97,7 +98,7 @@ class Takeover(StrEnum):
     HOLDER_DEAD = "holder_dead"
     EXPIRED = "expired"
     OWN = "own"
-    """It is the holder itself, whose trust had run out: it hung, or could not write."""
+    """The node is the holder, whose trust had run out: it hung, or could not write."""
 
 
 class Observation(NamedTuple):
@@ -109,7 +110,7 @@ class Observation(NamedTuple):
 
 
 def observe(previous: Observation | None, lease: Lease, *, monotonic: float) -> Observation:
-    """Keep the earlier observation while the lease stands still, start a new one when it moved."""
+    """The earlier observation while the lease is unchanged, else a new one."""
     if previous is not None and (previous.epoch, previous.renew_seq) == (
         lease.epoch,
         lease.renew_seq,
@@ -128,7 +129,7 @@ def takeover_ground(
 ) -> Takeover | None:
     """The ground on which a follower may take the lease, None while it must wait.
 
-    One that ``waits`` lets others go first: also a free lease it takes only after a ttl.
+    A follower that ``waits`` lets others go first: it takes even a free lease only after a ttl.
     """
     if lease.holder is None and not waits:
         return Takeover.FREE

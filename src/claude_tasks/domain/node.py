@@ -1,4 +1,4 @@
-"""A node: one process start of claude-tasks, whatever its role. Its id is a fresh UUID."""
+"""A node: one process of claude-tasks, of any role. Each start has a new UUID."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -8,7 +8,7 @@ _ID_CHARACTERS = frozenset("-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 
 
 def is_node_id(value: object) -> bool:
-    """Whether it can be a node's: then it is also the name of a file, and equals itself."""
+    """Whether a value can be a node's id: only then is it safe as a file name."""
     return (
         isinstance(value, str)
         and 0 < len(value) <= _LONGEST_ID
@@ -27,13 +27,12 @@ class Role(StrEnum):
 
 
 class Node(NamedTuple):
-    """One row of ``nodes``. ``scheduler`` is whether the node stands for the lease at all.
+    """One row of ``nodes``. ``scheduler`` is whether the node may take the lease.
 
-    ``max_concurrent_runs`` is the limit it works with: settings differ from process to process.
-    ``ttl_ms`` is how long its ``beat`` may stand still before it counts as hung. When it last moved
-    ``beat_at`` (ms) tells people, and ``beat_monotonic`` (seconds) whoever decides anything by it.
-    ``listens`` is the address of its API, None without one;
-    ``open`` is whether that asks for no token.
+    ``max_concurrent_runs`` is this process's limit: settings differ between processes. A node
+    counts as hung when its ``beat`` has not moved for ``ttl_ms``. ``beat_at`` (ms) shows people
+    when it last moved; code decides by ``beat_monotonic`` (seconds). ``listens`` is the address of
+    its API, None without one; ``open`` is whether the API asks for no token.
     """
 
     id: str
@@ -52,10 +51,10 @@ class Node(NamedTuple):
     beat_monotonic: float | None = None
 
     def silent_ms(self, *, monotonic: float) -> int | None:
-        """For how long its beat stands still, where that is longer than its ttl: then it hangs.
+        """For how long its beat has not moved, None where that is not longer than its ttl.
 
-        All processes of one boot share the monotonic clock, and nobody sets it. A node that lives
-        is of this boot; what lies in the future is of another, and says nothing.
+        All processes of one boot share the monotonic clock, which cannot be set. A living node is
+        of this boot; a beat in the future is of another boot and is ignored.
         """
         if self.beat_monotonic is None:
             return None

@@ -1,4 +1,4 @@
-"""Messages about runs and tasks, on their way to their channels."""
+"""Messages about runs and tasks: what is stored of them until they are delivered."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from claude_tasks.domain.task_fields import ADDRESS_FIELDS, APPRISE_ADDRESS, FIE
 
 
 class DeliveryState(StrEnum):
-    """How far a message got."""
+    """The state of a message."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -22,20 +22,20 @@ Addresses: TypeAlias = Mapping[str, str]
 
 
 def addresses_of(spec: TaskSpec) -> Addresses:
-    """What a task says of where its messages go."""
+    """A task's own addresses for messages."""
     named = ((channel, getattr(spec, name)) for name, channel in ADDRESS_FIELDS.items())
     return {channel: address for channel, address in named if address}
 
 
 _NEVER_IN_A_URL = frozenset('"<>\\^`{|}')
-"""Besides what is not ASCII and what nobody can see (RFC 3986, section 2)."""
+"""Not allowed, like non-ASCII and invisible characters (RFC 3986, section 2)."""
 
 
 def check_address(field: str, address: str) -> None:
-    """Whether a message could be sent there. Errors: `FieldError`.
+    """Check that a message could be sent to an address. Errors: `FieldError`.
 
-    An address is a secret, so no error shows it. Apprise has addresses of its own kinds, with names
-    and passwords in them: of those only what breaks a line, or looks like nothing, is refused.
+    An address is a secret, so no error shows it. Apprise has its own kinds of addresses, which
+    contain names and passwords: only line breaks and invisible characters are refused in them.
     """
     if any(character.isspace() or not character.isprintable() for character in address):
         raise FieldError(
@@ -71,9 +71,9 @@ def _is_web_address(address: str) -> bool:
 
 
 class Unannounced(NamedTuple):
-    """A run that ended, whom its task tells, and how the run before ended that says anything.
+    """An ended run that is not announced yet, its task's addresses, and the end of an earlier run.
 
-    ``state`` is None where it is no word of ours.
+    ``state`` is None where it is unknown.
     ``newly_denied``: a tool was denied to it that was not denied to its task before.
     """
 
@@ -100,7 +100,7 @@ class NewDelivery(NamedTuple):
 
 
 class DueDelivery(NamedTuple):
-    """A message to send now. ``attempts`` were made before."""
+    """A message to send now, after ``attempts`` earlier attempts."""
 
     id: int
     task_id: int
@@ -113,9 +113,10 @@ class DueDelivery(NamedTuple):
 
 
 class DeliveryRecord(NamedTuple):
-    """A message as it is shown: without its address.
+    """A message for display, without its address.
 
-    ``run_id`` is None for one about the task itself. ``next_attempt_at`` only while ``pending``.
+    ``run_id`` is None for one about the task itself. ``next_attempt_at`` is set only while
+    ``pending``.
     """
 
     id: int
@@ -141,7 +142,7 @@ class DeliveryCounts(NamedTuple):
 
 
 class StalledChannel(NamedTuple):
-    """An address of a channel that takes no message just now: how many wait, and why."""
+    """A channel's address that takes no message now: how many wait, and why."""
 
     channel: str
     waiting: int

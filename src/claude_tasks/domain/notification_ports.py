@@ -1,4 +1,4 @@
-"""What the program asks of the store about messages on their way."""
+"""The store's interface for messages."""
 
 from __future__ import annotations
 
@@ -23,25 +23,28 @@ class NotificationStore(Protocol):
     """Messages about runs. That a run ended is noted in the transaction that ends it."""
 
     def unannounced(self, *, limit: int) -> list[Unannounced]:
-        """Runs that ended and that nobody looked at yet, oldest first."""
+        """Ended runs that are not announced yet, oldest first."""
         ...
 
     def announce(
         self, run_ids: Sequence[int], deliveries: Sequence[NewDelivery], *, at: int
     ) -> None:
-        """These were looked at; these messages are to be sent about them."""
+        """Mark runs as announced, and store the messages to send about them."""
         ...
 
     def add_deliveries(self, deliveries: Sequence[NewDelivery], *, at: int) -> None:
-        """Messages to send; one that there was before is left out."""
+        """Store messages to send; one that exists already is left out."""
         ...
 
     def due_deliveries(self, *, at: int, limit: int) -> list[DueDelivery]:
-        """What is to be sent now, oldest first, and only a few to one address."""
+        """The messages to send now, oldest first, and only a few to one address."""
         ...
 
     def begin_delivery(self, due: DueDelivery, *, until: int) -> bool:
-        """Begin an attempt, which nobody repeats before ``until``; False when another did."""
+        """Begin an attempt; no node begins another before ``until``.
+
+        False when another node did.
+        """
         ...
 
     def end_delivery(
@@ -54,7 +57,7 @@ class NotificationStore(Protocol):
         error: str | None,
         at: int,
     ) -> None:
-        """What came of the ``attempts``-th attempt: sent, given up, or to be tried again.
+        """Record the result of the ``attempts``-th attempt: sent, given up, or to be tried again.
 
         Nothing is written once another attempt has begun.
         """
@@ -83,7 +86,7 @@ class NotificationStore(Protocol):
     def overdue_tasks(self, *, before: int, limit: int) -> list[OverdueTask]:
         """Tasks with a tick from before an instant that did not begin, earliest first.
 
-        Nobody took it, or its run waits in the queue for a place; not one that has a reason to
-        wait: a later start, usage, a run of its own task.
+        No node took the tick, or its run waits in the queue for a place. Runs with a reason to wait
+        are left out: a later start, usage, a run of the same task.
         """
         ...

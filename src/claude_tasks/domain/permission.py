@@ -1,10 +1,10 @@
-"""From a tool that was denied to the rule that would have let exactly it pass.
+"""Finds, for a denied use of a tool, the rule that would have allowed exactly this use.
 
-A denial is kept as ``Tool(what it was asked)``. The agent's rules look alike, but not quite
-(https://code.claude.com/docs/en/permissions, checked against the CLI): all that writes files is
-ruled by ``Edit(//path)`` and all that reads them by ``Read(//path)``, with a second slash for an
-absolute path; a command with a pipe is looked at piece by piece; and a star is always a wildcard.
-Where no rule means exactly this and nothing else there is none: nobody is told to allow more.
+A denial is stored as ``Tool(input)``. The agent's rules look similar, with differences
+(https://code.claude.com/docs/en/permissions, checked against the CLI): ``Edit(//path)`` covers all
+tools that write files and ``Read(//path)`` all that read them, with a second slash for an absolute
+path; each part of a command with a pipe is checked; and a star is always a wildcard. Where no rule
+means exactly this use, none is suggested: a user is never told to allow more.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _LONGEST_SHOWN = 80
 
 
 def parts_of(denial: str) -> tuple[str, str]:
-    """Tool and what it was asked, "" for nothing."""
+    """Tool and its input, "" for none."""
     name, has_detail, detail = denial.partition("(")
     return (name, detail.removesuffix(")")) if has_detail else (denial, "")
 
 
 def kinds_of(denial: str) -> frozenset[str]:
-    """What makes denials alike: the tool; of a command each program that it starts."""
+    """The kinds by which denials count as alike: the tool; for a command each program it starts."""
     name, detail = parts_of(denial)
     programs = programs_of(detail) if name == "Bash" else []
     return frozenset(f"{name} {program}" for program in programs) or frozenset({name})
 
 
 class Remedy(NamedTuple):
-    """What lets exactly it pass: rules, and folders to work in beside the task's own."""
+    """What allows exactly one denied use: rules, and folders besides the task's own."""
 
     rules: tuple[str, ...]
     folders: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Permitted(NamedTuple):
 
     @property
     def refusals(self) -> tuple[str, ...]:
-        """What it disallows, with the field and in its own words for the agent."""
+        """What it disallows, in its field and in its extra arguments."""
         own = [
             rule
             for given in flags_of(self.extra_args)
@@ -96,7 +96,7 @@ def permitted(task: Task) -> Permitted:
 
 
 def remedy_for(denial: str, within: Sequence[str] = ("",)) -> Remedy | None:
-    """What lets exactly it pass; None where it takes more than that."""
+    """What allows exactly this use; None where no exact rule exists."""
     name, detail = parts_of(denial)
     if denial.startswith(_ELLIPSIS) or detail.endswith(_ELLIPSIS):
         return None  # cut off
@@ -115,7 +115,7 @@ def remedy_for(denial: str, within: Sequence[str] = ("",)) -> Remedy | None:
 
 
 class Advice(NamedTuple):
-    """What helps against denials: a command, None for none; then those it does not help against.
+    """The command that helps against denials, None for none; and the denials it does not help.
 
     ``refused`` are denied by the task's own rules; for ``beyond`` no exact rule is known; ``known``
     are allowed by now.
@@ -130,7 +130,7 @@ class Advice(NamedTuple):
 def answer_to(task: Permitted, denials: Iterable[str]) -> Advice:
     """The command that allows what was denied.
 
-    It names what is there already too: a list that is named replaces the old one.
+    It repeats the existing entries: a list in the command replaces the old one.
     """
     rules, folders = list(dict.fromkeys(task.allowed)), list[str]()
     refused, beyond, known = [], [], []
@@ -164,12 +164,12 @@ def refusing_rules(denial: str, disallowed: Iterable[str]) -> list[str]:
 
 
 def _ruled_as(name: str) -> str:
-    """The tool whose rules are a tool's too."""
+    """The tool whose rules also apply to this tool."""
     return "Edit" if name in _WRITES else "Read" if name in _READS else name
 
 
 def _covers(ruled: str, name: str, detail: str) -> bool:
-    """Whether what stands in a rule's brackets means what a tool was asked."""
+    """Whether the text in a rule's brackets covers the input of a tool."""
     patterns, asked = [ruled], [detail]
     if name == "Bash":
         asked += parts_of_command(detail)
@@ -179,7 +179,7 @@ def _covers(ruled: str, name: str, detail: str) -> bool:
     elif name == "WebFetch":
         asked = [rule[len("WebFetch(") : -1] for rule in _host_rule(detail)]
     elif _ruled_as(name) in ("Edit", "Read"):
-        # Other paths than absolute ones begin where nobody here knows: such a rule may cover all.
+        # The base of a relative path is unknown here: such a rule may cover it.
         patterns = [ruled[1:] if ruled.startswith("//") else "*"]
     else:
         return True
@@ -187,7 +187,7 @@ def _covers(ruled: str, name: str, detail: str) -> bool:
 
 
 def _fits(pattern: str, text: str) -> bool:
-    """Whether it is the text, where a star stands for anything."""
+    """Whether a pattern with stars matches the text."""
     expression = ".*".join(re.escape(part) for part in re.split(r"\*+", pattern))
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
@@ -207,7 +207,7 @@ def _edit(task: Permitted, rules: Sequence[str], folders: Sequence[str]) -> Comm
 
 
 def denied_text(task: Permitted, denials: Sequence[str]) -> Hint:
-    """What was denied, and what to do about it."""
+    """A sentence about what was denied, and what to do about it."""
     amount = f"{len(denials)} tool use{'' if len(denials) == 1 else 's'}"
     parts: list[str] = [f"{amount} denied: {_named(denials)}"]
     answer = answer_to(task, denials)
@@ -228,7 +228,7 @@ def denied_text(task: Permitted, denials: Sequence[str]) -> Hint:
 
 
 def _refused_text(task: Permitted, refused: Sequence[str], named: str) -> Hint:
-    """That the task's own rules go before all that allow, and how to lift them."""
+    """A sentence: the task's own rules override all that allow, and how to remove them."""
     rules = {rule for denial in refused for rule in refusing_rules(denial, task.refusals)}
     text = f"; the task itself disallows {named}, by {', '.join(sorted(rules))}"
     if not rules <= set(task.disallowed):
@@ -249,7 +249,7 @@ def _shown(denial: str) -> str:
 
 
 def _command_remedy(command: str, within: Sequence[str]) -> Remedy | None:
-    """A rule for each piece of a command, none where pieces are not all there is to it."""
+    """A rule for each piece of a command; None where it has more than plain pieces."""
     pieces = pieces_of(command)
     if not pieces or not all(_fits_in_a_rule(piece) for piece in pieces):
         return None
@@ -258,7 +258,7 @@ def _command_remedy(command: str, within: Sequence[str]) -> Remedy | None:
 
 
 def _fits_in_a_rule(piece: str) -> bool:
-    """Whether a rule can say it: a star would match more, and brackets end it."""
+    """Whether a rule can contain the piece: a star would match more, and a bracket would end it."""
     depth = 0
     for character in piece:
         depth += (character == "(") - (character == ")")
@@ -278,7 +278,7 @@ def _path_pattern(path: str) -> str | None:
 
 
 def _host_rule(url: str) -> tuple[str, ...]:
-    """Rules for the web know hosts only: that is as exact as it gets."""
+    """The rule for a URL: rules for the web can name hosts only."""
     from urllib.parse import urlsplit  # noqa: PLC0415 (rarely needed)
 
     try:

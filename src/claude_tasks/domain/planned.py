@@ -1,7 +1,7 @@
-"""Rows to be: what a tick becomes, before it is written.
+"""The rows that a tick becomes, before they are written.
 
-No ``annotations`` import from the future here, nor in the other modules of records: it would have
-each ``NamedTuple`` compile its annotations from text, which `list` pays for at every start.
+No ``annotations`` import from the future here, nor in the other modules of records: each
+``NamedTuple`` would then compile its annotations from text, which slows every start of `list`.
 """
 
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from claude_tasks.domain.task import Task
 
 
 class PlannedRow(NamedTuple):
-    """One row of ``task_runs`` to be: a run to queue (``reason`` None) or a reasoned skip.
+    """One row of ``task_runs`` to write: a run to queue (``reason`` None) or a skip with a reason.
 
-    ``yields`` says that the row becomes a skip for overlap when the task is already at its limit
-    of active runs, which only the transaction that writes it can know.
+    With ``yields`` the row becomes a skip for overlap when the task is already at its limit of
+    active runs; only the transaction that writes it can know that.
     """
 
     scheduled_for: int

@@ -1,11 +1,11 @@
-"""What the program asks of the world: the store, the clock. Adapters implement these.
+"""The interfaces of the store, the clock and the execution. Adapters implement these.
 
-Every store method is one transaction: it happened whole or not at all. State changes are
-compare-and-swap; where another process won the race, the method says so in its result.
+Every store method is one transaction, done completely or not at all. State changes are
+compare-and-swap; where another process won the race, the result says so.
 
 Errors of every method: `StorageBusyError` when the write lock could not be had in time,
 `StorageError` when the database cannot be used, `DatabaseGoneError` from a write to one that was
-removed or exchanged: nothing that would follow it may be done.
+removed or replaced: the caller must then do nothing that depends on the write.
 """
 
 from __future__ import annotations
@@ -80,17 +80,17 @@ class TaskStore(Protocol):
         ...
 
     def tick_is_taken(self, task_id: int, scheduled_for: int) -> bool:
-        """Whether a tick of the task has its row already: it can never have another."""
+        """Whether a tick of the task already has its row: it can never have another."""
         ...
 
     def edit_task(self, edit: TaskEdit, *, actor: Actor, at: int) -> bool:
-        """Write the edit and bump the revision; False when the task moved since it was read."""
+        """Write the edit and increment the revision; False when the task changed since its read."""
         ...
 
     def remove_illegible(self, task_id: int, *, actor: Actor, at: int) -> bool:
-        """Delete a task whose row cannot be read; what waits of it in the queue is skipped.
+        """Delete a task whose row cannot be read; its queued runs are skipped.
 
-        False where another was faster.
+        False where another process was faster.
         """
         ...
 
@@ -100,34 +100,34 @@ class TaskStore(Protocol):
 
 
 class OneDatabase(Protocol):
-    """What was opened under a path, and may be exchanged there while it is in use."""
+    """A database that was opened at a path, and may be replaced there while it is in use."""
 
     def require_same(self) -> None:
-        """Errors: `DatabaseGoneError` when it was removed, or another took its place."""
+        """Errors: `DatabaseGoneError` when it was removed, or replaced by another."""
         ...
 
 
 class Execution(Protocol):
-    """Whatever carries runs out. Used by one thread."""
+    """Carries runs out. Used by one thread."""
 
     @property
     def descriptor(self) -> int | None:
-        """Readable when `settle` has something to do; None while nobody would say."""
+        """Readable when `settle` has something to do; None while there is no descriptor."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether any run is under watch."""
+        """Whether any run is watched."""
         ...
 
     @property
     def pending(self) -> bool:
-        """Whether `settle` has something to do at once, whatever `descriptor` says."""
+        """Whether `settle` has something to do at once, even if `descriptor` is not readable."""
         ...
 
     @property
     def stuck(self) -> bool:
-        """Whether no run could be started now, through no fault of a run."""
+        """Whether no run could be started now, for a cause outside the runs."""
         ...
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class Execution(Protocol):
         ...
 
     def stop(self) -> None:
-        """Stop watching; what runs goes on. Safe to repeat."""
+        """Stop watching; runs go on. Safe to repeat."""
         ...
 
     def launch(self, claimed: Claimed) -> None:
@@ -151,11 +151,11 @@ class Execution(Protocol):
         ...
 
     def watches(self, run: Run) -> bool:
-        """Whether this claim is under watch here."""
+        """Whether this claim is watched here."""
         ...
 
     def lives(self, run_id: int) -> bool:
-        """Whether anything of a run lives, of whichever claim, told by the machine alone."""
+        """Whether a process of a run lives, of any claim; the store is not asked."""
         ...
 
     def cancel(self, run_id: int) -> None:
@@ -163,9 +163,9 @@ class Execution(Protocol):
         ...
 
     def tidy(self, launches_no_more: Callable[[str], bool]) -> None:
-        """Remove what claims that are over left behind.
+        """Remove the folders of claims that are over.
 
-        What was closed in the absence of a node has to stay closed while that may yet launch it.
+        A claim that was closed while its node hung stays closed as long as that node may launch it.
         """
         ...
 
@@ -178,32 +178,32 @@ class TickStore(Protocol):
     """The tick transaction."""
 
     def due_tasks(self, *, at: int, limit: int) -> list[Task]:
-        """Tasks with a tick at or before ``at``, latest tick first, as far as rows can be read."""
+        """Readable tasks with a tick at or before ``at``, latest tick first."""
         ...
 
     def park_illegible(self, term: Term, *, at: int, limit: int) -> list[str]:
-        """Skip the due ticks of tasks whose rows cannot be read, and arm them no more; why not.
+        """Skip the due ticks of unreadable tasks, and give them no next tick; the reasons.
 
         Errors: `LeadershipLostError`, and then nothing was written.
         """
         ...
 
     def park_task(self, term: Term, task: Task, why: str, *, at: int) -> None:
-        """Skip the due tick of one task whose plan cannot be written, and arm it no more.
+        """Skip the due tick of one task whose plan cannot be written, and give it no next tick.
 
         Errors: `LeadershipLostError`, and then nothing was written.
         """
         ...
 
     def parked_tasks(self, *, after: int, limit: int) -> tuple[list[Task], int]:
-        """Legible recurring tasks that are switched on and have no next tick, after an id.
+        """Readable recurring tasks that are enabled and have no next tick, after an id.
 
-        And the id to go on after, 0 where that were all.
+        And the id to go on after, 0 where these were all.
         """
         ...
 
     def resume_task(self, term: Term, task: Task, next_run_at: int, *, at: int) -> None:
-        """Have one of these fire again from now on. Errors: `LeadershipLostError`."""
+        """Let one of these fire again from now on. Errors: `LeadershipLostError`."""
         ...
 
     def next_tick_at(self) -> int | None:
@@ -217,8 +217,8 @@ class TickStore(Protocol):
     def record_ticks(self, term: Term, plans: Sequence[TickPlan], *, at: int) -> TickOutcome:
         """Check the epoch, write every plan's rows, advance cursors. All or nothing.
 
-        A task that was edited since it was read is left alone and taken again at the next look.
-        Errors: `LeadershipLostError`, and then nothing was written.
+        A task that was edited since it was read is left for the next pass. Errors:
+        `LeadershipLostError`, and then nothing was written.
         """
         ...
 
@@ -227,24 +227,24 @@ class LeaseStore(Protocol):
     """The lease record. Every change is a compare-and-swap."""
 
     def read_lease(self) -> Lease:
-        """The lease as it stands. Errors: `IllegibleError` for a row that makes no sense."""
+        """The lease as it is now. Errors: `IllegibleError` for an unreadable row."""
         ...
 
     def mend_lease(self, *, at: int) -> Lease:
-        """Set a row right that makes no sense or is missing, and return the lease as it stands.
+        """Repair a missing or unreadable row, and return the lease.
 
-        A term that can be read goes on; else the lease is free, in an epoch above all known ones.
+        A readable term goes on; else the lease is free, in an epoch above all known ones.
         """
         ...
 
     def take_lease(self, seen: Lease, node: Node, *, ttl_ms: int, at: int) -> Term | None:
-        """Become holder in a new epoch if the lease still stands as ``seen``; None if it moved."""
+        """Become holder in a new epoch if the lease is still as ``seen``; None if it changed."""
         ...
 
     def renew_lease(self, term: Term, *, ttl_ms: int, at: int, monotonic: float) -> bool:
-        """Prolong the term, and move its holder's beat; False when it is over.
+        """Extend the term, and move its holder's beat; False when it is over.
 
-        What else makes no sense in its row is set right.
+        Other unreadable cells in the row are repaired.
         """
         ...
 
@@ -254,18 +254,18 @@ class LeaseStore(Protocol):
 
 
 class NodeStore(OneDatabase, Protocol):
-    """The registry of nodes. A lifetime lock says whether one lives, its beat whether it works."""
+    """The registry of nodes. A lifetime lock tells whether one lives, its beat whether it works."""
 
     def register_node(self, node: Node) -> None:
         """Insert the node, or replace it."""
         ...
 
     def list_nodes(self) -> list[Node]:
-        """Nodes that have not said goodbye, oldest first."""
+        """Registered nodes, oldest first."""
         ...
 
     def move_beat(self, node_id: str, *, at: int, monotonic: float) -> bool:
-        """Say that a node makes progress; False when it is not registered."""
+        """Record that a node makes progress; False when it is not registered."""
         ...
 
     def writer(self) -> int | None:
@@ -273,16 +273,16 @@ class NodeStore(OneDatabase, Protocol):
         ...
 
     def strike_illegible_nodes(self) -> None:
-        """Remove the rows that make no node; one that lives enters itself anew."""
+        """Remove unreadable rows; a living node registers again."""
         ...
 
     def remove_node(self, node_id: str) -> None:
-        """Forget a node."""
+        """Remove a node from the registry."""
         ...
 
 
 class NodeLiveness(Protocol):
-    """Who lives."""
+    """Tells which nodes live."""
 
     def is_dead(self, node_id: str) -> bool:
         """Whether a node is certain to be gone."""
@@ -293,11 +293,11 @@ class SettingsStore(Protocol):
     """Settings that people change while the program runs: text by key."""
 
     def get_setting(self, key: str) -> str | None:
-        """What was put under the key, None when nothing ever was."""
+        """The value of the key, None when it was never set."""
         ...
 
     def put_setting(self, key: str, value: str, *, at: int) -> None:
-        """Keep a value in place of the earlier one. The feed notes ``settings`` and the key."""
+        """Replace the value of the key. The feed notes ``settings`` and the key."""
         ...
 
 
@@ -333,5 +333,5 @@ class Store(
     """Everything in one place, for one thread at a time."""
 
     def close(self) -> None:
-        """Let the database go. Safe to repeat."""
+        """Close the database. Safe to repeat."""
         ...

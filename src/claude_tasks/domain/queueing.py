@@ -1,6 +1,6 @@
 """The rules of the queue: which tick yields to the run before it, which waiting run starts first.
 
-Pure: whoever asks has counted in the transaction that acts on the answer.
+Pure: the caller counts in the same transaction that acts on the answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task_fields import TaskSpec
 
 LONGEST_QUEUE = 100
-"""Runs of one task that may wait: a task that never keeps up must not grow without end."""
+"""How many runs of one task may wait, so that the queue of a slow task does not grow without
+end."""
 
 
 class Startable(NamedTuple):
@@ -46,7 +47,7 @@ def settle_overlap(row: PlannedRow, spec: TaskSpec, *, active: int) -> PlannedRo
 def merge_queues(
     own: Sequence[Startable], common: Sequence[Startable], *, room: int, own_room: int
 ) -> list[int]:
-    """Oldest first, while the room, the node's ``own_room`` and each task's lasts."""
+    """The runs to start, oldest first, within ``room``, ``own_room`` and each task's limit."""
     own_ids = {each.run_id for each in own}
     of_task: dict[int, int] = {}
     chosen: list[int] = []

@@ -1,7 +1,7 @@
 """Who changed a task, and what: one record a revision.
 
-Written in the transaction of the change itself. What is secret is not kept: of an address only that
-it was set, changed or cleared.
+Written in the transaction of the change itself. Secrets are not stored: of an address only that it
+was set, changed or cleared.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ HIDDEN = "•••"
 
 
 class Face(StrEnum):
-    """What a person, a program or an agent used."""
+    """The interface that a person, a program or an agent used."""
 
     CLI = "cli"
     API = "api"
@@ -30,7 +30,7 @@ class Actor(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """As it is kept and shown: ``cli:root``, ``api:full``, ``agent:run 12``."""
+        """As stored and shown: ``cli:root``, ``api:full``, ``agent:run 12``."""
         return f"{self.face}:{self.name}"
 
 

@@ -1,23 +1,23 @@
-"""A run: one execution of a task, or one reasoned skip of a tick.
+"""A run: one execution of a task, or the skip of a tick with its reason.
 
     queued ──claim──▶ running ──▶ completed | failed | cancelled
       │  ▲                │
       │  └── transient failure with retries left, or never started ──┘
       └──▶ cancelled | skipped
 
-A row may also be born ``skipped`` (missed, overlap, …). The states right of the arrows are
-terminal: a row that reached one is never written again.
+A row may also be inserted as ``skipped`` (missed, overlap, …). The states right of the arrows are
+terminal: a row in one of them is never written again.
 """
 
 from enum import StrEnum
 from typing import NamedTuple
 
 AT_ONCE = 0
-"""``not_before`` of a run that has nothing to wait for: a clock set back must not delay it."""
+"""``not_before`` of a run that need not wait: a clock set back must not delay it."""
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -41,7 +41,7 @@ class Trigger(StrEnum):
 
     @property
     def is_tick(self) -> bool:
-        """Whether the schedule asked for it, and no person."""
+        """Whether the schedule caused it, not a person."""
         return self is not Trigger.MANUAL
 
 
@@ -93,13 +93,13 @@ class Run(NamedTuple):
     fences late supervisors. ``attempt`` counts executions that really began (retries); ``resumes``
     those that went on in the session which the usage limit had interrupted. ``deferred_until`` is
     when the usage window begins anew for which a queued run waits.
-    ``claimed_by`` watches it; ``launched_by`` took this claim, and may launch it late if it hung.
-    ``assigned_to`` names the node that alone may execute a queued run; None leaves it to the
-    leader. ``skipped_count`` ticks from ``scheduled_for`` to ``skipped_until`` stand behind one
-    collapsed skip. ``resume_of`` is the session that the next attempt goes on in, None for one
-    that begins anew. ``unreachable_since`` is when the run first met a network that was away,
-    ``retries`` how many of the task's retries it has used up. ``covers`` is the tick that a row
-    without one of its own makes good.
+    ``claimed_by`` is the node that watches it; ``launched_by`` took this claim, and may launch it
+    late if it hung. ``assigned_to`` is the only node that may execute a queued run; None: the
+    leader. A collapsed skip stands for ``skipped_count`` ticks from ``scheduled_for`` to
+    ``skipped_until``. ``resume_of`` is the session that the next attempt continues, None for a new
+    one. ``unreachable_since`` is when the run first met an unreachable network, ``retries`` how
+    many of the task's retries it has used up. ``covers`` is the tick for which a row without
+    ``scheduled_for`` runs.
     """
 
     id: int
@@ -145,7 +145,7 @@ class Run(NamedTuple):
 
     @property
     def tick(self) -> int | None:
-        """The tick that it is for, None for a manual run."""
+        """The tick that caused it, None for a manual run."""
         return self.covers if self.scheduled_for is None else self.scheduled_for
 
     @property
@@ -157,11 +157,11 @@ class Run(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an execution ended: what the supervisor saw and the transcript said.
+    """How an execution ended, from the supervisor's facts and the transcript.
 
-    ``transient``, ``resets_at`` (when the usage limit that ended it is over), ``unreachable`` (the
-    network was away before the model answered) and ``session_gone`` (there is no such session to
-    go on in) are not stored.
+    ``transient``, ``resets_at`` (when the usage limit that ended it is over), ``unreachable`` (no
+    network before the model answered) and ``session_gone`` (the session to resume does not exist)
+    are not stored.
     """
 
     state: State

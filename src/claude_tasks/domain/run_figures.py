@@ -1,9 +1,9 @@
-"""Figures about all runs there ever were: sums and histograms, entered run by run, kept as totals.
+"""Figures about all runs ever: sums and histograms, added run by run, stored as totals.
 
-A run that ended is never rewritten, so it is entered into the totals once, when its end is
-announced. What stands between its end and that, and what has not ended, is entered at each look.
+A run that ended is never rewritten, so it is added to the stored totals once, when its end is
+announced. Runs that are not announced yet, or have not ended, are added at each read.
 
-Ticks are counted as soon as what they became is settled: when a node first takes the run (its
+Ticks are counted as soon as it is settled what they became: when a node first takes the run (its
 ``claim`` never goes back), or when the row ends without that. Everything else counts at the end.
 """
 
@@ -26,7 +26,7 @@ RAN = "run"
 LATENESS_BOUNDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300, 600)
 WAIT_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 DURATION_BOUNDS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
-"""Seconds. Kept totals are of these places: other bounds need a migration that counts anew."""
+"""Seconds. Stored totals use these bounds: other bounds need a migration that counts again."""
 
 _SUM = "sum_ms"
 _PLAIN = ("cost_usd", "input_tokens", "output_tokens")
@@ -36,14 +36,14 @@ class Histogram:
     """How many durations fell under each bound (seconds), and their sum."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """``bounds`` rise; what lies above the last one is kept as well."""
+        """``bounds`` rise; longer durations than the last bound are counted too."""
         self.bounds = tuple(bounds)
         self.sum_ms = 0
         self._limits = [round(bound * 1000) for bound in bounds]
         self._counts = [0] * (len(self.bounds) + 1)
 
     def observe(self, milliseconds: int) -> None:
-        """One more. A clock that was set back makes no negative durations."""
+        """Count one duration; a negative one, from a clock that was set back, counts as 0."""
         duration = max(0, milliseconds)
         self._counts[bisect_left(self._limits, duration)] += 1
         self.sum_ms += duration
@@ -54,13 +54,13 @@ class Histogram:
         return [total := total + count for count in self._counts]
 
     def cells(self) -> Iterator[tuple[str, float]]:
-        """What is kept of it: label and amount."""
+        """The values to store: label and amount."""
         yield from ((str(place), count) for place, count in enumerate(self._counts) if count)
         if self.sum_ms:
             yield _SUM, self.sum_ms
 
     def add(self, label: str, amount: float) -> None:
-        """Take in a kept cell."""
+        """Add a stored value."""
         if label == _SUM:
             self.sum_ms += int(amount)
         else:
@@ -71,7 +71,7 @@ class RunFigures:
     """Sums over runs. For one thread at a time."""
 
     def __init__(self, kept: Iterable[tuple[str, str, float]] = ()) -> None:
-        """What was `kept`: figure, label, amount."""
+        """Begin with the stored values: figure, label, amount."""
         self.ticks: Counter[str] = Counter()
         self.runs: Counter[tuple[Trigger, State, Reason | None]] = Counter()
         self.open: Counter[State] = Counter()
@@ -85,7 +85,7 @@ class RunFigures:
             self._add(figure, label, amount)
 
     def enter(self, facts: RunFacts) -> None:
-        """One run as it stands."""
+        """Add one run."""
         if facts.trigger.is_tick and (facts.claim or facts.state.is_terminal):
             self._enter_tick(facts)
         if facts.state.is_terminal:
@@ -94,7 +94,7 @@ class RunFigures:
             self.open[facts.state] += 1
 
     def cells(self) -> Iterator[tuple[str, str, float]]:
-        """What is to be kept: figure, label, amount. What has not ended is not."""
+        """The values to store: figure, label, amount; without runs that have not ended."""
         yield from (("ticks", outcome, count) for outcome, count in self.ticks.items())
         for (trigger, state, reason), count in self.runs.items():
             yield "runs", f"{trigger} {state} {reason or ''}", count
@@ -116,7 +116,7 @@ class RunFigures:
 
     def _enter_tick(self, facts: RunFacts) -> None:
         if facts.claim == 0 and facts.state is State.SKIPPED:
-            # A skip with a count stands for so many ticks, one without for itself.
+            # A skip with a count stands for that many ticks, one without for one.
             self.ticks[str(facts.reason)] += facts.skipped_count or 1
             return
         self.ticks[RAN] += 1
@@ -130,7 +130,7 @@ class RunFigures:
         self.sums["output_tokens"] += facts.output_tokens or 0
         if facts.started_at is None:
             return
-        if facts.attempt == 1:  # later on, the row tells when the last attempt began
+        if facts.attempt == 1:  # else the row has the start of the last attempt only
             self.histograms["wait"].observe(facts.started_at - facts.queued_at)
         if facts.ended_at is not None:
             self.histograms["duration"].observe(facts.ended_at - facts.started_at)

@@ -1,4 +1,4 @@
-"""What is kept of runs: queued, claimed, finished, handed over; each change a compare-and-swap."""
+"""The store's interface for runs; each change is a compare-and-swap."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class RunStore(Protocol):
         ...
 
     def count_runs(self, wanted: RunFilter, *, most: int | None = None) -> int:
-        """How many runs match, whatever the page."""
+        """How many runs match, on all pages."""
         ...
 
     def run_figures(self) -> RunFigures:
-        """Figures about all runs there ever were, as they stand."""
+        """Figures about all runs ever, as of now."""
         ...
 
     def index_older_texts(self) -> bool:
-        """Make some texts from before the search's index quick to find; whether there are more."""
+        """Index the texts of some runs older than the search index; whether there are more."""
         ...
 
     def count_waiting(self, node_id: str) -> int:
@@ -66,13 +66,13 @@ class RunStore(Protocol):
     ) -> list[Claimed]:
         """Take queued runs that may start now, within the global and each task's limit.
 
-        With a ``term`` the node takes what is left to the leader as well as its own; errors:
-        `LeadershipLostError` when the term is over. ``limit`` is the global limit of running
-        runs; with ``per_node`` it counts only this node's own. ``own_limit`` is how many of those
-        assigned to this very node may run here at once (None: no such limit); what it holds back
-        is in nobody's way. Each row then names its session: the one that it goes on in, else one
-        of ``new_session``; none where the task's ``extra_args`` name one. ``new_session`` None
-        leaves it as it is: no agent will be started.
+        With a ``term`` the node takes the common queue as well as its own runs; errors:
+        `LeadershipLostError` when the term is over. ``limit`` is the global limit of running runs;
+        with ``per_node`` it counts only this node's own. ``own_limit`` is how many of those
+        assigned to this node may run here at once (None: no limit); runs that it holds back do not
+        block others. Each row then names its session: the one to resume, else one from
+        ``new_session``; none where the task's ``extra_args`` name one. ``new_session`` None leaves
+        the session unchanged: no agent will be started.
         """
         ...
 
@@ -94,8 +94,8 @@ class RunStore(Protocol):
     ) -> TurnedAway:
         """Skip or defer the runs that could start now, each by its task's rule.
 
-        A one-off is deferred unless its own rule is to skip, and so is what has begun before.
-        Errors: `LeadershipLostError` when the term is over.
+        A one-off is deferred unless its own rule is to skip, and so is a run that was started
+        before. Errors: `LeadershipLostError` when the term is over.
         """
         ...
 
@@ -104,8 +104,8 @@ class RunStore(Protocol):
     ) -> int:
         """Have runs that could start now wait until ``look_at``, and say why; how many.
 
-        Only those that were told to wait for usage, until an instant later than ``since``.
-        Errors: `LeadershipLostError` when the term is over.
+        Only deferred runs, whose reset is later than ``since``. Errors: `LeadershipLostError` when
+        the term is over.
         """
         ...
 
@@ -114,13 +114,13 @@ class RunStore(Protocol):
     ) -> int:
         """Have runs that could start now wait until ``look_at``, and say why; how many.
 
-        Only those that first met the network that is away later than ``since``, or meet it now.
+        Only those that first met the unreachable network later than ``since``, or meet it now.
         Errors: `LeadershipLostError` when the term is over.
         """
         ...
 
     def reconsider_deferred(self, *, task_id: int | None = None, at: int) -> int:
-        """Let the runs that wait below the usage threshold be looked at now; how many."""
+        """Let the deferred runs below the usage threshold be judged again now; how many."""
         ...
 
     def next_start_at(self, node_id: str, *, leading: bool, after: int) -> int | None:
@@ -128,7 +128,7 @@ class RunStore(Protocol):
         ...
 
     def finish_runs(self, finished: Sequence[Finish], *, at: int) -> list[bool]:
-        """Move running runs to their terminal state; False where the row had moved on already."""
+        """Move running runs to their terminal state; False where the row had already changed."""
         ...
 
     def requeue_run(
@@ -170,24 +170,24 @@ class RunStore(Protocol):
         ...
 
     def cancel_requests(self, node_id: str) -> list[int]:
-        """Running runs of this node that somebody wants to end."""
+        """Running runs of this node with a cancel request."""
         ...
 
     def illegible_running(self) -> list[IllegibleRun]:
-        """What reads as running, or as nothing, and no node can watch: it makes no record."""
+        """Unreadable rows that are running, or in no known state: no node can watch them."""
         ...
 
     def mend_run(self, run_id: int, *, node_id: str, lives: bool, at: int) -> bool:
-        """Set the cells of a row right that make no sense, as if nothing were known.
+        """Repair the unreadable cells of a row, as if their values were unknown.
 
-        ``lives`` is whether anything of the run does: then it is under way, whatever its row says.
-        A claim that is with no node is ``node_id``'s from then on. False where none is such, or one
-        by which a claim is known.
+        ``lives`` is whether a process of the run lives: then the run counts as running. A claim
+        without a valid node becomes ``node_id``'s. False where no cell is unreadable, or one that
+        identifies the claim is.
         """
         ...
 
     def fail_illegible_run(self, run: IllegibleRun, *, at: int) -> None:
-        """Let one of these end, so that it holds no place."""
+        """End one of these, so that it takes no place."""
         ...
 
     def adopt_run(self, run: Run, *, node_id: str, epoch: int | None, at: int) -> bool:
@@ -195,11 +195,11 @@ class RunStore(Protocol):
         ...
 
     def assigned_nodes(self) -> list[str]:
-        """The nodes that queued runs wait for."""
+        """The nodes to which queued runs are assigned."""
         ...
 
     def release_nobodys(self, *, at: int) -> int:
-        """Leave the queued runs to the leader whose node cannot be one; how many."""
+        """Leave to the leader the queued runs whose assigned node id is invalid; how many."""
         ...
 
     def release_assigned(self, node_id: str, *, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Where a task stands once the clock that was ahead is set right. Pure."""
+"""Computes a task's cursor after a clock that was ahead was set right. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def set_back(task: Task, counted: Counted | None, *, at: int) -> SetBack:
-    """The task as it stands at the true now.
+    """The task with its cursor at the true now.
 
-    One that was made or rescheduled while the clock was ahead counts from now. Ticks that passed
-    meanwhile and were only counted are left to the catch-up rule.
+    One that was made or rescheduled while the clock was ahead counts from now. The catch-up rule
+    decides on ticks that passed meanwhile and were only counted.
     """
     if task.anchor_at > at:
         anchor_at = cursor_at = at
@@ -33,4 +33,4 @@ def _next(task: Task, anchor_at: int, cursor_at: int) -> int | None:
     try:
         return schedule_of(task._replace(anchor_at=anchor_at)).next_after(cursor_at)
     except ClaudeTasksError:
-        return cursor_at + 1  # the ticker says so on a row, once
+        return cursor_at + 1  # the ticker records it on a row, once

@@ -1,4 +1,4 @@
-"""Shell commands as far as rules about them need it: their pieces, words, programs and paths."""
+"""Splits shell commands, as far as rules need it: into pieces, words, programs and paths."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 _SET = frozenset(
     {"declare", "export", "getopts", "local", "mapfile", "read", "readonly", "typeset"}
 )
-"""What gives variables a value."""
+"""Commands that give variables a value."""
 _RUNNERS = frozenset(
     {"builtin", "command", "env", "exec", "nice", "nohup", "sudo", "time", "timeout"}
 )
 _UNKNOWN = re.compile(r"\$(?:[?!$#@*\-_\d{'\"])")
-"""What only a shell that runs knows."""
+"""Variables whose value only a running shell knows."""
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 def pieces_of(command: str) -> list[str]:
-    """What stands between pipes, semicolons and line ends outside of quotes.
+    """The parts between pipes, semicolons and line ends outside quotes.
 
-    None at all for what is more than that: redirections, substitutions, groups, loops, the
-    background, variables that the command itself gives a value.
+    None for a command with more than that: redirections, substitutions, groups, loops, the
+    background, variables that the command itself sets.
     """
     found = _split(command, strict=True)
     known = {name for piece in found for name in _assigned(piece)}
@@ -45,13 +45,13 @@ def _names_a_program(piece: str) -> bool:
 
 
 def programs_of(command: str) -> list[str]:
-    """The programs that a command starts; changes of the folder are none."""
+    """The programs that a command starts; ``cd`` is not one."""
     found = [_program(piece) for piece in _split(command, strict=False)]
     return [program for program in dict.fromkeys(found) if program not in ("", "cd")]
 
 
 def parts_of_command(command: str) -> list[str]:
-    """The commands within one, as they stand and from their program on."""
+    """The commands within a command, each unchanged and from its program on."""
     parts = _split(command, strict=False)
     return [*parts, *(" ".join(command_of(part)) for part in parts)]
 
@@ -67,9 +67,9 @@ def words_of(piece: str) -> list[str]:
 
 
 def command_of(piece: str) -> list[str]:
-    """Its words from the program on: past assignments, and past what only runs a program.
+    """Its words from the program on, without assignments and programs that only run another.
 
-    None where such a runner has flags: which of its words is the program is not known then.
+    None where such a runner has flags: then it is unknown which word is the program.
     """
     words = words_of(piece)
     while words and (_ASSIGNMENT.match(words[0]) or words[0] in _RUNNERS):
@@ -136,7 +136,7 @@ def _split(command: str, *, strict: bool) -> list[str]:
 
 
 def _is_more(character: str, pair: str, quote: str) -> bool:
-    """Whether a command is more than pieces from here on."""
+    """Whether from here on a command has more than plain pieces."""
     if character == "`" or pair == "$(":
         return True
     return not quote and pair != "&&" and character in "<>(){}&#"
@@ -146,13 +146,13 @@ _DOCUMENT = re.compile(r"<<-?\s*\\?['\"]?(\w+)[^\n]*\n")
 
 
 def _without_documents(command: str) -> str:
-    """A command without the lines that it reads from itself, and what follows them."""
+    """A command without its here-documents, and what follows them."""
     document = _DOCUMENT.search(command)
     return command if document is None else command[: document.end()]
 
 
 def _parts(command: str, index: int) -> bool:
-    """Whether the character before this index parts commands, beside those that always do."""
+    """Whether the character before this index separates commands here."""
     character = command[index - 1]
     if character == "&":
         return command[index - 2 : index - 1] != ">" and command[index : index + 1] != ">"

@@ -1,6 +1,6 @@
-"""What this machine tells of claims and nodes beside their rows: who lives, and does nothing.
+"""What this machine tells about claims and nodes besides their rows: which live, which hang.
 
-No ``annotations`` import from the future: its records would compile them from text at every start.
+No ``annotations`` import from the future: the records would compile them from text at every start.
 """
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
 
 UNRECORDED_MS = 5_000
-"""An end is recorded within milliseconds: one that is not after this long is not going to be."""
+"""An end is recorded within milliseconds: after this long it will not be recorded any more."""
 SUPERVISOR_SILENCE_MS = 30_000
-"""A supervisor that should have ended this long ago hangs, or is frozen with its container."""
+"""A supervisor that should have ended this long ago hangs, or its container is paused."""
 
 
 class Stall(NamedTuple):
-    """Why a process that lives does nothing, to follow its name; the command that helps.
+    """Why a living process does nothing, as text to follow its name; the command that helps.
 
-    ``command`` is None where none does. One that ``waits`` has to be ended by nobody: another is in
-    its way.
+    ``command`` is None where none helps. A process that ``waits`` need not be ended: another
+    process blocks it.
     """
 
     why: str
@@ -32,18 +32,18 @@ class Stall(NamedTuple):
 
 
 def describe_hang(node: "Node", silent_ms: int, stall: Stall | None) -> str:
-    """A node that lives and hangs: who, since when, and why as far as that is known."""
+    """A sentence about a node that hangs: which, since when, and why if known."""
     since = human_duration(silent_ms // 1000 * 1000)
     text = f"{node.role} {node.pid} on {node.host} lives, but has done nothing for {since}"
     return text if stall is None else f"{text}: it {stall.why}"
 
 
 class ClaimSigns(NamedTuple):
-    """What the folder of a running run tells.
+    """What the folder of a running run tells; None for what does not apply.
 
-    ``ended_ms`` ago it ended on disk; ``silent_ms`` ago it should have ended at the latest, and
-    process ``pid``, its supervisor or what is left of its agent, is still there. ``stall`` is what
-    keeps that one. None where it is not so.
+    ``exit.json`` was written ``ended_ms`` ago. Or the run should have ended ``silent_ms`` ago, but
+    process ``pid``, its supervisor or a process of its agent, still lives; ``stall`` is what blocks
+    that process.
     """
 
     ended_ms: int | None = None
@@ -53,20 +53,20 @@ class ClaimSigns(NamedTuple):
 
 
 class Signs(Protocol):
-    """Looks at this machine, and changes nothing."""
+    """Inspects this machine without changing anything."""
 
     def of_claim(self, run: "Run", *, at: int) -> ClaimSigns:
         """A running run."""
         ...
 
     def stall(self, node: "Node") -> Stall | None:
-        """What keeps a node's process, None where that is not known or it is another machine's."""
+        """What blocks a node's process, None where unknown or on another machine."""
         ...
 
     def strangers(self, registered: "Collection[str]") -> list[int]:
-        """The processes of living nodes that no registry names: theirs is another database."""
+        """The processes of living nodes that are not registered: they use another database."""
         ...
 
     def writer(self) -> tuple[int, Stall] | None:
-        """The process that does nothing, and keeps others from writing to the database."""
+        """The stopped process that keeps others from writing to the database."""
         ...

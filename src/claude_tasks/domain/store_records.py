@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it, besides tasks and runs themselves."""
+"""Records that the store takes and returns, besides tasks and runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from claude_tasks.domain.task_fields import TaskSpec
 
 
 class ArmedSpec(NamedTuple):
-    """A validated task to store, with its first tick. Nothing up to ``cursor_at`` is to fire."""
+    """A validated task to store, with its first tick. No tick up to ``cursor_at`` fires."""
 
     spec: TaskSpec
     anchor_at: int
@@ -32,7 +32,7 @@ class TaskSummary(NamedTuple):
 
 
 class TaskEdit(NamedTuple):
-    """A change to one task, valid only while the task stands where the editor read it.
+    """A change to one task, valid only while the task is unchanged since it was read.
 
     ``columns`` holds just the columns that change. ``withdrawn`` are the skips for ticks that were
     due under the schedule this edit takes away. ``drop_queued`` ends the task's queued scheduled
@@ -49,11 +49,11 @@ class TaskEdit(NamedTuple):
 
 
 class RunFilter(NamedTuple):
-    """Which runs to list, newest first; what is left out does not matter. All must hold.
+    """Which runs to list, newest first. All conditions that are set must hold.
 
-    ``before_id`` pages by key. ``since`` (inclusive) and ``until`` (exclusive) are ms, and look at
-    when a run began, or was queued where it has not. ``text`` is sought in the task's name, the
-    output and the error: as it stands, whatever the case.
+    ``before_id`` pages by key. ``since`` (inclusive) and ``until`` (exclusive) are ms, and compare
+    when a run began, or was queued where it has not begun. ``text`` is searched literally, ignoring
+    case, in the task's name, the output and the error.
     """
 
     task_id: int | None = None
@@ -67,11 +67,11 @@ class RunFilter(NamedTuple):
 
 
 MOST_COUNTED = 10_000
-"""A page of a growing list says that there are so many or more: to count on would take long."""
+"""Counting stops here: a page then says "this many or more", as counting all takes long."""
 
 
 class RunFacts(NamedTuple):
-    """What figures about runs are made of: a run without its texts. Instants are ms."""
+    """A run without its texts, for figures. Instants are ms."""
 
     id: int
     trigger: Trigger
@@ -90,21 +90,21 @@ class RunFacts(NamedTuple):
 
 
 class IllegibleRun(NamedTuple):
-    """A row that reads as running, and that no node can watch as it stands."""
+    """An unreadable row of a running run, which no node can watch."""
 
     run_id: int
     error: str
 
 
 class Claimed(NamedTuple):
-    """A run this node has just taken, with the task as it stands now."""
+    """A run that this node has just claimed, with its task as of now."""
 
     run: Run
     task: Task
 
 
 class TurnedAway(NamedTuple):
-    """What became of the runs that could have started but for the usage limit."""
+    """What became of the runs that only the usage limit kept from starting."""
 
     skipped: int
     deferred: int
@@ -113,7 +113,7 @@ class TurnedAway(NamedTuple):
 class UsageBlock(NamedTuple):
     """Why no run may start, for people, and until when. ``defers`` is the rule of the settings.
 
-    What is deferred is looked at again at ``look_at``, for usage may fall before.
+    Deferred runs are judged again at ``look_at``, for usage may fall before.
     """
 
     text: str
@@ -125,7 +125,7 @@ class UsageBlock(NamedTuple):
 class Finish(NamedTuple):
     """The end of one claim of one run.
 
-    ``rearm_at`` gives a one-off that this end must not use up another tick then.
+    With ``rearm_at`` a one-off that this end must not use up gets another tick at that time.
     """
 
     run_id: int

@@ -1,4 +1,4 @@
-"""A task: what its owner says of it, and what the scheduler keeps beside that."""
+"""A task: the fields that its owner sets, and the scheduler's own columns."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,13 @@ from claude_tasks.domain.task_fields import TaskSpec
 
 
 class Task(NamedTuple):
-    """One task as stored. ``spec`` is what people say; the rest is the scheduler's.
+    """One task as stored. ``spec`` is what people set; the rest is the scheduler's.
 
     ``anchor_at`` is when the schedule was set, where ``@every`` counts from. ``cursor_at`` is the
     last instant up to which ticks were accounted for; ``next_run_at`` is the first tick after it,
     None when nothing is to come. Edits increment ``revision``; the scheduler's own columns
-    (``cursor_at``, ``next_run_at``, ``last_run_id``) move without touching it. ``decided_until``
-    is set with a cursor that a clock which was ahead had moved: every tick of the schedule up to
-    there has a row of its own.
+    (``cursor_at``, ``next_run_at``, ``last_run_id``) change without it. ``decided_until`` is set
+    when a cursor is set back after a clock was ahead: every tick up to there has its own row.
     """
 
     id: int
@@ -40,6 +39,6 @@ class Task(NamedTuple):
 
     @property
     def runs_at_once(self) -> bool:
-        """True for a one-off that was given no time: it was due when it was made so."""
-        # What was kept before the anchor told has the time of its making.
+        """True for a one-off without a time: it was due when it was made one."""
+        # Older rows have the time at which they were created.
         return self.is_one_off and self.spec.scheduled_at in (self.anchor_at, self.created_at)

@@ -1,8 +1,8 @@
-"""What a person says about a task: the one table of its fields.
+"""The fields of a task that a person sets: the one table of them.
 
-A field is a line of `TaskSpec`: its name, type and default, and in its `Field` everything a face
-needs to ask for it, check it, show it and keep it secret. `FIELDS` is that table with what the line
-itself says filled in. From it come
+A field is a line of `TaskSpec`: its name, type and default, and in its `Field` everything the
+command line and the API need to ask for it, check it, show it and keep it secret. `FIELDS` is that
+table with name, kind and default filled in. These follow from it:
 
     requests, patches and answers of the API   api/schemas/tasks.py
     types of import and of requests            operations/exchange.py
@@ -55,7 +55,7 @@ class Overlap(StrEnum):
 
 
 class Catchup(StrEnum):
-    """What happens to ticks that passed while nobody scheduled."""
+    """What happens to ticks that passed while no node scheduled."""
 
     LATEST = "latest"
     NONE = "none"
@@ -63,7 +63,7 @@ class Catchup(StrEnum):
 
 
 class OnUsageLimit(StrEnum):
-    """What happens to a run that the usage limit stands in the way of."""
+    """What happens to a run that the usage limit keeps from starting."""
 
     SKIP = "skip"
     DEFER = "defer"
@@ -102,10 +102,10 @@ class Field(NamedTuple):
     """A field of a task.
 
     ``flag`` is its flag where it has one of its own, with ``metavar`` as the value's name in the
-    help. ``unset`` says what holds where nothing is said. ``lowest`` and ``highest`` are included.
-    ``format`` tells programs what a text is. A ``secret`` is shown only to who may change it.
-    ``channel`` is the one that messages to this address go through, a module of `notify.channels`.
-    ``in_v1``: API v1 has it, so a PUT says something of it also by leaving it out; ``absent``: an
+    help. ``unset`` says what applies where it is not set. ``lowest`` and ``highest`` are included.
+    ``format`` tells programs what a text is. A ``secret`` is shown only to clients that may change
+    it. ``channel`` is the one that messages to this address go through, a module of
+    `notify.channels`. ``in_v1``: API v1 has it, so a PUT without it unsets it; ``absent``: an
     answer leaves it out when it is unset, as API v1 does. ``is_line``: one line, without controls.
 
     From ``name`` on it is what the line in `TaskSpec` says: ``words`` is the enumeration of a field
@@ -145,7 +145,7 @@ def _address(channel: str, help_: str, *, kind: str = WEB_ADDRESS, in_v1: bool =
 
 
 class TaskSpec(NamedTuple):
-    """What a person says about a task: the columns that people own, with their defaults."""
+    """The fields of a task that a person sets, with their defaults."""
 
     name: Annotated[
         str, Field("name", "what people call it", Group.WHAT, longest=200, in_v1=True,
@@ -241,7 +241,7 @@ class TaskSpec(NamedTuple):
         tuple[str, ...], Field("tags", "a word to find it by; repeatable", Group.WHAT, "--tag",
                                "TAG", format="text", is_line=True),
     ] = ()  # fmt: skip
-    # The addresses of messages come last: they have a table of their own, a row for each channel.
+    # The addresses of messages come last: they have their own table, a row for each channel.
     discord_webhook: Annotated[
         str | None, _address("discord", "a Discord webhook to tell", in_v1=True)
     ] = None
@@ -293,6 +293,6 @@ FIELDS = {name: _declared(name, kind) for name, kind in TaskSpec.__annotations__
 """Every field of a task by its name, in the order of forms and columns."""
 
 ADDRESS_FIELDS = {name: field.channel for name, field in FIELDS.items() if field.channel}
-"""The fields that say where messages go, with their channels; the settings have them too."""
+"""The fields with addresses for messages, and their channels; the settings have them too."""
 
 SECRET_FIELDS = tuple(name for name, field in FIELDS.items() if field.secret)

@@ -1,4 +1,4 @@
-"""The schedule of a stored task, which somebody may have spoiled since it was validated."""
+"""The schedule of a stored task, which may have been damaged since it was validated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ScheduleProblem(NamedTuple):
-    """What is wrong with a schedule, and the flag of ``edit`` that mends it, with a placeholder."""
+    """What is wrong with a schedule, and the flag of ``edit`` that fixes it, with a placeholder."""
 
     text: str
     flag: tuple[str, str]
@@ -34,7 +34,7 @@ def schedule_of(task: Task) -> Schedule:
 
 
 def schedule_problem(task: Task) -> ScheduleProblem | None:
-    """Why it has no schedule; None for one that makes sense."""
+    """Why its schedule is invalid; None for a valid one."""
     try:
         schedule_of(task)
     except InvalidInputError as error:
@@ -43,7 +43,7 @@ def schedule_problem(task: Task) -> ScheduleProblem | None:
 
 
 def _flag(task: Task, error: InvalidInputError) -> tuple[str, str]:
-    """A zone within the expression wins over the task's own."""
+    """The flag to fix: a zone within the expression wins over the task's own."""
     if isinstance(error, UnknownZoneError) and "TZ=" not in task.spec.cron_expr:
         return "--tz", Placeholder("<ZONE>")
     return (

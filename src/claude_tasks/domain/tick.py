@@ -1,8 +1,8 @@
-"""What a tick becomes: the pure plan the ticker writes in one transaction.
+"""Plans what a task's due ticks become; the ticker writes the plan in one transaction.
 
 Given a task and an instant, `plan_ticks` accounts for every tick since the task's cursor: which
-ones become runs, which ones collapse into one reasoned skip, and where cursor and next tick stand
-afterwards. Nothing here knows about leadership or storage.
+ones become runs, which ones collapse into one skip with a reason, and the cursor and next tick
+after them. Pure: without leadership or storage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.task import Task
 
 ON_TIME_MS = 60_000
-"""With ``catchup = none`` a tick this late still runs: a restart must not eat it."""
+"""With ``catchup = none`` a tick this late still runs: a restart must not lose it."""
 
 CATCHUP_ALL_CAP = 100
 """The most missed ticks ``catchup = all`` runs; older ones collapse into one skip."""
@@ -62,15 +62,15 @@ def _plan_gap(schedule: Schedule, task: Task, *, at: int) -> TickPlan:
     skip_until = due[0] - 1 if due else reached
     last_skipped = schedule.latest_at_or_before(skip_until, after=task.cursor_at)
     rows = _skip_range(schedule, task, last_skipped, Reason.MISSED, _NOBODY)
-    # `catchup = all` asked for every one of them: they queue up behind each other.
+    # `catchup = all` asks for every one of them: they wait for each other in the queue.
     rows += tuple(_run_row(task, tick, yields=task.spec.catchup is not Catchup.ALL) for tick in due)
     return TickPlan(task, rows, reached, schedule.next_after(reached))
 
 
 def plan_withdrawal(task: Task, *, at: int, reason: Reason) -> tuple[PlannedRow, ...]:
-    """Rows for ticks already due when an edit takes their schedule away: skips that say so.
+    """Skips for ticks that were already due when an edit removes their schedule.
 
-    Without them, a tick that was due but not yet taken would vanish without a trace.
+    Without them, a tick that was due but not yet taken would have no row.
     """
     if task.next_run_at is None or task.next_run_at > at:
         return ()
@@ -99,7 +99,7 @@ def _window_ms(task: Task) -> int:
 
 
 def _one_off_row(task: Task, tick: int, *, at: int) -> PlannedRow:
-    """A one-off fires however late, unless its owner said ``catchup = none``."""
+    """The row of a one-off: it runs however late, except with ``catchup = none``."""
     if task.spec.catchup is Catchup.NONE and at - tick > ON_TIME_MS:
         return PlannedRow(tick, AT_ONCE, Reason.MISSED, f"the tick was skipped: {_NOBODY}")
     return _run_row(task, tick, yields=False)
@@ -121,7 +121,7 @@ def _ticks_to_run(schedule: Schedule, task: Task, *, at: int) -> list[int]:
 
 
 def _run_row(task: Task, tick: int, *, yields: bool) -> PlannedRow:
-    """A run to queue. Jitter moves its start, never its key."""
+    """A run to queue. Jitter delays its start, but does not change its key."""
     jitter = start_jitter_ms(task.id, task.spec.jitter_seconds)
     return PlannedRow(
         scheduled_for=tick,
@@ -139,7 +139,7 @@ def _skip_range(
     after = max(task.cursor_at, task.decided_until or 0)
     counted, first, _ = missed_between(schedule, after, last, COUNT_CAP)
     if first is None:
-        return ()  # the cursor was set back: all of them have rows of their own
+        return ()  # the cursor was set back: all of them have their own rows
     amount = f"at least {counted}" if counted >= COUNT_CAP else str(counted)
     ticks = "tick" if counted == 1 else "ticks"
     return (

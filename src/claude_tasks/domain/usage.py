@@ -1,16 +1,16 @@
 """Usage of the agent's subscription: what is known of it, and whether a run may start.
 
 A `Reading` is one answer of a source: windows (five_hour, seven_day, …) with the percentage used
-and when each begins anew. All processes share one `UsageState`: the last good reading, and the last
-failure where that is newer. `decide` decides from it; nothing here asks anybody.
+and when each is reset. All processes share one `UsageState`: the last good reading, and the last
+failure where that is newer. `decide` decides from it; no source is asked here.
 
     fresh reading (60 s) ───────────────▶ GO, or OVER the threshold
-    no fresh one, nobody failed since ──▶ ASK first
+    no fresh one, no failure since ─────▶ ASK first
     failed since, reading ≤ 15 min old ─▶ as the reading says, its age is shown
     failed since, none or an older one ─▶ UNAVAILABLE: the run fails, with the cause
 
-A state holds a failure only while no source has answered since. A reading or a failure from the
-future was taken before the clock was set back: it says nothing.
+A state holds a failure only while no source has answered since. A reading or failure from the
+future was taken before the clock was set back: it is ignored.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 FRESH_MS = 60 * 1000
-"""A reading this young is not asked for again."""
+"""While the reading is younger than this, no source is asked."""
 
 USABLE_MS = 15 * 60 * 1000
-"""The last good reading serves this long when its sources fail."""
+"""How long the last good reading is used while the sources fail."""
 
 LONGEST_LOOK_MS = 15 * 60 * 1000
-"""How long what waits for usage waits at most until it is looked at again."""
+"""The longest time until a run that waits for usage is judged again."""
 
 NETWORK_PATIENCE_MS = 15 * 60 * 1000
-"""How long a run is tried again whose network is away, as after a laptop woke up."""
+"""How long a run is tried again while the network cannot be reached, as after a laptop woke up."""
 
 FURTHEST_RESET_MS = 366 * 24 * 3600 * 1000
-"""The longest window lasts a week. A reset further than a year from now means something else: runs
-would wait for it for ever, and the ends of the calendar cannot be shown in every zone."""
+"""The longest window lasts a week. A reset more than a year ahead is an error: runs would wait for
+it for ever, and the ends of the calendar cannot be shown in every zone."""
 
 _MOST = 100.0
 _FULL = 100.0
@@ -41,7 +41,7 @@ BUCKETS = ("five_hour", "seven_day")
 
 
 class Window(NamedTuple):
-    """One window: its name, percent used, the instant at which it begins anew (None: unknown)."""
+    """One window: its name, percent used, the instant of its reset (None: unknown)."""
 
     name: str
     utilization: float
@@ -49,24 +49,24 @@ class Window(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a source said, when."""
+    """The answer of a source, and when."""
 
     windows: tuple[Window, ...]
     source: str
     at: int
 
     def window(self, name: str) -> Window:
-        """A window by name; one that nobody mentioned is shown as unused."""
+        """A window by name; one missing in the answer is shown as unused."""
         return next((w for w in self.windows if w.name == name), Window(name, 0.0, None))
 
     @property
     def deciding(self) -> list[Window]:
-        """Those of the windows told that decide: a plan may not have both."""
+        """The deciding windows in the answer: a plan may not have both."""
         return [window for window in self.windows if window.name in BUCKETS]
 
 
 class Failure(NamedTuple):
-    """Why nobody answered. ``code`` is stable; ``retry_at`` is when it may be tried again.
+    """Why no source answered. ``code`` is stable; ``retry_at`` is when they may be asked again.
 
     ``repeated`` counts the failures of its kind in a row, this one included.
     """
@@ -79,19 +79,19 @@ class Failure(NamedTuple):
 
 
 def is_local_trouble(code: str) -> bool:
-    """Whether a failure is trouble on this machine: nobody was asked over the network."""
+    """Whether a failure lies on this machine: no source was asked over the network."""
     return code in _LOCAL_TROUBLE
 
 
 def is_network_trouble(code: str) -> bool:
-    """Whether a failure is that of the network: whoever was to be asked could not be reached."""
+    """Whether a failure lies in the network: the source could not be reached."""
     return code in _NETWORK_TROUBLE
 
 
 _NETWORK_TROUBLE = frozenset({"usage_unreachable", "usage_timeout"})
 
 NO_AGENT = "usage_no_agent"
-"""There is no agent to ask; then no run could begin either."""
+"""The code of a missing agent, without which no run could begin either."""
 
 _LOCAL_TROUBLE = frozenset(
     {
@@ -112,7 +112,7 @@ class UsageState(NamedTuple):
 
 
 class Decision(Enum):
-    """What `decide` says."""
+    """The result of `decide`."""
 
     GO = auto()
     ASK = auto()
@@ -121,7 +121,7 @@ class Decision(Enum):
 
 
 class Judgement(NamedTuple):
-    """The decision, the reading it rests on, and the window in the way."""
+    """The decision, the reading it rests on, and the window that blocks."""
 
     decision: Decision
     reading: Reading | None = None
@@ -132,9 +132,9 @@ class Judgement(NamedTuple):
 def learnt_from_run(reading: Reading | None, info: Mapping[str, Any], *, at: int) -> Reading | None:
     """The reading with what a run's own ``rate_limit_info`` of ``at`` adds; None if nothing.
 
-    Its shares are 0…1, its times seconds since the epoch. With both windows that decide it is an
-    answer of its own; with one it corrects the last answer, which gets no younger by that. What is
-    older than the last answer adds nothing.
+    Its shares are 0…1, its times seconds since the epoch. With both deciding windows it counts as a
+    new answer; with one it corrects the last answer, whose time stays. Information older than the
+    last answer adds nothing.
     """
     if reading is not None and reading.at > at:
         return None
@@ -186,7 +186,7 @@ def decide(state: UsageState, *, threshold: float, at: int) -> Judgement:
 
 
 def _blocking(reading: Reading, *, threshold: float, at: int) -> Window | None:
-    """Of the windows at or over the threshold the one that lasts longest. A reset one is unused."""
+    """The window at or over the threshold with the latest reset. One that was reset is unused."""
     over = [
         window
         for window in reading.deciding

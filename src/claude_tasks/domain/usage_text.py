@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _NAMES = {"five_hour": "5-hour", "seven_day": "7-day"}
 _MINUTE_MS = 60_000
 _OLD_MS = 5_000
-"""A trouble that was mended since must not look as if it were still there."""
+"""From this age on a failure is shown with its age: its cause may be gone."""
 
 
 def window_name(name: str) -> str:
@@ -21,7 +21,7 @@ def window_name(name: str) -> str:
 
 
 def over_text(judgement: Judgement, *, threshold: float, at: int) -> str:
-    """Both windows, the one in the way, the time until its reset."""
+    """Both windows, the one that blocks, the time until its reset."""
     reading, blocking = judgement.reading, judgement.blocking
     assert reading is not None
     assert blocking is not None
@@ -33,7 +33,7 @@ def over_text(judgement: Judgement, *, threshold: float, at: int) -> str:
 
 
 def failure_text(judgement: Judgement, *, at: int) -> str:
-    """That usage is not known, and why."""
+    """A sentence: usage is not known, and why."""
     return f"usage could not be checked: {failure_cause(judgement, at=at)}"
 
 

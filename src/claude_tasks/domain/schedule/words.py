@@ -22,7 +22,7 @@ _EVERY_OTHER = re.compile(r"(?<=very )second(?= (?:second|minute|hour|day|month)
 def cron_in_words(fields: Fields) -> str:
     """Canonical fields in words, without zone and full stop: "At 09:00 on Monday".
 
-    The library's sentence, mended where it misleads: "21th"; "every second second"; "on the 13th
+    The library's sentence, corrected where it misleads: "21th"; "every second second"; "on the 13th
     and on Friday" for what is one *or* the other; "every seventh day of week" for Sunday.
     """
     *others, weekday = (field.text for field in fields)
