@@ -1,11 +1,11 @@
-"""The HTTP API: one more face of the operations.
+"""The HTTP API: makes the operations available over HTTP.
 
-The way of a request, outside in:
+The layers that a request passes:
 
     uvicorn ─▶ request filter    whose host and origin, which token, how large a body
             ─▶ response cache    a list or a task asked for again, straight from encoded bytes
             ─▶ Starlette         routes: a name, an operation, a view; errors by one table
             ─▶ database threads  whole units of work, one after the other in each lane
 
-Streams do not go through these threads: one broadcast looks at the change feed for all of them.
+Streams do not use these threads: one broadcast reads the change feed for all of them.
 """

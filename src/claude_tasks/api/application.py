@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
 _lines: RateLimit[str] = RateLimit(burst=5, interval=10.0, keys=100, monotonic=time.monotonic)
-"""A standing trouble fails every request: a line for each would fill the disk."""
+"""Limits log lines: a lasting problem fails every request."""
 
 _JSON = "application/json"
 _KINDS = {"task_id": "Task", "run_id": "Run"}
@@ -66,10 +66,10 @@ class _Stream(StreamingResponse):
 
 
 class PathEndpoint:
-    """A path with all its methods, as an ASGI application: every answer of it is made here."""
+    """A path with all its methods, as an ASGI application that makes all its answers."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        """``handlers`` by method. OPTIONS is answered of itself."""
+        """``handlers`` by method. OPTIONS needs none."""
         self.handlers = handlers
         self._allow = {"allow": ", ".join(["OPTIONS", *handlers])}
 
@@ -112,7 +112,7 @@ def _handler(entry: Endpoint, backend: Backend) -> Handler:
 async def _while_allowed(
     parts: AsyncGenerator[bytes, None], still_allowed: Callable[[], bool]
 ) -> AsyncGenerator[bytes, None]:
-    """A stream, for as long as the token that it was opened with counts."""
+    """A stream that ends when the token with which it was opened is no longer valid."""
     async with aclosing(parts):
         async for part in parts:
             if not still_allowed():
@@ -170,7 +170,7 @@ def _error_response(
 
 
 def _log(request: Request, status: int, error: Exception) -> None:
-    """A defect with its trace; what the operator can mend with the words that help."""
+    """Log a defect with its traceback; an error that the operator can fix with its hint."""
     said = f"{request.method} {ascii(request.url.path)[1:-1]}"
     if not isinstance(error, ClaudeTasksError):
         log.error("%s failed", said, exc_info=error)

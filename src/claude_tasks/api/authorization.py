@@ -1,8 +1,9 @@
-"""Who may ask: decisions on tokens, hosts, origins and the address that is bound.
+"""Which requests are allowed: decisions on tokens, hosts, origins and the address that is bound.
 
-Three dangers, three answers. Somebody on the network: a token, without which nothing but loopback
-is bound. A web page whose name is made to point here (DNS rebinding): the Host header must be one
-of ours. A web page that sends requests from the browser of somebody who may: its Origin is foreign.
+There are three dangers. Another machine on the network: it needs a token, and without one only
+loopback is bound. A web page whose name points to this machine (DNS rebinding): the Host header
+must be one of ours. A web page that sends requests from the browser of an allowed user: its Origin
+is refused.
 """
 
 from __future__ import annotations
@@ -45,25 +46,25 @@ class Access(Enum):
 
 
 class TokenCheck:
-    """Compares what a client sends with the tokens there are, in constant time.
+    """Compares what a client sends with the tokens, in constant time.
 
-    Both sides are hashed first, so neither length nor content shows in the time it takes; every
-    token is compared, whichever matched.
+    Both sides are hashed first, and all tokens are always compared, so the time reveals neither
+    length nor content.
     """
 
     def __init__(self, tokens: Tokens, *, watch: TokenWatch | None = None) -> None:
-        """Only digests are kept. ``watch`` tells when there are other tokens."""
+        """Only digests are kept. ``watch`` tells when the tokens changed."""
         self._watch = watch
         self._known: list[tuple[bytes, Access]] = []
         self.required = False
-        """Whether a token is asked for at all. Once it is, it stays so: a token that is gone, or
-        that cannot be used, opens nothing."""
+        """Whether a token is required. Once true it stays true: a token file that is removed, or
+        cannot be used, must not open the API."""
         self._take(tokens)
 
     def look(self) -> None:
-        """Take in what has changed. Where it cannot be used nobody is let in, and the log says so.
+        """Read changed tokens. Where they cannot be used, all clients are refused; it is logged.
 
-        Called for each request: while nothing changed it costs next to nothing.
+        Called for each request: while nothing changed it costs almost nothing.
         """
         if self._watch is None or not self._watch.changed():
             return
@@ -87,7 +88,7 @@ class TokenCheck:
         self.required = self.required or bool(self._known)
 
     def check(self, authorization: bytes | None) -> Access | None:
-        """What an ``Authorization`` header opens, None for nothing."""
+        """The access that an ``Authorization`` header gives, None for none."""
         if not self.required:
             return Access.FULL
         token = bearer_token(authorization)
@@ -110,7 +111,7 @@ class TokenCheck:
 def bearer_token(authorization: bytes | None) -> bytes | None:
     """The token of a header ``Bearer TOKEN`` (RFC 6750), None without one. The scheme in any case.
 
-    A token is taken as it is: a space behind it is part of it, and makes it wrong.
+    The token is not trimmed: a trailing space makes it wrong.
     """
     if authorization is None or authorization[: len(_BEARER)].lower() != _BEARER:
         return None
@@ -118,7 +119,7 @@ def bearer_token(authorization: bytes | None) -> bytes | None:
 
 
 def token_digest(token: bytes) -> bytes:
-    """What is kept and compared in place of a token."""
+    """The digest that is stored and compared instead of a token."""
     return sha256(token).digest()
 
 
@@ -164,7 +165,7 @@ def host_allowed(host: bytes | None, rule: HostRule) -> bool:
         return False
     if authority.name in rule.names or (rule.any_address and _address(authority.name) is not None):
         return True
-    # A client leaves out the default port, and here nobody knows whether TLS ended before us.
+    # A client omits the default port, and a proxy may have ended TLS, so 80 and 443 both count.
     ports = _DEFAULT_PORTS.values() if authority.port is None else (authority.port,)
     return any(Authority(authority.name, port) in rule.authorities for port in ports)
 
@@ -199,8 +200,8 @@ def origin_allowed(origin: bytes | None, host: bytes | None, allowed: bytes | No
 def fetch_allowed(method: str, origin: bytes | None, fetch_site: bytes | None) -> bool:
     """Whether ``Sec-Fetch-Site`` (W3C Fetch Metadata) lets a request pass that has no ``Origin``.
 
-    Only what a page of ours or a person at the address bar causes may change anything. Clients
-    that are no browsers send neither header.
+    Only requests from our own page or typed into the address bar may change anything. Clients other
+    than browsers send neither header.
     """
     if method in SAFE_METHODS or origin is not None or fetch_site is None:
         return True

@@ -1,4 +1,4 @@
-"""What the handlers work with, put together by the wiring."""
+"""The values and functions that the handlers use; the wiring builds them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Backend(NamedTuple):
 
     ``node_id`` executes the runs asked for here, at most ``run_concurrency`` at once (0: none are
     taken), after ``wake``. ``events_path`` is where the event stream of a run of a task is;
-    ``refresh_usage`` takes as long as those who are asked, and so does ``examine``, the doctor.
-    ``local_zone`` is this machine's, as it is now: what a schedule without a zone goes by.
+    ``refresh_usage`` takes as long as the sources, ``examine``, the doctor, as long as its checks.
+    ``local_zone`` is this machine's present zone, for schedules without one.
     """
 
     version: str

@@ -1,8 +1,8 @@
-"""The bodies of requests: read whole, bounded in size, in time, and all together in memory.
+"""Reads the bodies of requests whole, with limits on size, time and the memory of all together.
 
-A body counts from its first byte until its request is answered. Where there is no room for a
-further part, the largest body that has not arrived whole gives way: whoever sends many large ones
-without ever ending them cannot keep out a small one.
+A body takes memory from its first byte until its request is answered. Where there is no room for
+another part, the largest incomplete body is dropped: a client that sends many large bodies without
+ending them cannot keep out a small one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BODY_LIMIT = 1024 * 1024
 BODY_SECONDS = 30.0
 BODY_MEMORY = 6 * BODY_LIMIT
-"""For all there are. A prompt is rarely a hundredth of the most that one may have."""
+"""Bytes of all bodies together. Few bodies are near their limit."""
 
 
 class BodyError(Exception):
@@ -34,15 +34,15 @@ class TooSlowError(BodyError):
 
 
 class CrowdedOutError(BodyError):
-    """It gave way to others."""
+    """It was dropped to make room for others."""
 
 
 class HungUpError(BodyError):
-    """The client left in the middle of it: nobody waits for an answer."""
+    """The client closed the connection before the end of the body."""
 
 
 class BodyMemory:
-    """What all bodies hold, at most ``most`` bytes. For one event loop."""
+    """The memory of all bodies, at most ``most`` bytes. For one event loop."""
 
     def __init__(self, most: int = BODY_MEMORY) -> None:
         """There is none yet."""
@@ -90,7 +90,7 @@ class Body:
         self.crowded_out = False
         self.stop_waiting: Callable[[], None] | None = None
         self._memory = memory
-        # As they came: one growing piece would be copied again and again, and leave holes behind.
+        # A list of parts: one growing piece would be copied again and again, and fragment memory.
         self._parts: list[bytes] = []
 
     def add(self, part: bytes) -> None:
@@ -105,7 +105,7 @@ class Body:
             self._parts.append(part)
 
     def replayed(self, receive: Receive) -> Receive:
-        """``receive`` that gives the body first; then what is real: a stream must see its end."""
+        """``receive`` that returns the body, then real messages: a stream must see a disconnect."""
         pending: bytes | None = b"".join(self._parts)
         self._parts = []
 
@@ -119,7 +119,7 @@ class Body:
         return receive_again
 
     def crowd_out(self) -> None:
-        """Let go of what is there, and end the waiting for more."""
+        """Drop the parts, and end the wait for more."""
         self.crowded_out = True
         self.release()
         if self.stop_waiting is not None:

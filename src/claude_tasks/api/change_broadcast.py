@@ -1,7 +1,7 @@
-"""The broadcast: one look at the change feed for all who listen.
+"""The broadcast: one task reads the change feed for all listeners.
 
 It begins with the first listener and ends with the last. A listener that does not keep up is told
-to begin anew (`None` in its queue): the feed itself remembers what it missed.
+to start again (`None` in its queue): it can read from the feed what it missed.
 
 The places of all streams are counted here, also of those that follow one run's file.
 """
@@ -32,7 +32,7 @@ Mailbox = asyncio.Queue["Change | None"]
 
 
 class Places:
-    """So many streams at once. Used on the event loop alone."""
+    """Limits the number of streams. Used only on the event loop."""
 
     def __init__(self, most: int) -> None:
         """All of them are free."""
@@ -58,7 +58,7 @@ class ChangeBroadcast:
     """Used on the event loop alone. ``places`` are those of all streams."""
 
     def __init__(self, counter: ChangeCounter) -> None:
-        """Nobody listens yet."""
+        """Begin without listeners."""
         self.places = Places(MOST_STREAMS)
         self._counter = counter
         self._mailboxes: set[Mailbox] = set()
@@ -68,7 +68,7 @@ class ChangeBroadcast:
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[Mailbox]:
-        """A mailbox that gets every change from now on; None means: no more, begin anew."""
+        """A mailbox that gets every change from now on; None means: no more, start again."""
         mailbox: Mailbox = asyncio.Queue(_MOST_WAITING)
         if self._task is None:  # it may outlast those it dismissed until they notice
             self._seen = self._counter.value()

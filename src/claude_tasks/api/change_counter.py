@@ -1,4 +1,4 @@
-"""The change counter: what was read while it stands at one number is still so."""
+"""The change counter: data that was read is current as long as it has not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An endpoint: a handler with all that is to be known of it, for the router and for OpenAPI."""
+"""An endpoint: a handler with its description for the router and for OpenAPI."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ class Call(NamedTuple):
         return NO_REVISION if found is None else int(found[1])
 
     def tag(self, prefix: str = "") -> dict[str, str]:
-        """The ETag of what is read in this call: good while the change counter stands.
+        """The ETag of what is read in this call: valid while the change counter is unchanged.
 
         It also names this start of the server (another may serve another database, or show it
-        otherwise) and who may see the answer. None where the counter is not known: two such
-        answers are not the same.
+        differently) and the access of the client. None where the counter is unknown: two such
+        answers may differ.
         """
         if self.change < 0:
             return {}
@@ -185,7 +185,7 @@ def endpoint(
 
 
 def id_of(text: str, what: str) -> int:
-    """An id in a path. Errors: `NotFoundError`: what cannot be an id is nobody's."""
+    """An id in a path. Errors: `NotFoundError`, also for a text that cannot be an id."""
     # Not longer than an id may be: int() itself refuses thousands of digits.
     if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS:
         found = int(text)

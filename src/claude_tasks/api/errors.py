@@ -1,4 +1,4 @@
-"""Where errors become answers: one table of codes, one body. A 5xx says nothing of the inside."""
+"""Turns errors into answers: one table of codes, one body. A 5xx reveals no internals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNSAID = {
     500: "Internal error; the server's log says more",
     503: "The database is busy, try again",
 }
-"""In place of messages of the storage, which name files of the server."""
+"""Replacements for messages of the storage, which name files of the server."""
 
 
 class ErrorBody(msgspec.Struct, omit_defaults=True):

@@ -47,7 +47,7 @@ class UsageFigure(NamedTuple):
 
 
 class MetricsFigures(NamedTuple):
-    """How things stand now. ``leader`` is its node id, role and host; None when nobody leads.
+    """The current state. ``leader`` is its node id, role and host; None when no node leads.
 
     ``nodes`` counts the living nodes by role. ``next_tick_at`` is ms.
     """

@@ -1,13 +1,13 @@
-"""A connection that may keep neither us waiting nor our memory.
+"""A connection with limits on the time and the memory that its client can take.
 
-uvicorn bounds the time between two requests, but neither how slowly a request's line and headers
-come nor how long they are (httptools keeps all it gets), nor how much comes before anybody wants
-it, nor how long an answer lies there unread: a handful of such clients would hold every descriptor
-there is, or all memory.
+uvicorn limits the time between two requests, but not how slowly a request's line and headers
+arrive, how long they are (httptools keeps all it gets), how much arrives before the application
+reads it, or how long an answer stays unread: a few such clients could take all descriptors or all
+memory.
 
-What one connection may hold besides an answer: 64 KiB of headers, 16 KiB of a body that nobody
-reads yet, and of requests sent ahead (pipelined) 16 KiB unparsed: each one parsed takes a hundred
-times its bytes.
+One connection may hold, besides an answer: 64 KiB of headers, 16 KiB of a body that the application
+does not read yet, and 16 KiB of requests sent ahead (pipelined), unparsed: each parsed one takes a
+hundred times its bytes.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from claude_tasks.api.rate_limit import RateLimit
 HEADER_SECONDS = 15.0
 MOST_HEADER_BYTES = 64 * 1024
 MOST_HEADERS_TOGETHER = 4 * 1024 * 1024
-"""Of all connections, where a request has more of them than most, and no end yet."""
+"""Bytes of unfinished headers on all connections together; beyond it the longest are refused."""
 _ORDINARY_HEADERS = 4 * 1024
 READER_SECONDS = 30.0
 _LINGER_SECONDS = 1.0
-"""What still comes in after a refusal is dropped for so long: closing with bytes unread resets the
-connection, and the client might never see why (RFC 9112, section 9.6)."""
+"""How long input after a refusal is read and dropped: closing with unread bytes resets the
+connection, and the client might not see the answer (RFC 9112, section 9.6)."""
 _READ_BYTES = 16 * 1024
 """How much is read at once."""
 _MOST_UNREAD_BODY = 4 * 1024
-"""Of a body that the application does not ask for, before the connection is not read further."""
+"""Bytes of a body that the application does not read, after which reading stops."""
 _SLICE = 512
 """How much is parsed at once: how exactly headers are measured, and how many requests sent ahead
 become objects before their turn."""
 
 _lines: RateLimit[str] = RateLimit(burst=5, interval=10.0, keys=100, monotonic=time.monotonic)
-"""Of an address that sends nothing but nonsense: a line for each would fill the disk."""
+"""Limits log lines about an address that sends only invalid requests."""
 
 _UNPARSABLE = error_bytes("Invalid HTTP request", "bad_request")
 _MANY_HEADERS = error_bytes("Too many long headers at once", "header_memory_full", hint="try again")
@@ -53,7 +53,7 @@ _LONG_HEADERS = error_bytes("Request headers over 64 KiB", "headers_too_large")
 
 
 class _Flow(FlowControl):
-    """Reads no further while there is ``enough``, whoever asks for more."""
+    """Stops reading while there is ``enough``, even if another part asks for more."""
 
     enough = False
 
@@ -120,7 +120,7 @@ class PromptProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
                 self._ahead = data[start:]
                 self.flow.enough = True
                 self.flow.pause_reading()
-                self._stop_waiting()  # it is us who let them wait
+                self._stop_waiting()  # we let the client wait
                 return
             part = data[start : start + _SLICE]  # no copy where that is all
             self.unfinished += len(part)  # what gets on puts it back to 0: see below
@@ -146,7 +146,7 @@ class PromptProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.send_400_response("")
 
     def on_response_complete(self) -> None:
-        """An answer is sent: nobody wants the body any more; go on with what was sent ahead."""
+        """An answer is sent: drop the rest of the body; go on with requests sent ahead."""
         if self._is_answered:  # else a later request is there, and the body is of that
             self.cycle.body = bytearray()
         super().on_response_complete()
@@ -236,7 +236,7 @@ class PromptProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def _take_a_place(self) -> bool:
         """End the connection that has been silent for longest while it was its turn, if any is.
 
-        Whoever opens all there may be, and says nothing, thus keeps nobody out.
+        So a client that opens all connections and sends nothing does not keep others out.
         """
         there = [one for one in self.connections if not one.transport.is_closing()]
         if len(there) <= most_connections():
@@ -268,7 +268,7 @@ class PromptProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             longest.parser = None  # it keeps them
 
     def _stay_with_http(self) -> None:
-        """Take no notice of ``Upgrade`` (RFC 9110, 7.8): the request stands as it is.
+        """Ignore ``Upgrade`` (RFC 9110, 7.8): the request is handled as HTTP/1.1.
 
         The parser takes what follows such headers for another protocol, the body too. A new one is
         told how that is framed.
@@ -305,7 +305,7 @@ class PromptProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.transport.close()
 
     def refuse(self, status: int, body: bytes) -> None:
-        """Answer, then close. Whoever works on an earlier request is told that nobody waits."""
+        """Answer, then close. The handler of an earlier request is told of the disconnect."""
         self._refused = True
         self._stop_waiting()
         cycle = self.cycle

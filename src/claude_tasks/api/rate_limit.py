@@ -1,7 +1,7 @@
 """How often a client may try: token buckets on a monotonic clock, and what counts as a guess.
 
-A wrong token is a guess only the first time it comes from an address. So a forgotten script that
-sends an old token for ever is slowed down by a bucket of its own, and uses up nobody's guesses.
+A wrong token counts as a guess only the first time it comes from an address. A forgotten script
+that keeps sending an old token has its own bucket, and does not use up the guesses of others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class FailedAttempts:
     """Who sent wrong tokens, by address. Keeps digests, no tokens."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        """Nobody has tried yet."""
+        """Begin without attempts."""
         self._guesses: RateLimit[str] = RateLimit(
             burst=GUESSES, interval=SECONDS_PER_GUESS, keys=_ADDRESSES, monotonic=monotonic
         )

@@ -212,7 +212,7 @@ class RequestFilter:
             burst=_LOG_BURST, interval=_LOG_SECONDS, keys=_LOG_KEYS, monotonic=monotonic
         )
         self._last_host: bytes | None = None
-        # An answer may be cached: it must say that it differs by origin, whoever asked for it.
+        # Answers may be cached: all of them must say that they differ by origin.
         vary: Headers = [] if policy.cors_origin is None else [(b"vary", b"Origin")]
         self._added: Headers = [*_ALWAYS_ADDED, *vary]
         self._added_for_cors: Headers = [
@@ -258,7 +258,8 @@ class RequestFilter:
     def _log(self, what: str, scope: Scope, reason: str) -> None:
         """One line. Never the query, nor a header that may hold a token.
 
-        Whoever is refused all the time must not fill the disk.
+        Limited for each address, so that a client that is refused all the time does not fill the
+        disk.
         """
         client = _address_of(scope)
         if self._log_lines.take(client):
@@ -273,7 +274,7 @@ class RequestFilter:
             await self._app(scope, receive, send)
 
     def _check_source(self, scope: Scope, found: dict[bytes, bytes]) -> None:
-        """That a page of ours or a program asks, under a name of ours."""
+        """Check that the request comes from our page or a program, under a name of ours."""
         method = scope["method"]
         host, origin = found.get(b"host"), found.get(b"origin")
         if (host is None or host != self._last_host) and not _asks_for_health(scope):
@@ -309,7 +310,7 @@ class RequestFilter:
         digest = token_digest(token)
         access = self._policy.tokens.access_of(digest)
         if access is not None:
-            # Whatever others send from the same address, a proxy's above all, it is let in.
+            # Admitted even if others fail from the same address, which may be a proxy's.
             return access, digest
         wait = self._attempts.failed(_address_of(scope), digest)
         raise _too_many(wait) if wait else _WRONG_TOKEN.error()

@@ -1,10 +1,10 @@
-"""Responses that are still good: bytes kept for whoever asks the same while nothing changed.
+"""Keeps the bytes of answers, and sends them again to the same request while nothing changed.
 
-An answer that carries an ETag depends on the database alone, so it holds as long as the change
-counter stands. It is then sent again without a route, a thread or a query: half as fast again as
+An answer with an ETag depends on the database only, so it is valid as long as the change counter is
+unchanged. It is then sent again without a route, a thread or a query: half as fast again as
 the shortest way through the application, and many times as fast as one that asks the database
-(`make bench`, one task beside health). Those who ask for a long list at once share one answer.
-Whoever names the ETag gets a 304 without a body.
+(`make bench`, one task beside health). Clients that ask for a long list at once share one answer. A
+client that names the ETag gets a 304 without a body.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OVERHEAD = 1024
 """What an answer costs besides its bytes, and a packed form that may follow, roughly."""
 _WORTH_PACKING = 1024
 _HEAVY = "/api/v1/tasks"
-"""What takes long enough that all who ask for it at once should wait for one answer."""
+"""A path whose answer takes so long that simultaneous clients should share one."""
 
 _VARY = (b"vary", b"Accept-Encoding, Authorization")
 _REVALIDATE = (b"cache-control", b"no-cache, private")
@@ -61,7 +61,7 @@ class _Kept:
             for name, value in self.headers
             if name not in (b"content-length", b"etag")
         ]
-        # Other bytes under the same strong tag would be a lie (RFC 9110, section 8.8.1).
+        # Other bytes need another strong tag (RFC 9110, section 8.8.1).
         headers += [
             (b"content-length", str(len(body)).encode()),
             (b"content-encoding", b"gzip"),
@@ -111,7 +111,7 @@ class ResponseCache:
     async def _make_once(
         self, scope: Scope, receive: Receive, send: Send, key: _Key
     ) -> _Kept | None:
-        """Wait for whoever asks the same just now, or ask; None when it has been answered."""
+        """Wait for the same request of another client, or ask; None when it has been answered."""
         while (making := self._making.get(key)) is not None:
             await making.wait()
             kept = self._find(scope, key)

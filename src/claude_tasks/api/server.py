@@ -102,7 +102,7 @@ class ApiServer(ServiceThread):
                 self._loop.call_soon_threadsafe(self._end_streams)
 
     def finish(self) -> None:
-        """Whoever waits for the start need not wait any longer."""
+        """End the wait of `confirm`."""
         self._ready.set()
 
     def stop(self) -> None:
@@ -121,9 +121,9 @@ class ApiServer(ServiceThread):
 
 
 def _bound_unread(connections: list[PromptProtocol]) -> None:
-    """Let go of those who have taken nothing for longest, or little, while answers fill memory.
+    """Abort the connections that read least while unread answers fill memory.
 
-    One answer may be larger than that: it alone harms nobody.
+    A single answer may be larger than that.
     """
     waiting = [connection for connection in connections if connection.unread]
     waiting.sort(key=lambda connection: (connection.moved_at, -connection.unread))
@@ -193,7 +193,7 @@ class _Server(uvicorn.Server):
                 await cutting
 
     async def _cut_off_after_grace(self) -> None:
-        """Cancel the requests that are left, then close what nobody reads."""
+        """Cancel the remaining requests, then close connections whose clients do not read."""
         await asyncio.sleep(GRACE_SECONDS)
         left = list(self.server_state.tasks)
         if left:

@@ -1,7 +1,7 @@
-"""A slow look at the world that requests share: one at a time, on a thread of its own.
+"""A slow call that requests share: one at a time, on its own thread.
 
-Not a thread of the event loop's pool: whoever is asked may hang, and must neither take the threads
-that stream files to others nor keep the process from ending.
+Not a thread of the event loop's pool: the call may hang, and must neither take the threads that
+stream files to others nor keep the process from ending.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SharedCall(Generic[T]):
                 return
             if error is not None:
                 flight.set_exception(error)
-                flight.exception()  # nobody may be waiting any more
+                flight.exception()  # there may be no waiter left
             else:
                 flight.set_result(value)  # type: ignore[arg-type]
 

@@ -41,15 +41,15 @@ class TaskListEncoder:
 def shown(summary: TaskSummary, *, secrets: bool) -> dict[str, Any]:
     """A task as JSON values, as its reader may see it and a client of API v1 understands it.
 
-    Such a client takes a missing permission mode for one that asks nobody, and writes that back. A
-    time that was only made up when the task was made would open its form on a date in the past.
+    Such a client takes a missing permission mode for one that needs no approval, and writes that
+    back. A time that was only set when the task was made would open its form on a date in the past.
     """
     view = task_view(summary)
     view.setdefault("permission_mode", DEFAULT_PERMISSION_MODE)
     if summary.task.runs_at_once:
         del view["scheduled_at"]
     if not secrets:
-        # Whoever knows such an address can post there: it is for those who may change it.
+        # An address is a secret: it is shown only to clients that may change it.
         for name in SECRET_FIELDS:
             view.pop(name, None)
     return view

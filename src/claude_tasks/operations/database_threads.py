@@ -1,8 +1,8 @@
-"""The database threads: whole units of work, off the event loop, one after the other in each lane.
+"""The database threads: each lane does units of work, one after the other, off the event loop.
 
-Readers never wait for writers (SQLite's write-ahead log sees to that), so they have a lane of their
-own; so have searches, which walk the whole history. A unit that could not begin in time is dropped:
-its client is told to try again, and nothing is done behind the back of one that gave up.
+Readers never wait for writers (because of SQLite's write-ahead log), so they have their own lane;
+so have searches, which read the whole history. A unit that could not begin in time is dropped: its
+client is told to try again, and nothing is done for a client that gave up.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Worker(NamedTuple):
 
 
 class DatabaseThreads:
-    """Where handlers bring their work. A unit that was begun is done, whoever hangs up."""
+    """Runs the handlers' work. A unit that has begun is finished even if its client disconnects."""
 
     def __init__(self, open_operations: Callable[[], Operations]) -> None:
         """Open the operations of each lane on its thread. Errors: `StorageError`."""

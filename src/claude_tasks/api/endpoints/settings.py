@@ -45,7 +45,7 @@ async def usage(call: Call) -> ApiResponse:
 
 @endpoint("GET", "/doctor", tag="server", answer=schemas.Report)
 async def doctor(call: Call) -> ApiResponse:
-    """Whether this installation is ready: every check, with the command that mends it."""
+    """Whether this installation is ready: every check, with the command that fixes a problem."""
     return ApiResponse(await call.backend.examine())
 
 
@@ -64,7 +64,7 @@ async def metrics(call: Call) -> ApiResponse:
 
 
 def _figures(operations: Operations) -> list[UsageFigure]:
-    """What is known of usage; nobody is asked for a page of figures."""
+    """The figures of the page. Usage is what is known: no source is asked."""
     reading = operations.usage.last_reading()
     windows = () if reading is None else reading.windows
     return [UsageFigure(w.name, w.utilization, w.resets_at) for w in windows]

@@ -68,7 +68,7 @@ async def run_events(call: Call) -> AsyncGenerator[bytes, None] | ApiResponse:
 
 async def _events(backend: Backend, last_id: int | None) -> AsyncGenerator[bytes, None]:
     with backend.broadcast.places.take() as taken, backend.broadcast.listen() as mailbox:
-        if not taken:  # by one that began since; whoever comes back now is told so
+        if not taken:  # by another stream since; a client that returns now is told so
             return
         now = backend.counter.value()
         yield sse.RETRY + sse.event("hello", {"seq": now}, id_=now if last_id is None else None)

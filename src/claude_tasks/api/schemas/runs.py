@@ -104,7 +104,7 @@ class Explanation(Struct):
 
 
 class Delivery(Struct):
-    """A message about a run, or about a task that is overdue. Its address is nobody's to see."""
+    """A message about a run, or about a task that is overdue. Its address is never shown."""
 
     id: Id
     task_id: Id

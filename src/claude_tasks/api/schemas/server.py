@@ -182,7 +182,7 @@ class Preview(Struct):
 
 
 class Diagnosis(Struct):
-    """What the doctor found of one thing, and the command that mends it."""
+    """What the doctor found of one thing, and the command that fixes it."""
 
     id: str
     verdict: Literal["PASS", "WARN", "FAIL"]
