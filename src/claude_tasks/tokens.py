@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHORTEST = 16
 LONGEST = 1024
 _LOOK_SECONDS = 0.001
-"""So old what a running server knows may be: nobody hears of a new token and uses it sooner."""
+"""How long a server reuses its last look at the token files: a new token is not used sooner."""
 
 
 class TokenPlace(NamedTuple):

@@ -36,7 +36,7 @@ def follow(
     """Wait until a run ended; ``show`` gets each line of its event stream meanwhile.
 
     Unless the run is this process's ``own``, its end is recorded here where no node lives, and it
-    is said on standard error when nobody is there who could carry it out. ``leave`` waits so many
+    is printed on standard error when no node lives that could execute it. ``leave`` waits so many
     seconds at most and tells whether to stop following, ended or not.
     """
     operations = context.operations

@@ -120,7 +120,7 @@ def formatter_of(log_format: str) -> logging.Formatter:
 
 
 def start_plain_logging(stream: TextIO, *, without: str | None = None) -> None:
-    """For commands that stay a moment: warnings alone, as plain lines, where nobody else logs.
+    """For short commands: warnings only, as plain lines, unless logging is already set up.
 
     Nothing is shown of the logger named ``without``.
     """

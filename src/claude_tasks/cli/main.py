@@ -81,7 +81,7 @@ def run(
     stderr: TextIO,
     program: str = PROGRAM,
 ) -> int:
-    """Do what ``argv`` asks for; the exit code. Raises `BrokenPipeError` when nobody reads.
+    """Do what ``argv`` asks for; the exit code. Raises `BrokenPipeError` without a reader.
 
     ``program`` is how it was started, for hints.
     """

@@ -1,4 +1,4 @@
-"""A process whose node has failed ends with an error: it must not wait for what nobody does."""
+"""A process whose node has failed ends with an error instead of waiting for its runs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""An output stream that keeps nobody waiting, for processes that stay.
+"""An output stream that never blocks its writer, for long-running processes.
 
     any thread ──write──▶ bounded queue ──own thread──▶ os.write, which may take for ever
                             │ full
                             └──▶ counted; the count is written in the place of what was dropped
 
-A pipe that nobody reads and a terminal stopped with Ctrl-S block whoever writes to them, and a
+A pipe without a reader and a terminal stopped with Ctrl-S block a thread that writes to them, and a
 scheduler that waits for its log schedules nothing. The descriptor stays as it is: made non-blocking
 it would be so for every process that shares it. ``os.write``, not the stream: a thread that is
 stuck in the stream holds a lock that the interpreter needs at its end.
@@ -133,7 +133,7 @@ class Outlet(io.TextIOBase):
         while left:
             try:
                 left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # whoever shares the descriptor made it non-blocking
+            except BlockingIOError:  # another process made it non-blocking
                 _wait_for_room(self._descriptor)
             except OSError:
                 self._torn = self._torn or len(left) < len(begun)
@@ -166,7 +166,7 @@ def take_the_place_of(stream: TextIO) -> TextIO:
 
 @atexit.register
 def drain_all() -> None:
-    """Give readers a last moment. What nobody reads until then is lost with the process."""
+    """Wait a moment for readers. Unread output is then lost with the process."""
     until = time.monotonic() + _LAST_SECONDS
     for outlet in _outlets:
         outlet.drain(max(0.0, until - time.monotonic()))

@@ -2,8 +2,8 @@
 
 What is printed holds words of others: agents, clients of the API, files, errors. So nothing is
 trusted by its place: `Screen.write` writes out every control character of a text that goes to a
-terminal, and what `Screen.paint` put around a text is known by a mark that nobody else can make.
-What goes into a pipe or a file stays as it is.
+terminal, and what `Screen.paint` put around a text is known by a mark that other text cannot
+contain. What goes into a pipe or a file stays as it is.
 """
 
 from __future__ import annotations

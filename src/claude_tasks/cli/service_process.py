@@ -164,7 +164,7 @@ class ServiceProcess:
         while self._mode.schedules and self.node.term is None and self._context.now() < until:
             raise_failure(self.node)
             if self._leader() is not None:
-                return  # nobody is robbed
+                return  # another node leads: leave it the lease
             self._context.sleep(_ELECTION_LOOK_SECONDS)
 
     def _watch_leadership(self) -> None:

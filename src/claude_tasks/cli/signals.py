@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 STOP_SECONDS = 4.5
-"""So long a process may take to end once it was told to: whoever tells it waits five seconds."""
+"""How long a process may take to end once told to: the sender waits five seconds."""
 _LAST_WORDS_SECONDS = 0.2
 
 

@@ -1,4 +1,4 @@
-"""Is this installation ready? A face: facts are read without a trace, then judged.
+"""Is this installation ready? Facts are read without changing anything, then judged.
 
     wiring ─▶ Look ─▶ checks/<check>.py: reader, judge ─▶ Finding ─▶ Report ─▶ text, JSON, API
 

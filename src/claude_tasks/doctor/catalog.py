@@ -28,7 +28,7 @@ NAMES = (
 
 QUICK = ("logs_dir", "nodes", "disk_space", "permissions", "clock_and_zone", "tasks", "runs",
          "notifications", "versions")  # fmt: skip
-"""Those that start no process, ask nobody and read little: what every ``status`` can afford."""
+"""Checks that start no process, send no request and read little: ``status`` runs them."""
 
 
 def run_checks(
@@ -58,7 +58,7 @@ def check_module(name: str) -> ModuleType:
 
 
 def _judge(name: str, look: Look) -> Finding:
-    """One finding, whatever happens: a report that ends halfway helps nobody."""
+    """One finding, also for an unforeseen error, so that the report is complete."""
     try:
         module = check_module(name)
         finding: Finding = look.call(module.judge, module)
@@ -66,6 +66,6 @@ def _judge(name: str, look: Look) -> Finding:
         return failed(name, Hint("could not be checked: ", trouble_of(error).text))
     except OSError as error:
         return failed(name, f"could not be checked: {error}")
-    except Exception as error:  # noqa: BLE001 (said in the finding, and the others go on)
+    except Exception as error:  # noqa: BLE001 (named in the finding)
         return failed(name, f"could not be checked: {type(error).__name__}: {error}")
     return finding

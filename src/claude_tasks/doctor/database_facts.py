@@ -1,4 +1,4 @@
-"""What stands in the database, seen through a connection that leaves no trace."""
+"""The content of the database, read by a connection that changes nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from claude_tasks.storage.sqlite.inspection import Inspection
 
     Inspect = Callable[[str, Callable[[Inspection], DatabaseFacts]], DatabaseFacts]
-    """Opens a database without a trace, lets a look see it, closes it. Errors: `StorageError`."""
+    """Opens a database without changing it, calls a function on it, closes it. Errors:
+    `StorageError`."""
     from claude_tasks.domain.node import Node
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.signs import Signs
@@ -164,7 +165,7 @@ def _look(
     at: int,
     thorough: bool,  # noqa: FBT001 (one caller)
 ) -> DatabaseFacts:
-    """From the outside in: contents are read only where they can be trusted."""
+    """Check file, schema and damage first: contents are read only where they can be trusted."""
     facts = DatabaseFacts(
         path,
         exists=True,
@@ -306,7 +307,7 @@ def _given_up(seen: Inspection, *, since: int) -> list[str]:
 
 
 def _barred(path: str) -> tuple[Barred, ...]:
-    """All that a writer writes: SQLite makes its log and its index beside the file."""
+    """What of database, folder, log and index this user cannot write: a writer needs all."""
     beside = [path + ending for ending in _SQLITE_OWN if os.path.exists(path + ending)]
     found = (barred(name) for name in (os.path.dirname(path), path, *beside))
     return tuple(it for it in found if it is not None)

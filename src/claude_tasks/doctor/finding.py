@@ -1,4 +1,4 @@
-"""What a check says: a verdict, what it rests on, the command that mends it.
+"""The result of a check: a verdict, its reasons, the command that fixes the problem.
 
 No ``annotations`` import from the future: it would have each record compile its annotations from
 text, which every start of the command pays for.
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 class Finding(NamedTuple):
     """The outcome of one check. ``fix`` is a command to type, None where none would do.
 
-    ``reservation`` is what "Ready" alone would hide.
+    ``reservation`` is shown beside "Ready", which alone would hide it.
     """
 
     id: str

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Look:
-    """Values by name. Errors of a reader reach whoever asks, each time."""
+    """Values by name. An error of a reader is raised at each request for its value."""
 
     def __init__(
         self, values: Mapping[str, Any], readers: Mapping[str, Callable[..., Any]]

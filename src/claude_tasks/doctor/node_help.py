@@ -19,7 +19,7 @@ _CONTAINER_NAME_LENGTH = 12
 
 
 def wake_up(entry: NodeFact, machine: MachineFacts) -> str:
-    """The command that lets it go on, or else ends it. Runs outlive their node."""
+    """The command that lets a node go on, or else ends it. Its runs go on."""
     if entry.stall is not None and entry.stall.command is not None:
         return entry.stall.command
     if not entry.is_process and is_container(entry.node.host, machine):
@@ -28,7 +28,7 @@ def wake_up(entry: NodeFact, machine: MachineFacts) -> str:
 
 
 def order(entry: NodeFact, machine: MachineFacts, word: str) -> str:
-    """An order to the node's process; where that is not known for certain, only a look at it."""
+    """A command to the node's process; where its pid is uncertain, one that only shows it."""
     node = entry.node
     if entry.is_process:
         return f"{word} {node.pid}"
@@ -55,7 +55,7 @@ def standing_by(contents: Contents, *, without: str = "") -> bool:
 
 
 def illegible(name: str, contents: Contents, part: str) -> Finding:
-    """About rows that whoever leads sets right; a table that is gone nobody does."""
+    """The finding about unreadable rows. The leader repairs rows, but not a missing table."""
     texts = contents.what_is_illegible(part)
     if any(it.part == part and it.of_all for it in contents.illegible):
         return failed(name, cannot_be_read(texts))
@@ -68,7 +68,7 @@ def illegible(name: str, contents: Contents, part: str) -> Finding:
 def unread(
     name: str, database: DatabaseFacts, *, none_yet: str = "none yet", fix: str | None = None
 ) -> Finding:
-    """Without contents: nothing there yet, or nothing that could be read."""
+    """The finding without contents: no database yet, or an unreadable one."""
     if not database.exists or (database.trouble is None and database.schema == 0):
         return passed(name, none_yet) if fix is None else warned(name, none_yet, fix)
     return warned(name, f"not looked at: {database.unread} (see database)")

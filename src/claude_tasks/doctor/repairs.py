@@ -1,6 +1,6 @@
 """What ``--fix`` may do: close our folders and files to others, make folders that are missing.
 
-Nothing here touches what stands in a file, and nothing is done that was not shown before.
+Nothing here changes the content of a file, and nothing is done that was not shown before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Repair(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a repair: ``problem`` is None where it was done."""
+    """The result of a repair: ``problem`` is None where it was done."""
 
     command: str
     problem: str | None = None

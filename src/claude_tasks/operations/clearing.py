@@ -1,4 +1,4 @@
-"""Putting fields of a task back to what they are when nobody says anything."""
+"""Resets fields of a task to their defaults."""
 
 from __future__ import annotations
 

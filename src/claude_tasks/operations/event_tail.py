@@ -67,10 +67,10 @@ class EventTail:
         self.release()
 
     def release(self) -> None:
-        """Let the file go, for good. Safe to repeat; does not wait for a disk.
+        """Close the file for good. Safe to repeat; does not wait for a disk.
 
-        Whoever reads just now closes it afterwards: the number of a closed descriptor soon means
-        another file.
+        A thread that is reading closes the file afterwards: the number of a closed descriptor may
+        soon mean another file.
         """
         with self._lock:
             self._released = True

@@ -18,7 +18,7 @@ _OURS = frozenset({
     "id", "is_one_off", "created_at", "updated_at", "deleted_at", "last_run_at", "next_run_at",
     "last_run_status", "last_run_reason", "revision",
 })  # fmt: skip
-"""What a task shows and nobody sets: they come along when one is read and sent back."""
+"""Read-only fields of a task: a client that sends a task back includes them."""
 
 
 def export_tasks(tasks: list[Task]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Explanation(NamedTuple):
 
 
 class Explainer:
-    """Looks, and changes nothing."""
+    """Explains; changes nothing."""
 
     def __init__(self, store: Store, usage: UsageOperations, signs: Signs) -> None:
         """``signs`` looks at this machine."""
@@ -200,7 +200,7 @@ def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
 
 
 def _denied(task: Task, last: Sequence[Run]) -> Circumstance | None:
-    """What was denied to the last run that did anything, and what would let exactly it pass."""
+    """What was denied to the last run with work done, and the rule that allows exactly that."""
     worked = [run for run in last if run.state in (State.COMPLETED, State.FAILED)]
     if not worked or not worked[0].permission_denials:
         return None

@@ -22,7 +22,7 @@ class RunOperations:
     """What can be done with runs."""
 
     def __init__(self, store: RunStore, clock: Clock, *, ask_to_end: Callable[[Run], bool]) -> None:
-        """``ask_to_end`` reaches the supervisor of a running run, whoever watches it."""
+        """``ask_to_end`` signals the supervisor of a running run, whichever node watches it."""
         self._store = store
         self._clock = clock
         self._ask_to_end = ask_to_end

@@ -1,4 +1,4 @@
-"""Who is there, who leads, what waits and what runs."""
+"""Which nodes live, which one leads, which runs wait and run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class NodeStatus(NamedTuple):
 
     @property
     def hung(self) -> bool:
-        """It lives, and does nothing."""
+        """Whether it lives and hangs."""
         return self.silent_ms is not None
 
     def how_it_hangs(self) -> str:
@@ -155,7 +155,7 @@ class StatusOperations:
         )
 
     def _lease(self) -> tuple[Lease | None, str | None]:
-        """The lease; or None, and what is wrong with its row, which the next leader sets right."""
+        """The lease; or None, and the error of its row, which the next leader repairs."""
         try:
             return self._store.read_lease(), None
         except IllegibleError as error:

@@ -43,7 +43,7 @@ class UsageStatus(NamedTuple):
 
 
 class UsageOperations:
-    """Looks, and changes nothing."""
+    """Reads usage; changes nothing."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class UsageOperations:
         check_disabled: bool,
         billed_by: Callable[[], str | None],
     ) -> None:
-        """With ``check_disabled`` usage is of no interest: nothing is ever in the way.
+        """With ``check_disabled`` usage is not checked and never blocks a run.
 
-        Nor is anything where ``billed_by`` names what pays for the agent instead of a subscription.
+        Nor does it where ``billed_by`` names what pays for the agent instead of a subscription.
         """
         self._store = store
         self._clock = clock
@@ -65,7 +65,7 @@ class UsageOperations:
         self._billed_by = billed_by
 
     def is_stale(self) -> bool:
-        """Whether somebody should be asked before this is shown."""
+        """Whether a source should be asked before this is shown."""
         judgement = self._judge(self._clock.now())
         return self._of_no_interest() is None and judgement.decision is Decision.ASK
 
@@ -94,7 +94,7 @@ class UsageOperations:
         return self.usage(), self._clock.now()
 
     def obstacle(self) -> str | None:
-        """What usage keeps from running as far as is known now; nobody is asked."""
+        """What usage keeps from running, as far as is known; no source is asked."""
         if self._of_no_interest() is not None:
             return None
         at, threshold = self._clock.now(), self._settings.usage_threshold()
@@ -111,7 +111,7 @@ class UsageOperations:
         return reading if reading is not None and 0 <= at - reading.at < USABLE_MS else None
 
     def _of_no_interest(self) -> str | None:
-        """Why usage limits nobody here, None where it does."""
+        """Why usage does not limit runs here, None where it does."""
         if self._check_disabled:
             return NOT_CHECKED
         billed_by = self._billed_by()

@@ -1,6 +1,6 @@
-"""Is this a task that can be kept? What a field takes says its line in the table of fields.
+"""Checks whether a task can be stored, by the table of its fields.
 
-Here stands how that is checked, and the few rules that are more than a bound or a choice.
+The table has the bounds and choices; here are their checks and the few rules beyond them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def checked(spec: TaskSpec) -> TaskSpec:
 def check_addresses(fields: Mapping[str, object]) -> None:
     """Whether messages could go there. Errors: `InvalidInputError` naming the field.
 
-    Only for what somebody says now: a task that was kept with less must stay editable.
+    Only new values are checked: a task that was stored under older rules must stay editable.
     """
     for name in ADDRESS_FIELDS:
         address = fields.get(name)

@@ -24,7 +24,7 @@ def install(folder: Path, *, program: Path | None = None) -> Path:
     The folder is made if need be, and an older wrapper there is replaced. The wrapper names this
     very interpreter and package, so it works from any environment and with any PATH.
     """
-    import os  # noqa: PLC0415 - only whoever installs pays for these
+    import os  # noqa: PLC0415 - only an installation needs these
     import shlex  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
@@ -36,5 +36,5 @@ def install(folder: Path, *, program: Path | None = None) -> Path:
     fresh = folder / f".claude.{os.getpid()}"
     fresh.write_text(f"#!/bin/sh\n# The simulated agent of claude-tasks.\n{command}\n", "utf-8")
     fresh.chmod(0o755)
-    fresh.replace(path)  # whoever starts the old wrapper at this moment gets a whole one
+    fresh.replace(path)  # a start at this moment gets a complete wrapper
     return path

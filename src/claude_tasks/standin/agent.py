@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     except RejectedError as error:
         write_all(STDERR, f"{error}\n".encode(errors="replace"))
         return 1
-    except BrokenPipeError:  # nobody reads any more: the real one ends too
+    except BrokenPipeError:  # no reader: the real agent ends too
         return 1
 
 

@@ -103,7 +103,7 @@ def leave_grandchild(seconds: float, pid_file: str) -> None:
 
 
 def leave_daemon(seconds: float, pid_file: str) -> None:
-    """Start a process that nobody's tree shows: forked twice, own session, deaf to SIGTERM.
+    """Start a process outside every process tree: forked twice, own session, ignores SIGTERM.
 
     It keeps our stdout and stderr open. Returns once it lives and its pid is written.
     """

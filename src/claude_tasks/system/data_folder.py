@@ -24,7 +24,7 @@ class DataFolder(NamedTuple):
 
     @property
     def database(self) -> str:
-        """The one file that is the truth."""
+        """The database file."""
         return os.path.join(self.root, "tasks.db")
 
     @property
@@ -71,7 +71,7 @@ class DataFolder(NamedTuple):
         self.refuse_network_file_system()
 
     def holds_history(self) -> bool:
-        """Whether anything of runs is left here, which only a database makes sense of."""
+        """Whether runs or logs are here, which are useless without their database."""
         for path in (self.logs, self.runs):
             with contextlib.suppress(OSError), os.scandir(path) as entries:
                 if next(entries, None) is not None:
@@ -89,7 +89,7 @@ class DataFolder(NamedTuple):
             )
 
     def refuse_network_file_system(self) -> None:
-        """Locks on network file systems lie, and two leaders would be the result."""
+        """Refuse a network file system: its locks are unreliable, so two nodes could lead."""
         kind = file_system_of(self.root)
         if kind in _NETWORK_FILE_SYSTEMS:
             raise StorageError(

@@ -1,16 +1,16 @@
 """Looks at paths that may never answer: dead network mounts, stuck disks.
 
-A system call on such a path ends with its mount, and until then keeps its thread, and so its
-process, even from being killed. So a shell looks in our place, and is left behind if need be:
+A system call on such a path may block until the mount is gone; until then not even KILL ends its
+process. So a child shell makes the calls, and is abandoned if it blocks:
 
     look_at ─▶ /bin/sh, argv = paths ─▶ pipe: a word a path, in order ─▶ its silence names one
 
-A shell that is silent for long keeps the path that it is at; what comes after goes to two others,
-half each, so that many dead paths do not use up the time of those that answer. A shell that is left
-behind is killed and not waited for; while it has not ended, this process asks about its path no
-more. It holds nothing of ours but its end of the pipe.
+A shell that is silent for long keeps its present path only; two other shells get the rest, half
+each, so that many dead paths do not use up the time of those that answer. An abandoned shell is
+killed and not waited for; until it ends, this process does not ask about its path again. It keeps
+nothing of ours open but its end of the pipe.
 
-``subprocess`` takes as long to load as all of this takes to run.
+``subprocess`` is not used: loading it takes as long as all of this.
 """
 
 from __future__ import annotations
@@ -142,11 +142,11 @@ class _Shell:
             self.leave()
             return
         os.close(self.descriptor)
-        with contextlib.suppress(ChildProcessError):  # whoever started us ignores SIGCHLD
+        with contextlib.suppress(ChildProcessError):  # our parent made us ignore SIGCHLD
             os.waitpid(self.pid, 0)
 
     def leave(self) -> None:
-        """It may be where nothing ends it: do not wait."""
+        """Abandon the shell without waiting: it may not end."""
         os.close(self.descriptor)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -222,7 +222,7 @@ def _start(paths: Sequence[str], writing: int) -> int:
 
 
 def _inheritable() -> list[int]:
-    """Open files that whoever started this process meant for its children, beyond the usual."""
+    """Inheritable descriptors from the parent of this process, besides the standard ones."""
     found = []
     for name in open_descriptors():
         with contextlib.suppress(OSError):  # the one through which it was listed

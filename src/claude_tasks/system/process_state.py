@@ -1,4 +1,4 @@
-"""What the kernel says of another process (proc(5)); where there is no /proc, nothing."""
+"""Reads the state of another process from proc(5); without /proc it is unknown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAME = b"claude-tasks"
 
 
 def process_started(pid: int) -> str:
-    """When the kernel says that a process began, in its own words; "" where it says nothing.
+    """When a process began, as the kernel writes it; "" where unknown.
 
     The 22nd field of ``/proc/<pid>/stat`` (proc(5)), in clock ticks since boot: a later process of
     the same number has another one.
@@ -21,7 +21,7 @@ def process_started(pid: int) -> str:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal or a debugger; False where nobody can say."""
+    """Whether a process is stopped by a signal or a debugger; False where unknown."""
     return _stat_fields(pid)[:1] in (["T"], ["t"])
 
 
@@ -32,7 +32,7 @@ def name_this_process() -> None:
 
 
 def name_of(pid: int) -> str:
-    """What ``ps`` calls a process; "another program" where nobody can say."""
+    """The name of a process in ``ps``; "another program" where unknown."""
     try:
         with open(f"/proc/{pid}/comm", "rb") as file:
             return file.read().decode("utf-8", "replace").strip()

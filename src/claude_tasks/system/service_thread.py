@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class ServiceThread:
     """The base of a service, which says what to `run`; the other steps may be left out.
 
-    Of these methods `prepare`, `confirm` and `interrupt` are called by whoever starts and stops the
-    service, `run` and `finish` on its own thread.
+    The thread that starts and stops the service calls `prepare`, `confirm` and `interrupt`; the
+    service's own thread calls `run` and `finish`.
     """
 
     patience: float | None = None
@@ -49,7 +49,7 @@ class ServiceThread:
         """Have `run` notice at once that it is to stop. Called by every `stop`."""
 
     def finish(self) -> None:
-        """Let go of what `run` used, however it ended."""
+        """Release what `run` used, also after an error."""
 
     def start(self) -> None:
         """Begin. Errors: those of `prepare` and `confirm`."""

@@ -1,4 +1,4 @@
-"""What keeps a living process from doing anything, with the command that lets it go on."""
+"""Finds what blocks a living process, and the command that lets it go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ID_LENGTH = 64
 
 
 def stall_of(pid: int) -> Stall | None:
-    """What keeps a process from doing anything; None where nothing is known to."""
+    """What blocks a process; None where nothing known does."""
     if is_stopped(pid):
         return Stall("is stopped, by SIGSTOP or Ctrl-Z", f"kill -CONT {pid}")
     thaw = _thaw(pid)

@@ -1,8 +1,8 @@
-"""One HTTP request with an end: bounded in time and size, never redirected, never a secret told.
+"""One HTTP request: limited in time and size, never redirected; errors contain no secret.
 
-Socket timeouts start anew with every byte; a server that drips one at a time would hold the sender
-for hours. So the connection is shut down when the time is over, whatever it is doing then. Only the
-look-up of a host name cannot be interrupted: the resolver has limits of its own.
+Socket timeouts start again with every byte; a server that sends slowly would hold the sender for
+hours. So the connection is shut down when the time is over. Only the look-up of a host name cannot
+be interrupted: the resolver has limits of its own.
 """
 
 from __future__ import annotations
@@ -256,8 +256,8 @@ def _read(answer: http.client.HTTPResponse, deadline: _Deadline, largest: int) -
         if len(body) < largest and answer.length:
             broken = NoAnswerError("the answer broke off")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        # The status is what counts: a message that was taken must not be sent again because the
-        # thanks for it got lost.
+        # Only the status counts: an accepted message must not be sent again because the rest of the
+        # answer was lost.
         body, broken = b"", NoAnswerError(f"the answer broke off: {_reason(error)}")
     if deadline.passed and len(body) < largest:  # what is shut down looks like an end
         broken = _too_slow(deadline.seconds)

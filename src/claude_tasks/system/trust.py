@@ -1,10 +1,10 @@
-"""Whose a file is that decides what runs here: settings name the agent, a token opens the API.
+"""Checks owner and mode of files that decide what runs here: settings and tokens.
 
-Whoever can write such a file, or put another in its place, runs code as this user. So it is read
-only where its owner and that of its folder are this user or root (for root: or the data folder's
-owner, as in a container that mounts a user's folder), and nobody else may write to either. The same
-holds for each link on the way. One that leads nowhere is an error: what should be there may be a
-token, and a mount that is not there yet must not open the API.
+Another user who can write or replace such a file can run code as this user. So it is read only
+where it and its folder belong to this user or root (for root: or to the data folder's owner, as in
+a container that mounts a user's folder), and no other user may write to either. The same holds for
+each link on the way. A link to a missing file is an error: the file may be a token on a mount that
+is not there yet, and without it the API would be open.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MOST_LINKS = 40
 
 
 def open_trusted(path: str, *, private: bool = False) -> int:
-    """A descriptor to read it from; a ``private`` file may be read by nobody else either.
+    """A descriptor to read the file; a ``private`` file must not be readable by others either.
 
-    It never waits, whatever lies there. Errors: `FileNotFoundError` and other `OSError`;
+    Never blocks, not even on a pipe. Errors: `FileNotFoundError` and other `OSError`;
     `ConfigurationError` where others could have written it, where it is a link to nowhere or no
     file.
     """
@@ -65,7 +65,7 @@ def out_of_the_way(path: str) -> str:
 
 
 def _check_folders(path: str) -> None:
-    """That of its name; where that is a link, those of all links on the way and of the file."""
+    """Check the folder of the path and, for a link, the folders of all links and of the file."""
     folder = os.path.dirname(path)
     _check(folder, os.stat(folder), path, folder_shared=False)
     links = list(_links(path))

@@ -88,7 +88,7 @@ def folder_notes(task: Task) -> list[str]:
 
 
 def permission_notes(task: Task) -> list[str]:
-    """What an agent may do where nobody says what."""
+    """What an agent may do where its task names nothing."""
     told = any(argument.startswith(_PERMITTING) for argument in task.spec.extra_args)
     if (
         task.spec.allowed_tools

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from claude_tasks.settings import Settings
 
 PROMPT_BUSY_TIMEOUT = 0.5
-"""Seconds, for what had better fail than wait: the renewal of a lease while trust lasts, a node's
-goodbye, the request of a client (503: try again)."""
+"""Seconds, for work that should rather fail than wait: renewing a lease while trust lasts, leaving
+the registry, the request of a client (503: try again)."""
 
 
 def open_data(

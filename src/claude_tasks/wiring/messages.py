@@ -1,4 +1,4 @@
-"""Messages: who sends them, and where they go."""
+"""Builds the notifier, and decides which node sends."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from claude_tasks.settings import Settings
 
 _HEALTHY_SECONDS = 5.0
-"""Since the engine's last pass: a leader that hangs must not say that it lives."""
+"""The longest time since the engine's last pass: a leader that hangs must not send its
+heartbeat."""
 
 
 def build_notifier(
     settings: Settings, node: Node, *, leadership: Leadership, clock: Clock, engine: Engine
 ) -> NotifierThread:
-    """Who sends messages while this node leads, or nobody does: on a thread of its own."""
+    """The notifier, on its own thread. It sends while this node leads, or no node does."""
     store = open_data(settings, clock=clock, existing=True)
     registry = NodeRegistry(store, settings.folder.nodes)
 
@@ -64,7 +65,7 @@ def nobody_leads(lease: Lease, is_dead: Callable[[str], bool], *, at: int) -> bo
 
     One renewed in the future was renewed before the clock was set back, and not since.
 
-    Two who send at once lose and double nothing, so the wall clock may decide here.
+    Two nodes that send at once lose and repeat no message, so the wall clock may decide here.
     """
     if lease.holder is None or lease.renewed_at is None:
         return True

@@ -1,4 +1,4 @@
-"""A node: the actors of a process that stays, each thread on a connection of its own."""
+"""Builds a node: the actors of a long-running process, each thread with its own connection."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _build_thread(
 def _side_threads(
     shared: _Shared, usage: UsageThread | None, engine: Engine
 ) -> list[ServiceThread]:
-    """What may wait for the network. A command line is gone before a channel would answer."""
+    """The threads that may wait for the network. A command ends before a channel would answer."""
     sides: list[ServiceThread] = [] if usage is None else [usage]
     if shared.node.role is Role.CLI:
         return sides
@@ -121,7 +121,7 @@ def _side_threads(
 
 
 def _leave(settings: Settings, node_id: str, clock: Clock) -> None:
-    """Strike a node from the registry, without waiting long for whoever writes."""
+    """Remove a node from the registry, without waiting long for another writer."""
     with closing(
         open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
     ) as store:
@@ -136,7 +136,7 @@ def new_node(
     clock: Clock,
     api: tuple[str, bool] | None = None,
 ) -> Node:
-    """This process as a node, under an id of its own: a host name or a pid identifies nobody."""
+    """This process as a node with a new id: host name and pid do not identify one."""
     at = clock.now()
     return Node(
         id=str(uuid.uuid4()),
@@ -194,7 +194,7 @@ def _build_engine(
 
 
 def build_execution(settings: Settings, store: RecordingStore, node_id: str) -> SupervisedExecution:
-    """Who starts runs, watches them and writes their ends."""
+    """The part that starts runs, watches them and records their ends."""
     return SupervisedExecution(
         store=store,
         folder=settings.folder,
@@ -216,9 +216,9 @@ def lease_times(settings: Settings) -> LeaseTimes:
 def _build_keeper(
     shared: _Shared, engine: Engine, thread: EngineThread, lock: LifetimeLock, *, yields: bool
 ) -> KeeperThread:
-    """Who keeps the beat, and the lease where the node stands for it.
+    """The keeper of the beat, and of the lease where the node may take it.
 
-    On a connection that does not wait long. What others' beats show matters to a leader alone.
+    Its connection does not wait long. Only a node that may lead looks at others' beats.
     """
     settings, node, clock, leadership, watch = shared
     store = open_data(settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True)
@@ -252,8 +252,8 @@ def _build_keeper(
 def settle_leftovers(settings: Settings, *, clock: Clock | None = None) -> int:
     """Record the runs that ended while no node lived; how many. One pass, no threads.
 
-    What still runs goes on, watched by nobody until the next node. Where no process can be looked
-    at nothing is settled: a node's start says why.
+    Running agents go on, unwatched until the next node starts. Where processes cannot be inspected
+    nothing is settled: a node's start says why.
     """
     if not has_process_table():
         return 0

@@ -40,8 +40,8 @@ def open_operations(
 ) -> Operations:
     """The use cases on the data folder's store. Light: no thread, no process.
 
-    ``actor`` makes the changes, by default whoever started this process. ``existing`` is that of
-    `open_data`.
+    ``actor`` makes the changes, by default the user or agent that started this process.
+    ``existing`` is that of `open_data`.
     """
     clock = clock or SystemClock()
     store = open_data(settings, clock=clock, busy_timeout=busy_timeout, existing=existing)

@@ -1,4 +1,4 @@
-"""What this machine tells of nodes and claims, for those who explain."""
+"""What this machine tells about nodes and claims, for ``status``, ``why`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOCK_SLACK_MS = 2_000
 _START_MS = 60_000
 """From the start of a process to its node's: long on a machine that has much to do."""
 _FRESH_SECONDS = 2.0
-"""For so long an answer about who writes is good: each node that hangs is asked about."""
+"""How long an answer about the writer is reused: the question comes once for each hung node."""
 _LOOKS, _BETWEEN_SECONDS = 5, 0.2
 _SETTLING_SECONDS = 0.3
 """A node that starts or leaves is locked, and not registered, for a moment."""
@@ -65,7 +65,7 @@ class MachineSigns:
         return sorted(filter(None, map(self._holder, found)))
 
     def writer(self) -> tuple[int, Stall] | None:
-        """Who keeps others from writing, and does nothing, or does not end it for a second."""
+        """The process that keeps others from writing while stopped, or for more than a second."""
         now = time.monotonic()
         if self._asked is None or now - self._asked[0] > _FRESH_SECONDS:
             self._asked = now, self._writer()
@@ -123,7 +123,7 @@ class MachineSigns:
 
 
 def _written(path: str) -> tuple[int, int] | None:
-    """What is another once a transaction was committed."""
+    """A value that changes with each commit."""
     try:
         status = os.stat(f"{path}-wal")
     except OSError:
@@ -134,8 +134,8 @@ def _written(path: str) -> tuple[int, int] | None:
 def is_process(node: Node) -> bool:
     """Whether the process of the node's number, on this machine, is the node.
 
-    One that began to run when the node did is it: a number is given to others only later, and in
-    another container to somebody who began at another time.
+    It is if the process started when the node did: a pid is reused only later, and a process with
+    this pid in another container started at another time.
     """
     if node.host != os.uname().nodename:
         return False

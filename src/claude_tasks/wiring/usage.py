@@ -1,4 +1,4 @@
-"""Usage: who is asked, who judges, and what pays instead of a subscription."""
+"""Builds the usage keeper and the preflight, and finds what pays instead of a subscription."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def build_usage(settings: Settings, node_id: str, clock: Clock) -> UsageThread:
-    """Who asks about usage, on a thread and a connection of its own."""
+    """The usage keeper, on its own thread and connection."""
     store = open_data(settings, clock=clock, existing=True)
     return UsageThread(_usage_keeper(settings, store, node_id, clock), close=store.close)
 
 
 def _usage_keeper(settings: Settings, store: Store, node_id: str, clock: Clock) -> UsageKeeper:
-    """In their order: the agent itself, which needs no token of ours, then the service."""
+    """The keeper. Its sources in order: the agent, which needs no token of ours; the service."""
     environment = agent_environment(os.environ)
     seconds = settings.usage_timeout
     return UsageKeeper(
@@ -69,7 +69,7 @@ def refresh_usage(
 def build_preflight(
     settings: Settings, store: Store, clock: Clock, ask: Callable[[], None]
 ) -> Preflight:
-    """Who judges for the dispatcher, on its connection; ``ask`` has the sources asked."""
+    """The preflight for the dispatcher, on its connection; ``ask`` makes the keeper ask."""
     return Preflight(
         store=store,
         threshold=SettingsOperations(store, clock).usage_threshold,

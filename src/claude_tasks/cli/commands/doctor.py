@@ -46,7 +46,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, arguments: Namespace) -> Result:
-    """Look, and with ``--fix`` mend."""
+    """Run the checks, and repair with ``--fix``."""
     names = _checked(arguments.checks)
     _require_settings(context)
     _refuse_to_ask_nobody(context, arguments)
@@ -134,7 +134,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _print(context: Context, finding: Finding) -> None:
-    """One line as soon as it is known, and below it the command that mends it."""
+    """Print a finding as soon as it is known, and below it the command that fixes it."""
     say = context.printer.called
     head = f"{finding.verdict.value.ljust(_VERDICT_WIDTH)}  {finding.id.ljust(_ID_WIDTH)}"
     detail = " ".join(say(finding.detail).split())

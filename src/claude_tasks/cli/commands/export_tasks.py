@@ -45,7 +45,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _write(path: str, text: str) -> None:
-    """Prompts are nobody else's business: a new file is private."""
+    """Write a new file with mode 0600: prompts are private."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:

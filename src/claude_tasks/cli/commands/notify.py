@@ -96,7 +96,7 @@ def _with_own_channels(context: Context) -> list[str]:
 
 
 def _none_set(channels: Sequence[Addressed], own: list[str]) -> list[str]:
-    """That nobody is told, or only of those tasks that say so themselves."""
+    """A sentence: no messages are sent, or only for tasks with their own addresses."""
     if channels:
         return []
     if own:

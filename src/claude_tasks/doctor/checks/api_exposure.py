@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class ExposureFacts(NamedTuple):
-    """Where the API would listen, and what it would ask for. The tokens stay where they are.
+    """Where the API would listen, and which tokens it would ask for, without the tokens themselves.
 
-    ``fix`` is the command that mends a token that cannot be used, None where none does. ``open_to``
-    are living nodes that listen beyond this machine and ask for no token, ``asking`` those that
-    listen and ask for one, ``stored`` whether it is a token's file that is the trouble: those read
-    it too, unless their own environment gives them one.
+    ``fix`` is the command that replaces a token that cannot be used, None where none does.
+    ``open_to`` are living nodes that listen beyond this machine and ask for no token, ``asking``
+    those that listen and ask for one, ``stored`` whether it is a token's file that is the trouble:
+    those read it too, unless their own environment gives them one.
     """
 
     host: str
@@ -83,7 +83,7 @@ def _is_open(node: Node, is_loopback: Callable[[str], bool]) -> bool:
 
 
 def _token_fix(error: TokenError, settings: Settings, environment: Mapping[str, str]) -> str | None:
-    """What puts another in the place of the token that cannot be used."""
+    """The command that replaces the token that cannot be used."""
     from claude_tasks.tokens import variable_of
 
     where = error.where
@@ -103,7 +103,7 @@ def _host_of(address: str) -> str:
 
 
 def judge(exposure: ExposureFacts) -> Finding:
-    """Beyond this machine only with a token: whoever can add a task can run code.
+    """Beyond this machine only with a token: a client that can add a task can run code.
 
     FAIL for a node that is open now. Settings alone warn: ``serve`` refuses to start with them.
     """

@@ -53,7 +53,7 @@ def judge(database: DatabaseFacts) -> Finding:
 
 
 def _left_over(database: DatabaseFacts) -> Finding | None:
-    """Nobody is told that all is well while the tasks lie beside it, in a rescued file."""
+    """Warn of a rescued file beside the database: the tasks may be in that file."""
     if not database.left_over:
         return None
     old = database.left_over[0]
@@ -77,7 +77,7 @@ def _check_schema(database: DatabaseFacts) -> Finding | None:
 
 
 def _check_writing(database: DatabaseFacts) -> Finding | None:
-    """Judged by owner and mode: a write that is rolled back would leave a trace all the same."""
+    """Judged by owner and mode: even a write that is rolled back would change a file."""
     if database.barred:
         texts = [why_barred(barred) for barred in database.barred]
         return failed(_NAME, some(texts), allow(database.barred[0]))
@@ -104,7 +104,7 @@ def _in_order(database: DatabaseFacts) -> Finding:
 
 
 def _troubled(database: DatabaseFacts) -> Finding:
-    """It could not be opened, or not be read."""
+    """The finding where the database could not be opened or read."""
     trouble, path = database.trouble, database.path
     assert trouble is not None  # that is what it is about
     if trouble.code == "storage_corrupt":
@@ -130,7 +130,7 @@ def _troubled(database: DatabaseFacts) -> Finding:
 
 
 def _damaged(database: DatabaseFacts, what: str) -> tuple[str, str]:
-    """In words, and what rescues as much as can be: the damaged file stays as it is."""
+    """The finding about damage, with the commands that rescue data; the damaged file stays."""
     path = database.path
     if "not a SQLite database" in what or "not a database" in what:
         text = f"{what}; put it aside, and a backup into its place"
@@ -153,7 +153,7 @@ def _put_aside(path: str) -> str:
 
 
 def _recover(path: str) -> str:
-    """Each step only after the one before, and nothing empty is left to be taken for a rescue.
+    """The rescue commands. Each runs only if the one before succeeded; no empty file is left.
 
     Not every sqlite3 has ``.recover``; ``.dump`` rescues less, and ends in a ROLLBACK.
     """

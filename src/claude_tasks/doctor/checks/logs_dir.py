@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def judge(logs: FolderFacts, data: FolderFacts) -> Finding:
-    """There and writable: a run without its log is refused nowhere, but told by nobody."""
+    """The folder exists and is writable: runs start without it, but leave no log."""
     name = "logs_dir"
     if not data.exists:
         return passed(name, "none yet: the data folder is not there")

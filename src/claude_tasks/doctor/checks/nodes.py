@@ -34,10 +34,10 @@ _NAME = "nodes"
 
 
 class LivenessFacts(NamedTuple):
-    """Processes that live beside the registry, or in its way.
+    """Living processes that are not registered, or that block the database.
 
-    ``strangers`` are nodes of another database than the one in its place; ``writer`` does nothing,
-    and keeps everybody else from writing.
+    ``strangers`` are nodes that use another database than the one at the path; ``writer`` is
+    stopped and keeps all others from writing.
     """
 
     strangers: tuple[int, ...] = ()
@@ -45,10 +45,10 @@ class LivenessFacts(NamedTuple):
 
 
 def liveness(*, database: DatabaseFacts, signs: Signs) -> LivenessFacts:
-    """Who lives beside the registry of this database, or in its way."""
+    """Living processes that are not registered in this database, or that block it."""
     contents, trouble = database.contents, database.trouble
     gone = trouble is not None and trouble.code == "storage_gone"
-    if contents is None and not gone:  # nobody knows who is registered
+    if contents is None and not gone:  # the registered nodes are unknown
         return LivenessFacts()
     nodes = () if contents is None else contents.nodes
     strangers = signs.strangers([entry.node.id for entry in nodes])
@@ -56,7 +56,7 @@ def liveness(*, database: DatabaseFacts, signs: Signs) -> LivenessFacts:
 
 
 def judge(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFacts) -> Finding:
-    """FAIL where one keeps others from their work, or works on what nobody sees any more."""
+    """FAIL where a node blocks others, or uses a database that is no longer at the path."""
     if liveness.writer is not None:
         return _writes(*liveness.writer, database.contents, machine)
     if liveness.strangers:
@@ -72,7 +72,7 @@ def judge(database: DatabaseFacts, liveness: LivenessFacts, machine: MachineFact
 
 
 def _writes(pid: int, stall: Stall, contents: Contents | None, machine: MachineFacts) -> Finding:
-    """A node that was stopped a moment ago may be about to go on."""
+    """The finding about a stopped writer; one stopped just now may go on by itself."""
     text = f"process {pid} is in the middle of a write, and nobody else can write: it {stall.why}"
     text = f"{text}; kill -9 {pid} ends it"
     nodes = () if contents is None else contents.nodes
@@ -97,7 +97,7 @@ def _of_the_hung(contents: Contents, machine: MachineFacts) -> Finding:
 
 
 def how_it_hangs(entry: NodeFact, machine: MachineFacts) -> str:
-    """Who, since when, and why as far as that is known."""
+    """Which node, since when, and why if known."""
     node = entry.node
     text = describe_hang(node, entry.silent_ms or 0, entry.stall)
     if entry.stall is not None and entry.stall.waits:

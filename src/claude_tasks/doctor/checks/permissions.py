@@ -149,7 +149,7 @@ class _Walk:
         is_ours = status.st_uid == self._user
         if not is_ours:
             self.foreign.append(path)
-        # The database is judged by its mode too, whoever owns it: what stands in it is run as us.
+        # The mode of the database counts for any owner: we run the tasks in it.
         if mode & _FOR_OTHERS and (is_ours or path.startswith(self._folder.database)):
             wanted = FOLDER_MODE if stat.S_ISDIR(status.st_mode) else FILE_MODE
             outside = path != self._root and not _is_within(path, self._root)

@@ -44,9 +44,9 @@ _MOST_READ = 1000
 
 
 def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
-    """None that reads as running with nobody watching; none lost; no task that always fails.
+    """No running run that no node watches; none lost; no task that always fails.
 
-    FAIL where one stays so until somebody does something.
+    FAIL where a run stays so until a person acts.
     """
     name = "runs"
     contents = database.contents
@@ -80,7 +80,7 @@ def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
 
 
 def _standing_still(contents: Contents, machine: MachineFacts) -> list[_Stuck]:
-    """Runs that are over, or should be, and will not be recorded as such by themselves."""
+    """Runs that are over, or should be, and whose end no node will record."""
     running = [run for run in contents.running if run.queued_for_ms is None]
     ended = [run for run in running if (run.signs.ended_ms or 0) > UNRECORDED_MS]
     silent = [run for run in running if run.signs.silent_ms is not None]
@@ -91,7 +91,7 @@ def _standing_still(contents: Contents, machine: MachineFacts) -> list[_Stuck]:
 
 
 def _who_records(contents: Contents, ended: list[RunningFact], machine: MachineFacts) -> str | None:
-    """The node that holds it is to go on, or to be ended; where there is none, one is started."""
+    """The command that gets the end recorded: wake or end its node, or start one."""
     holder = node_of(contents, ended[0].node_id) if ended else None
     if holder is not None and holder.silent_ms is not None and not standing_by(contents):
         return wake_up(holder, machine)
@@ -99,7 +99,7 @@ def _who_records(contents: Contents, ended: list[RunningFact], machine: MachineF
 
 
 def _what_ends(silent: list[RunningFact]) -> tuple[str, str | None]:
-    """What is said of silent ones, and the command that ends the first of them."""
+    """The text about silent runs, and the command that ends the first of them."""
     if not silent:
         return "", None
     signs = silent[0].signs
@@ -111,7 +111,7 @@ def _what_ends(silent: list[RunningFact]) -> tuple[str, str | None]:
 
 
 def _stuck(contents: Contents) -> list[_Stuck]:
-    """Runs that do not go on, why, and what helps: a node adopts or ends what it finds."""
+    """Runs that do not go on, why, and what helps: a new node adopts or ends them."""
     running = [run for run in contents.running if run.queued_for_ms is None]
     queued = [run for run in contents.running if run.queued_for_ms is not None]
     led = standing_by(contents)

@@ -54,7 +54,7 @@ def judge(database: DatabaseFacts, machine: MachineFacts, *, at: int) -> Finding
 
 
 def _unled(contents: Contents, text: str, at: int) -> Finding:
-    """Nobody schedules: that waits until somebody has a task that should run."""
+    """The finding where no node schedules: a failure only once a task should run."""
     armed = sorted(it.task.next_run_at for it in contents.tasks if it.task.next_run_at is not None)
     if not armed:
         return warned("scheduler_lease", text, START)
@@ -67,7 +67,7 @@ def _unled(contents: Contents, text: str, at: int) -> Finding:
 
 
 def _behind(contents: Contents, lease: Lease, at: int) -> Finding | None:
-    """It renews the lease, and ticks that were due long ago have no row."""
+    """The finding where a leader renews the lease, but overdue ticks have no row."""
     due = [
         fact.task
         for fact in contents.tasks
@@ -85,7 +85,7 @@ def _behind(contents: Contents, lease: Lease, at: int) -> Finding | None:
 
 
 def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> Finding:
-    """By a node that lives, is dead, or of which it cannot be told."""
+    """The finding about a held lease: its node lives, is dead, or cannot be checked."""
     name = "scheduler_lease"
     holder = node_of(contents, lease.holder)
     text = _holder(lease, at)
@@ -106,7 +106,7 @@ def _held(contents: Contents, lease: Lease, machine: MachineFacts, at: int) -> F
 def _late(
     contents: Contents, lease: Lease, holder: NodeFact, machine: MachineFacts, at: int
 ) -> Finding:
-    """It lives, and hangs. What hangs hears no SIGTERM. Runs outlive their daemon."""
+    """The finding where the holder hangs. It needs KILL, not TERM; its runs go on."""
     name = "scheduler_lease"
     text = f"stale: {_holder(lease, at)}; that node lives, but has not renewed it in time"
     help_ = order(holder, machine, "kill -9")
@@ -131,7 +131,7 @@ def _holder(lease: Lease, at: int) -> str:
     """Who, in which term, how fresh."""
     who = f"{lease.role} {lease.pid} on {lease.host}"
     if lease.role is None or lease.pid is None or lease.host is None:
-        who = f"node {lease.holder}"  # its row was set right, and tells no more
+        who = f"node {lease.holder}"  # its row was repaired, and holds no more
     return f"{who}, epoch {lease.epoch}, renewed {_age(lease.renewed_at, at)}"
 
 

@@ -32,7 +32,7 @@ from claude_tasks.system.path_probe import Looked
 if TYPE_CHECKING:
     _Known = dict[tuple[str, str, bool], ScheduleProblem | None]
     Oddity = tuple[str, str | None]
-    """What is wrong, and the command that mends it."""
+    """What is wrong, and the command that fixes it."""
 
 
 _NAME = "tasks"
@@ -83,9 +83,9 @@ def _named(task: Task, found: Oddity | None) -> list[Oddity]:
 
 
 def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | None:
-    """What would end each run of the task before it began."""
+    """What would end each run of the task before its agent starts."""
     task = fact.task
-    # First: no edit is taken of a task whose schedule makes no sense.
+    # First: a task with an invalid schedule accepts no other edit.
     wrong = _schedule_problem(task, known)
     if wrong is not None:
         schedule = f"{task.spec.cron_expr!r} ({task.spec.timezone})"
@@ -100,10 +100,10 @@ def _obstacle(fact: TaskFact, machine: MachineFacts, known: _Known) -> Oddity | 
 
 
 def _way_in(fact: TaskFact) -> str:
-    """What lets a run enter its folder."""
+    """The command that lets a run enter its folder."""
     if fact.looked is Looked.BARRED:
         return shell("chmod", "u+x", fact.folder)
-    if fact.mount is not None:  # with -f whoever waits there goes on, and mount works again
+    if fact.mount is not None:  # -f frees waiting processes, and mount works again
         return shell("sudo", "umount", "-f", "-l", fact.mount)
     return Command("edit", fact.task.id, "--dir", Placeholder("<FOLDER>"))
 
@@ -125,7 +125,7 @@ def _bypasses(task: Task) -> bool:
 
 
 def _oddity(task: Task) -> Oddity | None:
-    """What the agent itself would have to refuse."""
+    """A value that the agent would refuse."""
     mode, model = task.spec.permission_mode, task.spec.model
     if mode is not None and mode not in PERMISSION_MODES:
         fix = Command("edit", task.id, "--permission-mode", "default")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def judge(database: DatabaseFacts, machine: MachineFacts) -> Finding:
-    """Every living node is of this version: an older one keeps doing what was mended since."""
+    """Every living node is of this version: an older one still has defects fixed since."""
     name = "versions"
     contents = database.contents
     if contents is None:
