@@ -1,4 +1,4 @@
-"""The API server: uvicorn on a thread of its own, so that signals stay with the main thread.
+"""The API server: uvicorn on its own thread, so that signals stay with the main thread.
 
 ``start`` reports failure, ``stop`` blocks and may be repeated. Streams never end by themselves:
 they are told to, so that a stop takes as long as the requests under way, at most `GRACE_SECONDS`.

@@ -1,7 +1,7 @@
 """The command line: one module a command, each returns a `Result`, one place prints it.
 
-The way of a command: ``process`` (the real streams) → ``main.run`` → ``main.parse`` (flags, apart
-from doing anything) → the command's module → ``render`` (text or JSON) → an exit code.
+A command passes through: ``process`` (the real streams) → ``main.run`` → ``main.parse`` (flags,
+apart from doing anything) → the command's module → ``render`` (text or JSON) → an exit code.
 
 Light commands start in a few milliseconds. So ``commands`` is a static table, only the command that
 was asked for is imported, and what is here avoids ``NamedTuple`` where plain classes do: each one

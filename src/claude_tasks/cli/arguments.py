@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 _HELP_WIDTH = 96
 _EXAMPLES = "examples:"
 _LARGEST = 2**63 - 1
-"""What a column of the database takes."""
+"""The largest number that a column of the database stores."""
 _SHOWN_LENGTH = 60
-"""Of a value in a message."""
+"""Characters of a value in a message."""
 
-# Argparse looks for a translated catalogue at every word of its own: 1.5 ms a command, for texts
-# that exist in English only.
+# Argparse looks for a translation of each of its texts: 1.5 ms a command, for texts that exist in
+# English only.
 setattr(argparse, "_", str)  # noqa: B010 (no public way)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Of a given width: left to argparse it loads shutil with all its compressors, 2 ms."""
+    """Takes the width as given: to find it, argparse loads shutil and its compressors, 2 ms."""
 
     def __init__(self, prog: str, width: int = _HELP_WIDTH) -> None:
         super().__init__(prog, max_help_position=26, width=width)
@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("-h", "--help", action="store_true", help="this text")
 
     def set_usage(self) -> None:
-        """One short line; left to argparse it would list every flag, and load shutil for it."""
+        """One short line; argparse's own would list every flag, and load shutil."""
         words = [_word(action) for action in self._actions if not action.option_strings]
         extra = ["[-- agent flags]"] if self.takes_extra else []
         self.usage = " ".join([self.prog, *words, "[flags]", *extra])
@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         raise InvalidInputError(text, hint=Command(self.command, "--help"), code="usage")
 
     def _check_text(self, word: str) -> None:
-        """Bytes that are no UTF-8 come as halves of characters, and nothing could keep them."""
+        """Refuse invalid UTF-8: Python passes it as lone surrogates, which cannot be stored."""
         flag = word.partition("=")[0] if word.startswith("-") else None
         if "\0" in word:
             self.error(f"{flag or _shown(word)}: a NUL character cannot be part of it")
@@ -111,7 +111,10 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{raw.decode(errors='backslashreplace')}: not UTF-8 text")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """A flag's value is one word that says something. Argparse drops ``--`` and goes on."""
+        """Refuse a flag's value that is missing or empty.
+
+        Argparse alone would skip ``--`` and go on.
+        """
         if not action.option_strings or action.nargs is not None:
             return super()._get_values(action, arg_strings)
         value = arg_strings[-1] if arg_strings else ""

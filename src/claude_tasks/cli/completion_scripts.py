@@ -70,7 +70,7 @@ def fish() -> str:
     for name in COMMANDS:
         lines += [_fish_flag(name, flag, text) for flag, text in _flags(name).items()]
     seen = f"__fish_seen_subcommand_from {' '.join(_TAKES_TASK)}"
-    # Fish leaves a tilde at the beginning unquoted, and it would name somebody's home.
+    # Fish does not quote a leading tilde, which would become a user's home.
     ask = '(claude-tasks completion --task-names 2>/dev/null | string match -v -- "~*")'
     lines.append(f"complete -c claude-tasks -n '{seen}' -a '{ask}'")
     ask = "(claude-tasks completion --run-ids 2>/dev/null)"

@@ -107,7 +107,7 @@ class Context:
             return None
 
     def settle(self) -> None:
-        """Record what ended while no node lived, so that nothing reads as running that is not."""
+        """Record runs that ended while no node lived, so that they are not shown as running."""
         status = self.operations.status
         if not status.has_leftovers() or status.living_nodes():
             return
@@ -157,7 +157,7 @@ class Context:
             raise InvalidInputError("standard input: not UTF-8 text") from error
 
     def close(self) -> None:
-        """Let the database go."""
+        """Close the database."""
         for opened in (self._operations, self._store):
             if opened is not None:
                 opened.close()

@@ -47,7 +47,7 @@ _BY_CLASS: tuple[tuple[type[ClaudeTasksError], int], ...] = (
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM while a run was waited for. As with Ctrl-C, what catches errors lets it pass."""
+    """SIGTERM while a command waits for a run. Like Ctrl-C, handlers of errors do not catch it."""
 
 
 def exit_code_of(error: ClaudeTasksError) -> int:

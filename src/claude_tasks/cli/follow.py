@@ -1,4 +1,4 @@
-"""Stay with a run until it ends: its event stream as it grows, its row as it changes."""
+"""Follows a run until it ends: its event stream as it grows, its row as it changes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def follow(
         looks += 1
         if not own and looks % _LOOKS_BETWEEN_SETTLINGS == 0:
             context.settle()
-        # The feed tells nothing of what this very process wrote, such as a cancel.
+        # The feed does not report what this process wrote, such as a cancel.
         if operations.changes.changed() or looks % _LOOKS_BETWEEN_SETTLINGS == 0:
             run = operations.runs.get(run_id)
         if not warned and looks % _LOOKS_BETWEEN_CHECKS == 0:

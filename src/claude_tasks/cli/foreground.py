@@ -1,6 +1,6 @@
-"""Run a task in this process, where no scheduler lives: a node of its own, for this one run.
+"""Runs a task in this process where no scheduler lives: with a node for this one run.
 
-Signals are collected, not raised: whatever the instant at which one arrives, it is answered here.
+Signals are collected, not raised, so that one that arrives at any time is handled here.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def run_elsewhere(context: Context, task: Task) -> Run:
     Raises:
         KeyboardInterrupt: it was left (`Terminated` for SIGTERM).
     """
-    # Before there is a run: a signal that comes with it must not go unheard.
+    # Before there is a run: a signal that comes with it must not be lost.
     pipe = SignalPipe(_SIGNALS)
     got: list[signal.Signals] = []
 
@@ -86,7 +86,7 @@ def run_elsewhere(context: Context, task: Task) -> Run:
 
 
 class _Attendance:
-    """Staying with a run of this process's own, and what Ctrl-C and SIGTERM do meanwhile."""
+    """Waits for a run of this process, and handles Ctrl-C and SIGTERM meanwhile."""
 
     def __init__(self, context: Context, node: RunningNode, run: Run, pipe: SignalPipe) -> None:
         self._context = context
@@ -108,7 +108,7 @@ class _Attendance:
         raise Terminated if self._terminated else KeyboardInterrupt
 
     def _leave(self, seconds: float) -> bool:
-        """Answer what came within so many seconds; whether to leave the run behind."""
+        """Handle signals for some seconds; whether to leave the run to its supervisor."""
         raise_failure(self._node)
         for number in self._pipe.wait(seconds):
             if number is signal.SIGTERM:

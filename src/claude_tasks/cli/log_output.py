@@ -1,6 +1,6 @@
 """What a long-running process logs, on standard error: lines for people or JSON Lines.
 
-A record is one line, and looks like nothing else: control characters in it are written out. The
+A record is one line, which no other text can imitate: control characters in it are escaped. The
 lines of a traceback follow their record, indented, so none of them can pass for a record.
 """
 
@@ -69,7 +69,7 @@ def _indented(text: str) -> list[str]:
 
 
 class _Held(logging.Filter):
-    """Keeps records back, in order, until they may come."""
+    """Keeps records back, in order, until they may be written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def _gap_record(lines: int) -> logging.LogRecord:
 
 
 def tell_of_output_gaps(stream: TextIO) -> None:
-    """Standard output is data: what is missing there is said in the log."""
+    """Report in the log how many lines of standard output, which is data, were dropped."""
 
     def warn(lines: int) -> str:
         _log.warning("standard output: %s", gap_text(lines).rstrip())

@@ -1,4 +1,4 @@
-"""From words to an exit code: parse, do, print; the one place where errors become exit codes."""
+"""Parses, runs the command, prints; the one place where errors become exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OTHER_WORDS = {
     "info": "show", "update": "edit", "pause": "disable", "suspend": "disable", "off": "disable",
     "resume": "enable", "unpause": "enable", "on": "enable", "trigger": "run", "fire": "run",
 }  # fmt: skip
-"""What other programs call it."""
+"""The names of our commands in other programs."""
 
 
 class Invocation:
@@ -109,7 +109,7 @@ def _refused(printer: Printer, error: ClaudeTasksError) -> int:
 
 
 def _as_ours(error: OSError) -> ClaudeTasksError:
-    """What the system refused, in its words and with the file it was about."""
+    """The error for a refusal of the system, with its text and the file."""
     place = f"{error.filename}: " if error.filename else ""
     return ClaudeTasksError(f"{place}{error.strerror or error}", code="system")
 
@@ -146,7 +146,7 @@ def _command(command: str, words: Sequence[str], width: int | None) -> Invocatio
 
 
 def _plain_command(command: str, words: list[str]) -> Invocation | None:
-    """A command without flags of its own, read without argparse: a quarter of ``python -c pass``.
+    """Read a command without flags, without argparse: saves a quarter of ``python -c pass``.
 
     None where there is more to it, or something wrong with it.
     """

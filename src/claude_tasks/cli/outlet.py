@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 LIMIT = 1 << 20
-"""Characters that wait at most; a single text may be longer where nothing else waits."""
+"""The most characters in the queue; a single text may be longer while the queue is empty."""
 _LAST_SECONDS = 1.0
-"""At the end of the process: so long is a reader waited for that does not keep up."""
+"""How long to wait for a slow reader at the end of the process."""
 
 
 class _Gap(NamedTuple):
-    """So many lines were dropped in this place."""
+    """How many lines were dropped in this place."""
 
     lines: int
 
@@ -49,7 +49,7 @@ class Outlet(io.TextIOBase):
         self._encoding = stream.encoding or "utf-8"
         self._is_terminal = stream.isatty()
         self.say_gap: Callable[[int], str] = gap_text
-        """What is written where so many lines are missing. Called on the outlet's thread."""
+        """Makes the text written in place of missing lines. Called on the outlet's thread."""
         self._limit = limit
         self._changed = threading.Condition()
         self._waiting: deque[str | _Gap] = deque()
@@ -95,7 +95,7 @@ class Outlet(io.TextIOBase):
             self._begun = ""
 
     def _take(self, text: str) -> None:
-        """Queue it. Once full, only half an empty queue takes more: one long gap, not many."""
+        """Queue a text. A full queue takes more only once half is empty: one long gap, not many."""
         limit = self._limit // 2 if self._drops else self._limit
         if self._waiting and self._size + len(text) > limit:
             self._drops = True
@@ -128,7 +128,7 @@ class Outlet(io.TextIOBase):
             self._missing += _lines(entry)
 
     def _put(self, text: str) -> bool:
-        """Write it; False where the system refuses: a full disk, a reader or terminal that left."""
+        """Write it; False where the system refuses: a full disk, a closed pipe or terminal."""
         begun = left = (("\n" if self._torn else "") + text).encode(self._encoding, "replace")
         while left:
             try:

@@ -1,4 +1,4 @@
-"""The real process around `main.run`: its streams, a broken pipe, a quick way out."""
+"""The real process around `main.run`: its streams, a broken pipe, a fast exit."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def _others_must_end() -> bool:
 
 
 def _fill_closed_streams() -> None:
-    """Fill the place of a stream that was closed (``>&-``): what is opened next would take it.
+    """Reopen closed standard streams (``>&-``) on /dev/null, or a file would get their number.
 
-    A database on descriptor 1 would be overwritten by the first line that anybody prints.
+    A database on descriptor 1 would be overwritten by the first printed line.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -1,7 +1,7 @@
 """The one place that prints: results as text or JSON, progress, notes, errors.
 
 Standard output is data and nothing else; notes and errors go to standard error. All of it goes
-through a `Screen`, which keeps words of others from steering a terminal.
+through a `Screen`, which escapes control characters in untrusted text.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ class Printer:
         """Columns of the terminal; None where there is none."""
 
     def never_wait(self) -> None:
-        """From now on a reader who does not read keeps no thread of this process waiting.
+        """From now on a reader that does not read blocks no thread of this process.
 
-        For processes that stay: what does not fit is dropped, and said. Others wait as they should.
+        For long-running processes: lines that do not fit are dropped and counted. Other commands
+        wait.
         """
         from claude_tasks.cli.log_output import tell_of_output_gaps
         from claude_tasks.cli.outlet import take_the_place_of

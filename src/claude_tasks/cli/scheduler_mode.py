@@ -1,8 +1,8 @@
-"""What a process that stays does about scheduling: one word from a flag, one line to say it.
+"""Whether a long-running process schedules: the flag's words, and a line that states the mode.
 
-``daemon`` and ``serve`` stand for the lease, or do not (`ON`, `OFF`). The terminal UI may also
-leave scheduling to them (`AUTO`): it stands for the lease too, but leaves a free one to a living
-daemon or server that takes it.
+``daemon`` and ``serve`` take the lease when it is free, or never (`ON`, `OFF`). The terminal UI may
+also leave scheduling to them (`AUTO`): it takes a free lease only while no living daemon or server
+may take it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Mode(Enum):
-    """Whether a process stands for the lease."""
+    """Whether a process may take the lease."""
 
     ON = "on"
     OFF = "off"

@@ -1,9 +1,9 @@
 """A stream to print on. A terminal gets no control sequence but the colours made here.
 
-What is printed holds words of others: agents, clients of the API, files, errors. So nothing is
-trusted by its place: `Screen.write` writes out every control character of a text that goes to a
-terminal, and what `Screen.paint` put around a text is known by a mark that other text cannot
-contain. What goes into a pipe or a file stays as it is.
+Printed text may come from agents, clients of the API, files and errors. So no text is trusted:
+`Screen.write` writes out every control character of a text that goes to a terminal, and what
+`Screen.paint` put around a text is known by a mark that other text cannot contain. What goes into a
+pipe or a file stays as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MARK_BYTES = 12
 _KEPT = "\n\t"
 _NARROWEST = 40
 _MOST_DIGITS = 5
-"""Of a number of columns: what somebody sets COLUMNS to may be anything."""
+"""Digits of a number of columns: COLUMNS may be set to anything."""
 
 
 class Screen:
@@ -37,7 +37,7 @@ class Screen:
         # NO_COLOR: no-color.org, set to anything.
         colour = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
         self._mark = os.urandom(_MARK_BYTES).hex() if self._is_terminal and colour else None
-        """Stands for the beginning of a sequence of ours until it is written."""
+        """Marks the beginning of a colour of ours until the text is written."""
         self.width = self._width(environment)
         """Columns of the terminal; None where there is none, and so nothing to cut for."""
 

@@ -1,4 +1,4 @@
-"""Staying with a node of this process: say how it stands, wait for a signal, say what is left.
+"""Runs a node until a signal: prints its mode, waits, prints which runs go on.
 
 The first line on standard output is the scheduler's mode and who leads; what is logged before it
 is known waits for it.
@@ -39,7 +39,7 @@ _ELECTION_LOOK_SECONDS = 0.01
 _ELECTION_MS = 500
 """A free lease is taken within this: not before it has passed is a node called a follower."""
 _FIRST_LINE_SECONDS = 0.5
-"""So long the log waits for the first line on standard output, which may go to the same place."""
+"""How long the log waits for the first line on standard output, which may be the same file."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -104,7 +104,7 @@ class ServiceProcess:
             raise
 
     def start(self) -> None:
-        """Start the node and say, before anything else, how it stands. Errors: those of a start."""
+        """Start the node and print its mode first. Errors: those of a start."""
         try:
             self.node.start()
             self._elect()
@@ -144,7 +144,7 @@ class ServiceProcess:
             self._pipe.close()
 
     def _say_that_it_hangs(self) -> None:
-        """The last words of a process that was told to end and does not."""
+        """Log that the process was told to end and does not."""
         import logging
 
         from claude_tasks.cli.outlet import drain_all
@@ -185,7 +185,7 @@ class ServiceProcess:
             return False
 
     def _leader(self) -> Node | None:
-        """Who else leads. A database that cannot be read does not end a process that stays.
+        """The node that leads, if another. An unreadable database does not end this process.
 
         Its own name in the lease says nothing here: this node leads by its term alone.
         """
@@ -221,9 +221,9 @@ class ServiceProcess:
             printer.line(self._line(self._mode, leads=leads, leader=leader))
 
     def _log_start(self) -> None:
-        """What a look into the log needs first; and the missing agent before a run fails.
+        """Log version, folder and settings, and warn of a missing agent before a run fails.
 
-        Nothing that goes wrong here keeps a node from its work.
+        An error here does not stop the node.
         """
         import logging
 
@@ -246,7 +246,10 @@ class ServiceProcess:
             log.warning("no agent, every run will fail: %s", problem)
 
     def _ends(self, number: signal.Signals) -> bool:
-        """A terminal that closes ends its daemon; elsewhere SIGHUP asks for nothing we have."""
+        """Whether a signal ends the process.
+
+        SIGHUP does only where it was started on a terminal.
+        """
         import logging
 
         log = logging.getLogger(__name__)

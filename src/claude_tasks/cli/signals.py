@@ -23,7 +23,7 @@ _LAST_WORDS_SECONDS = 0.2
 
 
 class StopWatchdog:
-    """Ends a process that was told to end and does not: whatever holds it, wherever that is.
+    """Ends a process that was told to end and does not, even if it is blocked.
 
     Its thread learns of a signal from the interpreter's own handler in C (`signal.set_wakeup_fd`),
     so it does even while the main thread waits in a library for a lock. Made in the main thread.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CONFLICTING = ("cron", "every", "at", "now")
 
 FLAGGED = tuple(field for field in FIELDS.values() if field.flag)
-"""The fields that have a flag of their own. Schedule, prompt and folder have several, or a word."""
+"""The fields with exactly one flag. Schedule, prompt and folder have several, or a plain word."""
 
 CHOICES = {field.flag: field.choices for field in FLAGGED if field.choices}
 """For completion; whether a word is one of them, operations decide."""

@@ -151,7 +151,7 @@ class Contents(NamedTuple):
 
 
 class DatabaseFacts(NamedTuple):
-    """The database, opened without a trace.
+    """The database, read without changing anything.
 
     ``barred`` are it, its folder, its log and its index, as far as they cannot be written.
     ``unseen`` says why commits in the write-ahead log could not be read along. ``is_large`` is

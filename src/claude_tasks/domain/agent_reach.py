@@ -55,7 +55,7 @@ def needed_folders(pieces: Sequence[str], within: Sequence[str]) -> tuple[str, .
     programs = [words[0] for words in commands if words]
     moves = any(words[:1] == ["cd"] and words[1:] != [within[0]] for words in commands)
     if "cd" in programs and ("git" in programs or (moves and any(map(_works_on_files, programs)))):
-        return None  # paths relative to another folder are not resolved
+        return None  # paths after a change of folder are not resolved
     needed: dict[str, None] = {}
     for words in commands:
         found = _needed(words, within)

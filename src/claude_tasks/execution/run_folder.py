@@ -186,7 +186,7 @@ class RunFolder(NamedTuple):
         data = encode(facts)
         try:
             write_atomically(self.exit, data)
-        except FileNotFoundError:  # somebody removed the folder
+        except FileNotFoundError:  # the folder was removed
             if not self._make_folder():
                 self._require_folder()
             write_atomically(self.exit, data)

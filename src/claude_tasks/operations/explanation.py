@@ -200,7 +200,7 @@ def _of_signs(run: Run, signs: ClaimSigns) -> str | None:
 
 
 def _denied(task: Task, last: Sequence[Run]) -> Circumstance | None:
-    """What was denied to the last run with work done, and the rule that allows exactly that."""
+    """What was denied to the last completed or failed run, and what would allow exactly that."""
     worked = [run for run in last if run.state in (State.COMPLETED, State.FAILED)]
     if not worked or not worked[0].permission_denials:
         return None

@@ -36,7 +36,7 @@ class SettingsOperations:
         text = self._store.get_setting(_THRESHOLD)
         try:
             percent = DEFAULT_USAGE_THRESHOLD if text is None else float(text)
-        except ValueError:  # somebody else wrote it
+        except ValueError:  # the stored value is not a number
             return DEFAULT_USAGE_THRESHOLD
         return percent if 0 <= percent <= _PERCENT else DEFAULT_USAGE_THRESHOLD
 

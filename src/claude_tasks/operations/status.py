@@ -200,7 +200,7 @@ class StatusOperations:
         return [node for node in self._store.list_nodes() if not self._registry.is_dead(node.id)]
 
     def scheduler_lives(self) -> bool:
-        """Whether a node is at work that stands for the lease, and so takes the common queue."""
+        """Whether a working node may take the lease, and so starts runs of the common queue."""
         monotonic = self._clock.monotonic()
         return any(
             node.scheduler and node.silent_ms(monotonic=monotonic) is None

@@ -1,4 +1,4 @@
-"""A service with a thread of its own: the one life cycle of what runs beside the main thread.
+"""A service with its own thread: the life cycle of all threads besides the main one.
 
     made ──start──▶ running ──stop──▶ ended
                        └── an error ──▶ failed: it is logged, and kept in `failure`

@@ -67,7 +67,7 @@ def _is_frozen(path: str) -> bool:
 
 
 def _unpause(group: str) -> str | None:
-    """How a container is let go on that has its id in the name of its group."""
+    """The command that unpauses the container whose id is in the name of the group."""
     name = os.path.basename(group).removesuffix(".scope")
     prefix, _, number = name.rpartition("-")
     if len(number) != _ID_LENGTH or set(number) - set("0123456789abcdef"):

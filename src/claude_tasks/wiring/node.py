@@ -64,7 +64,7 @@ def build_node(
     api: tuple[str, bool] | None = None,
     clock: Clock | None = None,
 ) -> RunningNode:
-    """A node of this process: with ``schedules`` it stands for the lease.
+    """A node of this process: with ``schedules`` it may take the lease.
 
     With ``yields`` it leaves a free lease to living daemons and servers. ``api`` is the address
     that it answers at, and whether it asks for no token there.

@@ -93,7 +93,7 @@ def _spec(context: Context, arguments: Namespace) -> TaskSpec:
 
 
 def _namesakes(context: Context, task: Task) -> list[str]:
-    """Where the name does not lead to it. Never looked up by that name: digits are an id."""
+    """Notes where the name does not find the task. Not looked up by name: digits are an id."""
     if task.name.isdecimal():
         return [f"Note: a number means an id; refer to this one as {task.id}."]
     if sum(entry.task.name == task.name for entry in context.operations.tasks.list()) > 1:

@@ -65,5 +65,5 @@ def _words(context: Context, arguments: Namespace) -> list[str] | None:
 
 
 def _leads(name: str) -> bool:
-    """Whether the name, typed as it is, leads to its task: not as a flag, an id or two lines."""
+    """Whether the name, as typed, finds its task: it is not a flag, an id or two lines."""
     return name.isprintable() and not name.startswith("-") and not name.isdecimal()

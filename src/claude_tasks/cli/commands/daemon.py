@@ -1,4 +1,4 @@
-"""``daemon``: a node that stays, until SIGTERM or SIGINT."""
+"""``daemon``: a node that runs until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 

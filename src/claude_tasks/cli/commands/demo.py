@@ -1,4 +1,4 @@
-"""``demo``: the whole way of a task, in a throw-away data folder, in a few seconds."""
+"""``demo``: a task from ``add`` to its runs, in a temporary data folder, in a few seconds."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _agent(context: Context, flag: str | None) -> str:
 
 
 def _check_agent(context: Context) -> None:
-    """Fail once and at the start, not as three failed runs. Errors: `SpawnError`."""
+    """Fail at the start, rather than in three failed runs. Errors: `SpawnError`."""
     from claude_tasks.execution.agent_binary import find_agent_binary
 
     try:
@@ -80,7 +80,7 @@ def _check_agent(context: Context) -> None:
 
 
 def _prepare(context: Context, agent: str) -> str:
-    """A data folder of its own. The stand-in is written into its settings, for what comes after."""
+    """Make the data folder. Its settings name the stand-in, for the user's later commands."""
     import tempfile
     from pathlib import Path
 
@@ -163,7 +163,7 @@ def _enough(ended: list[Run]) -> bool:
 
 
 def _let_end(context: Context, task: Task, deadline: int) -> None:
-    """What is under way may end before the node leaves."""
+    """Wait for running runs to end before the node stops."""
     while context.now() < deadline and not all(r.state.is_terminal for r in _runs(context, task)):
         context.sleep(_LOOK_SECONDS)
 

@@ -67,7 +67,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _checked(asked: Sequence[str]) -> tuple[str, ...]:
-    """The checks to run. Errors: `InvalidInputError` for one that there is not."""
+    """The checks to run. Errors: `InvalidInputError` for an unknown one."""
     from claude_tasks.doctor.catalog import NAMES
 
     for name in asked:
@@ -82,7 +82,7 @@ def _checked(asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def _require_settings(context: Context) -> None:
-    """Every check goes by the settings. Errors: `ConfigurationError`, which says so."""
+    """Load the settings, which every check needs. Errors: `ConfigurationError`, with a hint."""
     try:
         _ = context.settings
     except ConfigurationError as error:
@@ -118,7 +118,7 @@ def _look(context: Context, names: tuple[str, ...]) -> Report:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM as an exception: the agent that is asked for its version must not stay behind."""
+    """Raise SIGTERM as an exception, so that the agent asked for its version is ended too."""
     import signal
 
     from claude_tasks.cli.exit_codes import Terminated
@@ -145,7 +145,7 @@ def _print(context: Context, finding: Finding) -> None:
 
 
 def _mend(context: Context, names: tuple[str, ...], *, asks: bool) -> list[Outcome]:
-    """Show, ask, do; what came of each."""
+    """Show the repairs, ask, do them; the results."""
     from claude_tasks.doctor.repairs import apply_repair, plan_repairs
     from claude_tasks.wiring.doctor import look_around
 

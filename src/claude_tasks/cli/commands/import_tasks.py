@@ -70,7 +70,7 @@ def _skipped(amount: int) -> list[str]:
 
 
 def _duplicates(specs: list[TaskSpec], existing: list[Task]) -> list[str]:
-    """A second import of the same file doubles every run, and looks like a success."""
+    """Notes about tasks that exist already: importing a file twice would double every run."""
     known = {(task.name, task.spec.cron_expr, task.spec.scheduled_at) for task in existing}
     amount = sum(
         (spec.name.strip(), spec.cron_expr.strip(), spec.scheduled_at) in known for spec in specs
@@ -82,7 +82,7 @@ def _duplicates(specs: list[TaskSpec], existing: list[Task]) -> list[str]:
 
 
 def _late(specs: list[TaskSpec], now: int) -> list[str]:
-    """One-offs whose time has passed are due at once, or missed: which one may not expect."""
+    """Notes about one-offs whose time has passed: they are due at once, or missed."""
     past = [
         spec.name
         for spec in specs
@@ -96,7 +96,7 @@ def _late(specs: list[TaskSpec], now: int) -> list[str]:
 
 
 def _folders(specs: list[TaskSpec]) -> list[str]:
-    """A document from another machine names that machine's folders."""
+    """Notes about folders that do not exist: a document may name those of another machine."""
     from claude_tasks.operations.folders import folder_obstacles
 
     obstacles = folder_obstacles(

@@ -49,7 +49,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def _id_of(context: Context, reference: str) -> int:
-    """Also of a task whose row cannot be read, and which nothing else can be done with."""
+    """The id of a task, also of one whose row cannot be read, which can only be removed."""
     try:
         return context.find_task(reference).id
     except IllegibleError as illegible:
@@ -57,7 +57,7 @@ def _id_of(context: Context, reference: str) -> int:
 
 
 def _deleted(context: Context, reference: str) -> Task:
-    """The deleted task that is meant, also where a live one has taken its name."""
+    """The deleted task with this name, even if a live one now has the name too."""
     found = context.operations.tasks.list(include_deleted=True)
     name = reference.strip()
     named = [s.task for s in found if s.task.name == name and s.task.deleted_at is not None]

@@ -74,7 +74,7 @@ def _of_task(context: Context, arguments: Namespace, now: int) -> tuple[Preview,
 
 
 def _found(context: Context, reference: str) -> Task:
-    """A task. Errors: `NotFoundError`, which leads on where an expression was meant."""
+    """A task. Errors: `NotFoundError`, with a hint where an expression was meant."""
     try:
         return context.find_task(reference)
     except NotFoundError as error:

@@ -1,4 +1,4 @@
-"""``run``: by the living scheduler, or, where none lives, by this very process."""
+"""``run``: by the living scheduler, or by this process where none lives."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(context: Context, arguments: Namespace) -> Result:
 
 
 def ended_result(context: Context, run: Run) -> Result:
-    """What the agent said on standard output, how it ended beside it."""
+    """The agent's output on standard output, how the run ended on standard error."""
     from claude_tasks.domain.run import State
     from claude_tasks.text.run_text import allow_notes, ending
 

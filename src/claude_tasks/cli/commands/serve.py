@@ -90,7 +90,7 @@ def _serve(context: Context, process: ServiceProcess, bound: socket.socket, toke
 
 
 def _checked_tokens(context: Context, *, insecure: bool) -> Tokens:
-    """What the API asks for. Whatever its settings get wrong is said before anything starts."""
+    """The API's tokens. Errors in its settings are reported before anything starts."""
     from claude_tasks.api.authorization import refuse_open_exposure
     from claude_tasks.api.request_filter import build_policy
     from claude_tasks.tokens import load_tokens

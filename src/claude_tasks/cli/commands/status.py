@@ -39,7 +39,7 @@ _RUN_COLUMNS = (
 )
 _SHORT_ID = 8
 _THIS = Command("status")
-"""A fix of the doctor's that is being done."""
+"""The doctor's fix that is not shown, since it is this command."""
 _MOST_TROUBLES = 3
 
 
@@ -97,7 +97,7 @@ def _agent(status: Status) -> Toned:
 
 
 def _clock(status: Status) -> Toned:
-    """What a clock that was ahead left, as long as it is felt."""
+    """What a clock that was ahead left, as long as it matters."""
     from claude_tasks.operations.clock_text import is_felt, step_text
 
     troubles = status.clock_troubles

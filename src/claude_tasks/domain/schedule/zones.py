@@ -143,7 +143,7 @@ def find_zone(timezone: str) -> tzinfo:
 
 
 def shown_zone(timezone: str) -> str:
-    """The zone to show times in: UTC where somebody wrote down one that there is not."""
+    """The zone to show times in: UTC where the stored one does not exist."""
     try:
         find_zone(timezone)
     except InvalidInputError:

@@ -41,7 +41,7 @@ def horizon(connection: Connection) -> Horizon:
 def standing_of(
     connection: Connection, task_id: int, row: PlannedRow, horizon: Horizon
 ) -> Trigger | None:
-    """The row to write for a tick; None where the tick is already decided."""
+    """The trigger for the row of a tick; None where the tick is already decided."""
     if row.scheduled_for > horizon.until:
         return Trigger.SCHEDULE
     if row.skipped_until is not None:
@@ -59,7 +59,7 @@ def standing_of(
 def _standing_of_range(
     connection: Connection, task_id: int, row: PlannedRow, horizon: Horizon
 ) -> Trigger | None:
-    """The row for ticks that are skipped again; None where a row already says so."""
+    """The trigger for a row of ticks skipped again; None where a row already says so."""
     assert row.skipped_until is not None
     counted_until = _counted_until(connection, task_id, row.scheduled_for, horizon)
     if counted_until is not None:
