@@ -28,7 +28,7 @@ class Command(str):
     """The words after the program's name, not quoted."""
 
     def __new__(cls, *words: object) -> Self:
-        """A `Placeholder` stands as it is, any other word is quoted."""
+        """A `Placeholder` is kept unchanged, any other word is quoted."""
         shown = (word if isinstance(word, Placeholder) else quoted(str(word)) for word in words)
         command = super().__new__(cls, " ".join((PROGRAM, *shown)))
         command.words = tuple(

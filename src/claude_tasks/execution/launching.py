@@ -90,7 +90,7 @@ class LaunchPlan:
         return self._base if path == "." else os.path.join(self._base, path)
 
     def _at_home(self, path: str) -> str:
-        """``~`` and what is below it. Whose home ``~name`` is may take a network to answer."""
+        """Expand ``~``, not ``~name``: looking up another user's home may wait for a network."""
         first, _, rest = path.partition("/")
         if first != "~":
             raise SpawnError(

@@ -304,7 +304,7 @@ class RunFolder(NamedTuple):
         if not was_started and self.task() is None and any(asked() for asked in knows_of_it):
             self._unmake()
             return Condition.REMOVED
-        # Tools that closed what they inherited hold no lock: before `lost` they are looked for.
+        # Tools that closed their inherited descriptors hold no lock: look for them before `lost`.
         if is_locked(self.prompt) or (was_started and end_strays(self.path, self.prompt)):
             return Condition.ORPHANED
         if not was_started:
@@ -319,7 +319,7 @@ class RunFolder(NamedTuple):
     def _close_first(self, facts: ExitFacts) -> bool:
         """Write the tombstone, unless a supervisor has written how the claim ended meanwhile.
 
-        One whose folder was removed is not kept out by the lock of whoever looks.
+        The lock of this look does not exclude a supervisor whose folder was removed.
         """
         try:
             write_atomically(self.exit, encode(facts), replace=False)

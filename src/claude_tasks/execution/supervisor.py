@@ -150,9 +150,9 @@ class _Supervision:
         return ExitFacts(EndedBy.SPAWN, error=why, started_at=now, ended_at=now)
 
     def _why_not(self, failure: OSError | ValueError) -> str:
-        """What kept the agent from starting, with the path at fault and what helps.
+        """Why the agent could not start, with the path at fault and what helps.
 
-        It goes into a row, so it names no command: how that is called depends on who reads it.
+        It goes into a row, so it names no command: its program name depends on the reader.
         """
         if not isinstance(failure, OSError):
             return f"{failure}: {self._spec.argv}, {self._spec.cwd}"

@@ -104,7 +104,7 @@ class TaskTable(Tables):
         return summaries
 
     def illegible_tasks(self) -> list[IllegibleError]:
-        """Live tasks whose rows make none."""
+        """The errors of live tasks whose rows cannot be read."""
         rows = self._connection.rows(
             select(load("tasks")["list_tasks"]), {"include_deleted": 0, "limit": -1}
         )
