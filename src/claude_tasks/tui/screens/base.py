@@ -36,7 +36,7 @@ class BaseScreen(Screen[Any]):
     @property
     def is_whole(self) -> bool:
         """Whether its parts are there: not before it is mounted, nor while it is closed."""
-        return self.is_attached and bool(self.query(Footer))
+        return self.app.is_running and self.is_attached and bool(self.query(Footer))
 
     def action_do(self, name: str) -> None:
         """Do one of the actions of the registry. What goes wrong is said, and changes nothing."""
