@@ -6,7 +6,7 @@ BIN     := $(VENV)/bin
 PRODUCT := $(VENV)/.product
 STAMP   := $(VENV)/.installed
 # Most tests wait for processes: more of them at once than there are cores.
-WORKERS ?= 4
+WORKERS ?= 6
 CHAOS_SECONDS  ?= 300
 MODEL_EXAMPLES ?= 500
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
@@ -16,7 +16,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
 help:
 	@echo "make demo          see it work: a task every 2 s, three runs, the history"
-	@echo "make test          all tests, faults in their short form (4 to 5 minutes on two cores)"
+	@echo "make test          all tests, faults in their short form (3 to 4 minutes on two cores)"
 	@echo "make check         format, lint, types, import contracts, tests"
 	@echo "make install       leaves $(BIN)/claude-tasks, and what the tests need"
 	@echo "make chaos         the faults at length (CHAOS_SECONDS=300)"
