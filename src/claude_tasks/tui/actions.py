@@ -57,6 +57,8 @@ ACTIONS = (
            Command("restore", "TASK"), in_footer=False),
     Action("agenda", "A", "Agenda", "all that is due in the next 24 h", (TASKS,),
            Command("next"), in_footer=False),
+    Action("timeline", "T", "Timeline", "24 h back and 24 h ahead, a lane a task", (TASKS,),
+           in_footer=False),
     Action("doctor", "D", "Doctor", "is it ready, and if not, which command helps", (TASKS,),
            Command("doctor"), in_footer=False),
     Action("settings", "s", "Settings", "every setting and where its value comes from", (TASKS,),

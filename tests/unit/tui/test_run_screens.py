@@ -185,3 +185,31 @@ def test_the_session_of_an_ended_run_is_copied_and_a_running_one_is_in_use(desk:
         await until(pilot, "its session is in use")
 
     desk.drive(script, size=(120, 24))
+
+
+def test_pages_show_what_is_due_what_ran_why_and_what_holds(desk: Desk) -> None:
+    task = desk.add("paged")
+    end(desk, begin(desk, task), state=State.FAILED, reason=Reason.EXIT, error="it broke")
+    desk.add("often", cron_expr="@every 90s")
+
+    async def script(pilot: Pilot[None]) -> None:
+        await until(pilot, "2 of 2 tasks")
+        await pilot.press("A")
+        screen = await until(pilot, "Agenda")
+        screen = await until(pilot, "often: Every 1m 30s")
+        assert "paged" in screen
+        await pilot.press("escape", "T")
+        screen = await until(pilot, "x failed")
+        assert "·x·" in next(line for line in screen.splitlines() if line.startswith(" paged"))
+        assert "~~~" in next(line for line in screen.splitlines() if line.startswith(" often"))
+        await pilot.press("escape", "s")
+        await until(pilot, "max_concurrent_runs  8  (default)")
+        await pilot.press("escape", "D")
+        await until(pilot, "PASS  database")
+        await pilot.press("escape", "w")
+        screen = await until(pilot, "Why · often")
+        await until(pilot, "nobody schedules")
+        await pilot.press("escape")
+        await until(pilot, "2 of 2 tasks")
+
+    desk.drive(script, size=(120, 60))

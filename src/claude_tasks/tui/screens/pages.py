@@ -13,23 +13,30 @@ from textual.widgets.option_list import Option
 
 from claude_tasks.domain.hint import called
 from claude_tasks.domain.instant import DAY_MS
+from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.operations.agenda import agenda
 from claude_tasks.text.blocks import Pairs, Raw, Table, Toned
 from claude_tasks.text.layout import pair_lines, table_lines
 from claude_tasks.text.times import relative, zone_clock
 from claude_tasks.tui.actions import ACTIONS, PAGE, bindings, shown_key
 from claude_tasks.tui.screens.base import BaseScreen
+from claude_tasks.tui.timeline import LEGEND, lanes, name_cell, scale
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from typing import Self
 
     from textual.app import ComposeResult
 
+    from claude_tasks.domain.run import Run
+    from claude_tasks.operations.agenda import Due
+    from claude_tasks.operations.facade import Operations
     from claude_tasks.text.blocks import Block
     from claude_tasks.tui.backend import Backend
 
     Look = Callable[[Backend], Awaitable[Sequence[Block]]]
 
+_MOST_RUNS = 2_000
 _STYLES = {"good": "green", "bad": "red", "warn": "yellow", "dim": "dim", "bold": "bold"}
 
 
@@ -49,6 +56,8 @@ def as_text(blocks: Sequence[Block], width: int) -> Text:
             said: str = block.text if isinstance(block, Raw) else block
             tone = block.tone if isinstance(block, Toned) else ""
             lines = [paint(line, tone) for line in said.splitlines()] or [""]
+            if isinstance(block, Joined):
+                lines = ["".join(paint(*part) for part in block.parts)]
         for line in lines:
             _append(text, line)
     return text
@@ -174,6 +183,44 @@ def agenda_page() -> Page:
         return [Pairs(pairs)]
 
     return Page("Agenda · the next 24 hours", look)
+
+
+def timeline_page(width: int) -> Page:
+    """The last and the next 24 hours, a lane for each task; ``width`` is in cells."""
+
+    async def look(backend: Backend) -> Sequence[Block]:
+        now, room = backend.now(), max(60, width - 4)
+
+        def find(operations: Operations) -> tuple[list[Run], list[Due]]:
+            wanted = RunFilter(since=now - DAY_MS, limit=_MOST_RUNS)
+            due = agenda(operations.tasks.list(), until=now + DAY_MS)
+            return operations.runs.list(wanted), due
+
+        runs, due = await backend.read(find)
+        lines: list[Block] = [
+            Joined([(name_cell(lane.name), "bold"), (" ", ""), *lane.cells])
+            for lane in lanes(reversed(runs), due, now=now, width=room)
+        ]
+        if not lines:
+            return ["Nothing ran in the last 24 hours, and nothing is due in the next."]
+        head = Toned(scale(now=now, timezone=backend.zone, width=room), "dim")
+        return [head, *lines, "", Toned(LEGEND, "dim")]
+
+    return Page("Timeline · the last and the next 24 hours", look)
+
+
+class Joined(str):
+    """One line of several toned parts."""
+
+    __slots__ = ("parts",)
+    parts: tuple[tuple[str, str], ...]
+
+    def __new__(cls, parts: Iterable[tuple[str, str]]) -> Self:
+        """Text and tone of each."""
+        given = tuple(parts)
+        line = super().__new__(cls, "".join(text for text, _ in given))
+        line.parts = given
+        return line
 
 
 class HelpPage(ModalScreen[str]):

@@ -18,7 +18,13 @@ from claude_tasks.tui.row_table import RowTable
 from claude_tasks.tui.run_feed import last_said
 from claude_tasks.tui.screens.base import BaseScreen
 from claude_tasks.tui.screens.dialogs import Confirm
-from claude_tasks.tui.screens.pages import agenda_page, doctor_page, settings_page, why_page
+from claude_tasks.tui.screens.pages import (
+    agenda_page,
+    doctor_page,
+    settings_page,
+    timeline_page,
+    why_page,
+)
 from claude_tasks.tui.snapshot import recent_runs
 from claude_tasks.tui.task_rows import (
     TITLES,
@@ -310,6 +316,10 @@ class TasksScreen(BaseScreen):
     async def do_agenda(self) -> None:
         """What is due."""
         await self.app.push_screen(agenda_page())
+
+    async def do_timeline(self) -> None:
+        """What ran and what is due, in lanes."""
+        await self.app.push_screen(timeline_page(self.size.width))
 
     async def do_doctor(self) -> None:
         """What is wrong."""
