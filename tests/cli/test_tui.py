@@ -155,3 +155,26 @@ def test_ctrl_z_and_fg_leave_a_working_terminal(program: Program) -> None:
     assert "TUI scheduler mode: auto (leader)" in shell.wait_for("shell> ")
     shell.press("echo again\r")
     shell.wait_for("again\r\n")
+
+
+def test_o_goes_on_in_the_session_in_the_same_terminal_and_comes_back(program: Program) -> None:
+    """Defect 11: it worked on one system only."""
+    agent = program.installation.folder / "interactive"
+    agent.write_text(
+        f'#!/bin/sh\ncase "$1" in --resume) echo "in session $2"; read -r line; exit 0;; esac\n'
+        f'exec {program.installation.agent} "$@"\n'
+    )
+    agent.chmod(0o755)
+    program.installation.add(name="talks", cron_expr="0 3 1 1 *")
+    session = open_ui(program, CLAUDE_TASKS_CLAUDE_BIN=str(agent))
+    session.wait_for("auto: leader")
+    session.press("r")
+    [run] = program.installation.wait_for_runs(1, State.COMPLETED)
+    session.wait_for("completed")
+    session.press("o")
+    session.wait_for(f"in session {run.session_id}")
+    session.press("\r")
+    session.wait_for("talks")
+    session.press("q")
+    session.all()
+    assert session.exit_code == 0
