@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Footer, Static
 
 from claude_tasks.domain.errors import NotFoundError
 from claude_tasks.domain.instant import human_duration
@@ -17,7 +17,7 @@ from claude_tasks.text.run_words import outcome_word
 from claude_tasks.text.times import coarse, relative, table_time
 from claude_tasks.tui.actions import RUNS, bindings
 from claude_tasks.tui.row_table import RowTable, Title
-from claude_tasks.tui.screens.base import BaseScreen
+from claude_tasks.tui.screens.listing import ListScreen
 from claude_tasks.tui.screens.pages import why_page
 
 if TYPE_CHECKING:
@@ -41,17 +41,12 @@ _TITLES = (
 )
 
 
-class RunsScreen(BaseScreen):
+class RunsScreen(ListScreen):
     """Newest first; brought up to date when anything changes."""
 
     place = RUNS
     BINDINGS: ClassVar = bindings(RUNS)
-    DEFAULT_CSS = """
-    RunsScreen #head { height: auto; padding: 0 1; }
-    RunsScreen #filter { display: none; height: 1; border: none; padding: 0 1; }
-    RunsScreen #filter.on { display: block; }
-    RunsScreen RowTable { padding: 0 1; }
-    """
+    filter_help = "search in names, output and errors"
 
     def __init__(self, task_id: int | None, name: str) -> None:
         """``task_id`` None is all tasks."""
@@ -64,22 +59,14 @@ class RunsScreen(BaseScreen):
     def compose(self) -> ComposeResult:
         """Head, search, runs, keys."""
         yield Static(id="head", markup=False)
-        yield Input(id="filter", placeholder="search in names, output and errors", compact=True)
+        yield self.filter_input()
         yield RowTable(_TITLES, self._cells, empty="Looking …", id="runs")
         yield Footer()
 
     def on_mount(self) -> None:
         """The runs have the keys."""
-        self._table.focus()
+        self.table.focus()
         self._look_again()
-
-    @property
-    def _table(self) -> RowTable:
-        return self.query_one(RowTable)
-
-    @property
-    def _filter(self) -> Input:
-        return self.query_one("#filter", Input)
 
     def show_snapshot(self, _snapshot: Snapshot) -> None:
         """Something changed."""
@@ -87,7 +74,7 @@ class RunsScreen(BaseScreen):
 
     def tick(self) -> None:
         """Spans grow."""
-        self._table.bring_up_to_date()
+        self.table.bring_up_to_date()
 
     def _look_again(self) -> None:
         self.begin(self._look, exclusive=True)
@@ -97,14 +84,14 @@ class RunsScreen(BaseScreen):
             task_id=self._task_id,
             states=(State.FAILED,) if self._failed_only else (),
             limit=_PAGE,
-            text=self._filter.value or None,
+            text=self.filter_text or None,
         )
         found = await self.backend.threads.search(lambda operations: operations.runs.list(wanted))
         self._runs = {run.id: run for run in found}
-        self._table.empty = (
-            "No run fits." if self._filter.value or self._failed_only else "No runs yet."
+        self.table.empty = (
+            "No run fits." if self.filter_text or self._failed_only else "No runs yet."
         )
-        self._table.show(list(self._runs))
+        self.table.show(list(self._runs))
         self.query_one("#head", Static).update(self._head())
 
     def _head(self) -> Text:
@@ -148,14 +135,10 @@ class RunsScreen(BaseScreen):
         )
 
     def _selected_run(self) -> Run:
-        run = self._runs.get(self._table.selected)
+        run = self._runs.get(self.table.selected)
         if run is None:
             raise NotFoundError("No run is selected")
         return run
-
-    def on_row_table_opened(self) -> None:
-        """A double click."""
-        self.begin(self.do_open)
 
     async def do_open(self) -> None:
         """Its record, and what it said."""
@@ -191,25 +174,13 @@ class RunsScreen(BaseScreen):
         self._failed_only = not self._failed_only
         self._look_again()
 
-    async def do_search(self) -> None:
-        """Type what to look for."""
-        self._filter.add_class("on")
-        self._filter.focus()
-
-    def on_input_changed(self) -> None:
-        """The list follows what is typed."""
+    def filter_changed(self) -> None:
+        """Look for it."""
         self._look_again()
-
-    def on_input_submitted(self) -> None:
-        """The keys go back to the list."""
-        self._table.focus()
-        self._filter.set_class(bool(self._filter.value), "on")
 
     async def do_back(self) -> None:
         """First out of a search, then to where one came from."""
-        if self._filter.value or self._filter.has_focus:
-            self._filter.value = ""
-            self._filter.remove_class("on")
-            self._table.focus()
+        if self.is_filtering:
+            self.set_filter("")
         else:
             self.dismiss()

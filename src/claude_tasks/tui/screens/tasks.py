@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Footer, Static
 
 from claude_tasks.domain.errors import ConflictError, NotFoundError, StorageError
 from claude_tasks.domain.hint import Command, called
@@ -16,8 +16,8 @@ from claude_tasks.text.blocks import Toned
 from claude_tasks.tui.actions import TASKS, bindings
 from claude_tasks.tui.row_table import RowTable
 from claude_tasks.tui.run_feed import last_said
-from claude_tasks.tui.screens.base import BaseScreen
 from claude_tasks.tui.screens.dialogs import Confirm
+from claude_tasks.tui.screens.listing import ListScreen
 from claude_tasks.tui.screens.pages import (
     agenda_page,
     doctor_page,
@@ -56,18 +56,15 @@ _ORDERS: dict[str, Callable[[TaskSummary], object]] = {
 _STYLES = {"good": "bold green", "bad": "bold red", "warn": "yellow", "dim": "dim"}
 
 
-class TasksScreen(BaseScreen):
+class TasksScreen(ListScreen):
     """Tasks by id: what is selected stays selected, whatever happens elsewhere."""
 
     place = TASKS
     BINDINGS: ClassVar = bindings(TASKS)
+    filter_help = "words, state:failed, tag:nightly"
     DEFAULT_CSS = """
-    TasksScreen #head { height: auto; padding: 0 1; }
     TasksScreen #banner { height: auto; background: $error; color: $text; padding: 0 1;
                           display: none; }
-    TasksScreen #filter { display: none; height: 1; border: none; padding: 0 1; }
-    TasksScreen #filter.on { display: block; }
-    TasksScreen RowTable { padding: 0 1; }
     """
 
     def __init__(self) -> None:
@@ -85,24 +82,16 @@ class TasksScreen(BaseScreen):
         """Head, filter, tasks, keys."""
         yield Static(id="banner", markup=False)
         yield Static("Looking …", id="head", markup=False)
-        yield Input(id="filter", placeholder="words, state:failed, tag:nightly", compact=True)
+        yield self.filter_input()
         yield RowTable(TITLES, self._cells, empty="", id="tasks")
         yield Footer()
 
     def on_mount(self) -> None:
         """The tasks have the keys."""
-        self._table.focus()
+        self.table.focus()
         snapshot = self.interface.snapshot
         if snapshot is not None:
             self.show_snapshot(snapshot)
-
-    @property
-    def _table(self) -> RowTable:
-        return self.query_one(RowTable)
-
-    @property
-    def _filter(self) -> Input:
-        return self.query_one("#filter", Input)
 
     # What it shows
 
@@ -123,27 +112,27 @@ class TasksScreen(BaseScreen):
         """Spans grow, and what running agents said last is read again."""
         if self._snapshot is not None:
             self._head()
-            self._table.bring_up_to_date()
+            self.table.bring_up_to_date()
             self.begin(self._look_closer, group="closer", exclusive=True)
 
     def _arrange(self) -> None:
         if self._snapshot is None:
             return
-        wanted = matching(self._snapshot.tasks, self._filter.value)
+        wanted = matching(self._snapshot.tasks, self.filter_text)
         wanted.sort(key=_ORDERS[self._sorted_by])  # type: ignore[arg-type]
         self._found = {summary.task.id: summary for summary in wanted}
-        self._table.empty = self._why_empty()
-        self._table.show(list(self._found))
+        self.table.empty = self._why_empty()
+        self.table.show(list(self._found))
         self.begin(self._look_closer, group="closer", exclusive=True)
 
     def _why_empty(self) -> str:
-        if self._filter.value:
-            return f"No task fits {self._filter.value!r}. Esc in the filter shows all."
+        if self.filter_text:
+            return f"No task fits {self.filter_text!r}. Esc in the filter shows all."
         return "No tasks yet. Press a to add one, or ? for all keys."
 
     async def _look_closer(self) -> None:
         """The runs of the tasks in view, and what the agents of running ones say."""
-        snapshot, visible = self._snapshot, list(self._table.visible_ids)
+        snapshot, visible = self._snapshot, list(self.table.visible_ids)
         if snapshot is None:
             return
         missing = [task_id for task_id in visible if task_id not in self._recent]
@@ -156,7 +145,7 @@ class TasksScreen(BaseScreen):
         for run in running:
             path = self.backend.events_path(run.task_id, run.id)
             self._said[run.task_id] = await asyncio.to_thread(last_said, path)
-        self._table.bring_up_to_date()
+        self.table.bring_up_to_date()
 
     def _cells(self, task_id: int) -> Sequence[str]:
         assert self._snapshot is not None  # it told of the task
@@ -190,14 +179,10 @@ class TasksScreen(BaseScreen):
     # What it does
 
     def _selected_task(self) -> Task:
-        summary = self._found.get(self._table.selected)
+        summary = self._found.get(self.table.selected)
         if summary is None:
             raise NotFoundError("No task is selected")
         return summary.task
-
-    def on_row_table_opened(self) -> None:
-        """A double click."""
-        self.begin(self.do_open)
 
     async def do_open(self) -> None:
         """The runs of the task."""
@@ -227,7 +212,7 @@ class TasksScreen(BaseScreen):
         if saved is None:
             return
         await self.interface.look()
-        self._table.select(saved.id)
+        self.table.select(saved.id)
         if task is not None and saved.revision != task.revision:
             before = task.spec._asdict()
             self._undo.append((
@@ -338,32 +323,17 @@ class TasksScreen(BaseScreen):
 
     async def do_failed(self) -> None:
         """Only what failed, or all again."""
-        self._set_filter("" if self._filter.value == _FAILED else _FAILED)
+        self.set_filter("" if self.filter_text == _FAILED else _FAILED)
 
-    async def do_search(self) -> None:
-        """Type into the filter. Enter leaves the list as it is then, with all its keys."""
-        self._filter.add_class("on")
-        self._filter.focus()
-
-    def on_input_changed(self) -> None:
-        """The list follows what is typed."""
+    def filter_changed(self) -> None:
+        """Show what fits now."""
         self._arrange()
         if self._snapshot is not None:
             self._head()
 
-    def on_input_submitted(self) -> None:
-        """The keys go back to the list; the filter stays."""
-        self._table.focus()
-        self._filter.set_class(bool(self._filter.value), "on")
-
     def key_escape(self) -> None:
         """No filter any more."""
-        self._set_filter("")
-
-    def _set_filter(self, text: str) -> None:
-        self._filter.value = text
-        self._filter.set_class(bool(text), "on")
-        self._table.focus()
+        self.set_filter("")
 
 
 def _line(plain: str, toned: Toned) -> Text:
