@@ -13,7 +13,7 @@ from claude_tasks.domain.task_fields import ADDRESS_FIELDS, FIELDS
 from claude_tasks.system.data_folder import DataFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from claude_tasks.domain.notification import Addresses
 
@@ -324,23 +324,6 @@ def file_settings(path: str) -> dict[str, Any]:
             f"{path}: unknown setting {unknown[0]}", hint=f"known: {', '.join(sorted(SETTINGS))}"
         )
     return {name: _checked(name, value, f"{path}: {name}") for name, value in entries.items()}
-
-
-def key_settings(path: str, actions: "Collection[str]") -> dict[str, str]:
-    """The table ``[keys]`` of ``config.toml``: actions of the terminal UI and their keys.
-
-    ``actions`` are those that there are. Errors: `ConfigurationError`.
-    """
-    table = _config(path).get(KEYS, {})
-    if not isinstance(table, dict) or not all(isinstance(key, str) for key in table.values()):
-        raise ConfigurationError(f"{path}: {KEYS} is no table of texts", hint='such as run = "x"')
-    unknown = sorted(set(table) - set(actions))
-    if unknown:
-        raise ConfigurationError(
-            f"{path}: {KEYS}: there is no action {unknown[0]}",
-            hint=f"known: {', '.join(sorted(actions))}",
-        )
-    return table
 
 
 def _config(path: str) -> dict[str, Any]:

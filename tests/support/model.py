@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_tasks.domain.errors import SpawnError
 from claude_tasks.execution.contract import EndedBy, ExitFacts, Said
-from claude_tasks.execution.run_folder import RunFolder, try_lock
+from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.scheduling.beats import BeatKeeper, BeatWatch
 from claude_tasks.scheduling.dispatcher import Dispatcher
 from claude_tasks.scheduling.engine import Engine
@@ -25,6 +25,7 @@ from claude_tasks.scheduling.lifetime import LifetimeLock, NodeRegistry
 from claude_tasks.scheduling.rescuer import Rescuer
 from claude_tasks.scheduling.ticker import Ticker
 from claude_tasks.storage.sqlite.store import open_store
+from claude_tasks.system.file_lock import try_lock
 from claude_tasks.wiring.node import build_execution, lease_times
 from support.builders import node
 from support.fresh_database import lay

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from claude_tasks.domain.hint import quoted
 from claude_tasks.domain.signs import SUPERVISOR_SILENCE_MS, ClaimSigns, Stall
 from claude_tasks.execution.process_tree import holders_of
-from claude_tasks.execution.run_folder import RunFolder, is_locked
+from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.system.data_folder import mount_point_above
+from claude_tasks.system.file_lock import is_locked
 from claude_tasks.system.process_state import process_started
 from claude_tasks.system.stall import stall_of
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import stat
@@ -28,6 +27,7 @@ from claude_tasks.execution.contract import (
 )
 from claude_tasks.execution.process_tree import end_strays, holders_of
 from claude_tasks.system.durable import read_whole, write_atomically, write_private
+from claude_tasks.system.file_lock import is_locked, try_lock
 from claude_tasks.system.process_state import is_supervisor, process_started
 
 if TYPE_CHECKING:
@@ -359,38 +359,6 @@ def remove_tree(path: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def try_lock(path: str, *, create: bool = True) -> int | None:
-    """Take the lock of a file; its descriptor, or None when another process holds it.
-
-    The descriptor is not inherited by child processes. Errors: `OSError`.
-    """
-    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def is_locked(path: str) -> bool:
-    """Whether a living process holds the lock."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        # A shared lock, so that two observers do not take each other for the holder.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _read(kind: type[Record], path: str) -> Record:

@@ -14,8 +14,9 @@ import select
 import signal
 import sys
 
-from claude_tasks.execution.run_folder import RunFolder, try_lock
+from claude_tasks.execution.run_folder import RunFolder
 from claude_tasks.execution.supervisor import prepare_signals, supervise
+from claude_tasks.system.file_lock import try_lock
 
 _REQUESTS = 0
 _ANSWERS = 1

@@ -29,8 +29,9 @@ from claude_tasks.execution.process_tree import (
     end_leftovers,
     reap_and_ask,
 )
-from claude_tasks.execution.run_folder import FOR_GOOD, MACHINE_REASONS, try_lock
+from claude_tasks.execution.run_folder import FOR_GOOD, MACHINE_REASONS
 from claude_tasks.execution.transcript import Transcript
+from claude_tasks.system.file_lock import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from claude_tasks.domain.errors import ConfigurationError
 from claude_tasks.execution.run_log import events_path
 from claude_tasks.operations.database_threads import DatabaseThreads
-from claude_tasks.settings import SETTINGS, file_settings, key_settings
+from claude_tasks.settings import KEYS, SETTINGS, file_settings
 from claude_tasks.system.clock import SystemClock
+from claude_tasks.system.config_file import read_config
 from claude_tasks.tokens import variable_of
 from claude_tasks.tui.actions import BY_ID
 from claude_tasks.tui.backend import Backend, SettingLine
@@ -56,7 +58,7 @@ def build_backend(
     zone: str,
     call: str,
 ) -> Backend:
-    """``call`` is how this program is started. Errors: `StorageError`."""
+    """``call`` is how this program is started. Errors: `StorageError`, `ConfigurationError`."""
     clock = SystemClock()
     threads = DatabaseThreads(
         lambda: open_operations(
@@ -75,7 +77,7 @@ def build_backend(
         events_path=partial(events_path, settings.folder.logs),
         resume_argv=partial(_resume_argv, settings),
         crash_file=partial(_crash_file, settings),
-        keymap=key_settings(settings.folder.config, BY_ID),
+        keymap=_keymap(settings.folder.config),
     )
 
 
@@ -95,6 +97,20 @@ def _resume_argv(settings: Settings, session_id: str) -> Sequence[str]:
 def _crash_file(settings: Settings) -> str:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     return os.path.join(settings.data, f"tui-crash-{stamp}.txt")
+
+
+def _keymap(path: str) -> dict[str, str]:
+    """The table ``[keys]`` of ``config.toml``, by action. Errors: `ConfigurationError`."""
+    table = read_config(path).get(KEYS, {})
+    if not isinstance(table, dict) or not all(isinstance(key, str) for key in table.values()):
+        raise ConfigurationError(f"{path}: {KEYS} is no table of texts", hint='such as run = "x"')
+    unknown = sorted(set(table) - set(BY_ID))
+    if unknown:
+        raise ConfigurationError(
+            f"{path}: {KEYS}: there is no action {unknown[0]}",
+            hint=f"known: {', '.join(sorted(BY_ID))}",
+        )
+    return table
 
 
 def _setting_lines(settings: Settings, environment: Mapping[str, str]) -> list[SettingLine]:

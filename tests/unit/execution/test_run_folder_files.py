@@ -28,8 +28,8 @@ from claude_tasks.execution.run_folder import (
     Condition,
     FolderInUseError,
     RunFolder,
-    try_lock,
 )
+from claude_tasks.system.file_lock import try_lock
 
 SNAPSHOT = TaskSnapshot(
     1, "n", "p", ".", "@daily", "UTC", None, None, 60, 0, None, is_one_off=False
