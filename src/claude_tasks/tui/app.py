@@ -17,17 +17,17 @@ from claude_tasks.domain.errors import (
     DatabaseGoneError,
     StorageError,
 )
+from claude_tasks.tui.dashboard import take
 from claude_tasks.tui.screens.base import BaseScreen
 from claude_tasks.tui.screens.dialogs import Confirm
 from claude_tasks.tui.screens.run import RunScreen
 from claude_tasks.tui.screens.tasks import TasksScreen
-from claude_tasks.tui.snapshot import take
 
 if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.operations.facade import Operations
     from claude_tasks.tui.backend import Backend
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
 
 _LOOK_SECONDS = 0.25
 _TICK_SECONDS = 1.0
@@ -48,7 +48,7 @@ class Interface(App[None]):
         """``backend`` is what it works with; its node has been started."""
         super().__init__()
         self.backend = backend
-        self.snapshot: Snapshot | None = None
+        self.dashboard: Dashboard | None = None
         self.failure: BaseException | None = None
         """Why it ended, where that was not asked for."""
         self._main = TasksScreen()
@@ -75,10 +75,10 @@ class Interface(App[None]):
     # Looking
 
     async def look(self) -> None:
-        """Take a new snapshot and show it. A database that cannot be read is a banner."""
+        """Take a new dashboard and show it. A database that cannot be read is a banner."""
         async with self._looking:
             try:
-                self.snapshot = await self.backend.read(take)
+                self.dashboard = await self.backend.read(take)
             except (StorageError, DatabaseGoneError) as error:
                 self._show_banner(f"{error.message}; {error.hint}" if error.hint else error.message)
                 self.has_looked.set()
@@ -87,7 +87,7 @@ class Interface(App[None]):
             self._show_banner("")
         for screen in self.screen_stack:
             if isinstance(screen, BaseScreen) and screen.is_whole:
-                screen.show_snapshot(self.snapshot)
+                screen.show_dashboard(self.dashboard)
         self.has_looked.set()
 
     async def _look_for_changes(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
 
 TITLES = (
     Title("", 1),
@@ -46,7 +46,7 @@ _BAR_CELLS = 10
 
 def task_cells(
     summary: TaskSummary,
-    snapshot: Snapshot,
+    dashboard: Dashboard,
     recent: Sequence[Run],
     said: str,
     *,
@@ -55,9 +55,9 @@ def task_cells(
 ) -> Sequence[str]:
     """The cells of `TITLES`. ``recent`` are its newest runs, ``said`` what its agent said last."""
     task = summary.task
-    running = snapshot.running_of(task.id)
+    running = dashboard.running_of(task.id)
     last = next((run for run in recent if run.state.is_terminal), None)
-    glyph, outcome = _outcome(summary, snapshot, last, now=now)
+    glyph, outcome = _outcome(summary, dashboard, last, now=now)
     took = cost = ""
     note = ""
     if running is not None:
@@ -72,7 +72,7 @@ def task_cells(
         glyph,
         Toned(task.name, "bold" if task.spec.enabled else "dim"),
         in_english(task, zone, now=now),
-        _next(summary, snapshot, now=now, zone=zone),
+        _next(summary, dashboard, now=now, zone=zone),
         outcome,
         took,
         cost,
@@ -96,12 +96,12 @@ def _described(cron_expr: str, timezone: str, anchor_at: int) -> str:
         return f"{cron_expr} (makes no sense)"
 
 
-def _next(summary: TaskSummary, snapshot: Snapshot, *, now: int, zone: str) -> str:
+def _next(summary: TaskSummary, dashboard: Dashboard, *, now: int, zone: str) -> str:
     task = summary.task
     if summary.deferred_until is not None:
         return Toned(f"deferred, {relative(summary.deferred_until, now=now)}", "warn")
     if task.next_run_at is None:
-        skipped = task.id in snapshot.skipped
+        skipped = task.id in dashboard.skipped
         return Toned(switch_word(task, skipped=skipped), "dim")
     if task.next_run_at <= now:
         return Toned(f"due {relative(task.next_run_at, now=now)}", "warn")
@@ -110,13 +110,13 @@ def _next(summary: TaskSummary, snapshot: Snapshot, *, now: int, zone: str) -> s
 
 
 def _outcome(
-    summary: TaskSummary, snapshot: Snapshot, last: Run | None, *, now: int
+    summary: TaskSummary, dashboard: Dashboard, last: Run | None, *, now: int
 ) -> tuple[Toned, Toned]:
     """A glyph, and the words: of the run under way, else of the last of any kind."""
     task_id = summary.task.id
-    if snapshot.running_of(task_id) is not None:
+    if dashboard.running_of(task_id) is not None:
         return Toned(_GLYPHS[State.RUNNING], "good"), Toned("running", "good")
-    if snapshot.queued_of(task_id):
+    if dashboard.queued_of(task_id):
         return Toned(_GLYPHS[State.QUEUED], "warn"), Toned("queued", "warn")
     state = summary.last_run_state if last is None else last.state
     if state is None:
@@ -134,11 +134,11 @@ def sparkline(runs: Sequence[Run]) -> str:
     return "".join(_BARS[min(7, span * 8 // (longest + 1))] for span in spans)
 
 
-def usage_line(snapshot: Snapshot, *, now: int) -> Toned:
+def usage_line(dashboard: Dashboard, *, now: int) -> Toned:
     """Both windows as bars, when they begin anew, the threshold."""
-    if snapshot.usage is None:
-        return Toned(snapshot.no_usage, "warn")
-    usage = snapshot.usage
+    if dashboard.usage is None:
+        return Toned(dashboard.no_usage, "warn")
+    usage = dashboard.usage
     parts = [
         f"{window_name(window.name)} {_bar(window.utilization)} {window.utilization:g} %"
         + (f", resets {relative(window.resets_at, now=now)}" if window.resets_at else "")
@@ -155,9 +155,9 @@ def _bar(percent: float) -> str:
     return "█" * full + "░" * (_BAR_CELLS - full)
 
 
-def counts_line(snapshot: Snapshot) -> Toned:
+def counts_line(dashboard: Dashboard) -> Toned:
     """``2 of 8 running, 1 queued · 24 h: 40 ok, 10 failed, 9 skipped``."""
-    status, day = snapshot.status, snapshot.day
+    status, day = dashboard.status, dashboard.day
     counted = ", ".join(
         f"{day[state]} {word}"
         for state, word in (
@@ -173,9 +173,9 @@ def counts_line(snapshot: Snapshot) -> Toned:
     return Toned(text, "warn" if day.get(State.FAILED) else "")
 
 
-def leadership_line(snapshot: Snapshot, mode: str, *, leads: bool, own_id: str) -> Toned:
+def leadership_line(dashboard: Dashboard, mode: str, *, leads: bool, own_id: str) -> Toned:
     """Whether this process schedules, and who does."""
-    leading = snapshot.status.leading
+    leading = dashboard.status.leading
     if leads or (leading is not None and leading.node.id == own_id):
         return Toned(f"{mode}: leader", "good")
     if leading is None:

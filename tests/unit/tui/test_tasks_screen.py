@@ -10,14 +10,14 @@ import pytest
 from claude_tasks.domain.errors import ConfigurationError
 from claude_tasks.domain.run import State
 from claude_tasks.domain.store_records import RunFilter
-from claude_tasks.tui import snapshot
+from claude_tasks.tui import dashboard
 from unit.tui.conftest import gone, shown, until
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from claude_tasks.operations.facade import Operations
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
     from unit.tui.conftest import Desk
 
 
@@ -204,10 +204,10 @@ def test_a_database_that_is_locked_is_a_banner(desk: Desk, monkeypatch: pytest.M
     from claude_tasks.domain.errors import StorageBusyError  # noqa: PLC0415 (one test's)
 
     desk.add("there")
-    really = snapshot.take
+    really = dashboard.take
     locked = False
 
-    def take(operations: Operations) -> Snapshot:
+    def take(operations: Operations) -> Dashboard:
         if locked:
             raise StorageBusyError("another process keeps the database locked")
         return really(operations)

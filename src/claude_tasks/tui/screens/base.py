@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from claude_tasks.tui.app import Interface
     from claude_tasks.tui.backend import Backend
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
 
 
 class BaseScreen(Screen[Any]):
@@ -73,7 +73,7 @@ class BaseScreen(Screen[Any]):
             hint = f"\n{error.hint}" if error.hint else ""
             self.notify(f"{error.message}{hint}", severity="error", timeout=10, markup=False)
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_dashboard(self, dashboard: Dashboard) -> None:
         """Something changed."""
 
     def tick(self) -> None:

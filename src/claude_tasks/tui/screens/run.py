@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.run import Run
     from claude_tasks.operations.facade import Operations
     from claude_tasks.text.blocks import Block
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
 
 _LOOK_SECONDS = 0.2
 _MOST_LINES = 20_000
@@ -75,7 +75,7 @@ class RunScreen(BaseScreen):
         if not run.state.is_terminal:
             self._show_log(is_shown=True)
 
-    def show_snapshot(self, _snapshot: Snapshot) -> None:
+    def show_dashboard(self, _dashboard: Dashboard) -> None:
         """It may have ended."""
         self.begin(self._look, exclusive=True, group="record")
 

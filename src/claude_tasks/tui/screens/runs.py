@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from claude_tasks.domain.run import Run
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
 
 _PAGE = 500
 _TITLES = (
@@ -68,7 +68,7 @@ class RunsScreen(ListScreen):
         self.table.focus()
         self._look_again()
 
-    def show_snapshot(self, _snapshot: Snapshot) -> None:
+    def show_dashboard(self, _dashboard: Dashboard) -> None:
         """Something changed."""
         self._look_again()
 

@@ -14,6 +14,7 @@ from claude_tasks.domain.hint import Command, called
 from claude_tasks.operations.task_filter import matching
 from claude_tasks.text.blocks import Toned
 from claude_tasks.tui.actions import TASKS, bindings
+from claude_tasks.tui.dashboard import recent_runs
 from claude_tasks.tui.row_table import RowTable
 from claude_tasks.tui.run_feed import last_said
 from claude_tasks.tui.screens.dialogs import Confirm
@@ -25,7 +26,6 @@ from claude_tasks.tui.screens.pages import (
     timeline_page,
     why_page,
 )
-from claude_tasks.tui.snapshot import recent_runs
 from claude_tasks.tui.task_rows import (
     TITLES,
     counts_line,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from claude_tasks.domain.store_records import TaskSummary
     from claude_tasks.domain.task import Task
     from claude_tasks.operations.facade import Operations
-    from claude_tasks.tui.snapshot import Snapshot
+    from claude_tasks.tui.dashboard import Dashboard
 
 _FAILED = "state:failed"
 _FAR = 2**62
@@ -70,7 +70,7 @@ class TasksScreen(ListScreen):
     def __init__(self) -> None:
         """Nothing is looked up yet."""
         super().__init__()
-        self._snapshot: Snapshot | None = None
+        self._dashboard: Dashboard | None = None
         self._found: dict[int, TaskSummary] = {}
         self._recent: dict[int, list[Run]] = {}
         self._said: dict[int, str] = {}
@@ -89,15 +89,15 @@ class TasksScreen(ListScreen):
     def on_mount(self) -> None:
         """The tasks have the keys."""
         self.table.focus()
-        snapshot = self.interface.snapshot
-        if snapshot is not None:
-            self.show_snapshot(snapshot)
+        dashboard = self.interface.dashboard
+        if dashboard is not None:
+            self.show_dashboard(dashboard)
 
     # What it shows
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_dashboard(self, dashboard: Dashboard) -> None:
         """Show what changed, below the cursor that stays where it is."""
-        self._snapshot = snapshot
+        self._dashboard = dashboard
         self._recent.clear()
         self._arrange()
         self._head()
@@ -110,15 +110,15 @@ class TasksScreen(ListScreen):
 
     def tick(self) -> None:
         """Spans grow, and what running agents said last is read again."""
-        if self._snapshot is not None:
+        if self._dashboard is not None:
             self._head()
             self.table.bring_up_to_date()
             self.begin(self._look_closer, group="closer", exclusive=True)
 
     def _arrange(self) -> None:
-        if self._snapshot is None:
+        if self._dashboard is None:
             return
-        wanted = matching(self._snapshot.tasks, self.filter_text)
+        wanted = matching(self._dashboard.tasks, self.filter_text)
         wanted.sort(key=_ORDERS[self._sorted_by])  # type: ignore[arg-type]
         self._found = {summary.task.id: summary for summary in wanted}
         self.table.empty = self._why_empty()
@@ -132,8 +132,8 @@ class TasksScreen(ListScreen):
 
     async def _look_closer(self) -> None:
         """The runs of the tasks in view, and what the agents of running ones say."""
-        snapshot, visible = self._snapshot, list(self.table.visible_ids)
-        if snapshot is None:
+        dashboard, visible = self._dashboard, list(self.table.visible_ids)
+        if dashboard is None:
             return
         missing = [task_id for task_id in visible if task_id not in self._recent]
         if missing:
@@ -141,35 +141,35 @@ class TasksScreen(ListScreen):
                 self._recent |= await self.backend.read(
                     lambda operations: recent_runs(operations, missing)
                 )
-        running = [run for run in snapshot.status.running if run.task_id in visible]
+        running = [run for run in dashboard.status.running if run.task_id in visible]
         for run in running:
             path = self.backend.events_path(run.task_id, run.id)
             self._said[run.task_id] = await asyncio.to_thread(last_said, path)
         self.table.bring_up_to_date()
 
     def _cells(self, task_id: int) -> Sequence[str]:
-        assert self._snapshot is not None  # it told of the task
+        assert self._dashboard is not None  # it told of the task
         backend = self.backend
         return task_cells(
-            self._found[task_id], self._snapshot, self._recent.get(task_id, ()),
+            self._found[task_id], self._dashboard, self._recent.get(task_id, ()),
             self._said.get(task_id, ""), now=backend.now(), zone=backend.zone,
         )  # fmt: skip
 
     def _head(self) -> None:
-        snapshot, backend = self._snapshot, self.backend
-        assert snapshot is not None  # asked for below one
+        dashboard, backend = self._dashboard, self.backend
+        assert dashboard is not None  # asked for below one
         now = backend.now()
         leader = leadership_line(
-            snapshot, backend.mode, leads=backend.node.leads, own_id=backend.node.id
+            dashboard, backend.mode, leads=backend.node.leads, own_id=backend.node.id
         )
-        lines = [_line("claude-tasks  ", leader), _line("", usage_line(snapshot, now=now))]
-        counts = counts_line(snapshot)
-        shown = f"{len(self._found)} of {len(snapshot.tasks)} tasks, by {self._sorted_by} · "
+        lines = [_line("claude-tasks  ", leader), _line("", usage_line(dashboard, now=now))]
+        counts = counts_line(dashboard)
+        shown = f"{len(self._found)} of {len(dashboard.tasks)} tasks, by {self._sorted_by} · "
         lines.append(_line(shown, counts))
-        if snapshot.status.agent_problem is not None:
-            lines.append(_line("! ", Toned(snapshot.status.agent_problem, "bad")))
-        if snapshot.left_out:
-            said = f"{snapshot.left_out} tasks cannot be read: D says what helps"
+        if dashboard.status.agent_problem is not None:
+            lines.append(_line("! ", Toned(dashboard.status.agent_problem, "bad")))
+        if dashboard.left_out:
+            said = f"{dashboard.left_out} tasks cannot be read: D says what helps"
             lines.append(_line("! ", Toned(said, "bad")))
         head = Text("\n").join(lines)
         if head != self._shown_head:
@@ -268,7 +268,7 @@ class TasksScreen(ListScreen):
     async def do_cancel(self) -> None:
         """End the run under way, once a person agreed."""
         task = self._selected_task()
-        run = None if self._snapshot is None else self._snapshot.running_of(task.id)
+        run = None if self._dashboard is None else self._dashboard.running_of(task.id)
         if run is None:
             raise ConflictError(f'No run of "{task.name}" is under way')
         await self.interface.cancel_run(run)
@@ -328,7 +328,7 @@ class TasksScreen(ListScreen):
     def filter_changed(self) -> None:
         """Show what fits now."""
         self._arrange()
-        if self._snapshot is not None:
+        if self._dashboard is not None:
             self._head()
 
     def key_escape(self) -> None:

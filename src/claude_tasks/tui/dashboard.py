@@ -22,7 +22,7 @@ _RECENT = 8
 """Runs of a task that its line shows: the last outcome, the last duration, a sparkline."""
 
 
-class Snapshot(NamedTuple):
+class Dashboard(NamedTuple):
     """``usage`` is None where it is not known, for the reason in ``no_usage``. ``at`` is in ms.
 
     ``day`` counts the runs of the last 24 h by how they ended. ``skipped`` are the one-offs that a
@@ -48,13 +48,13 @@ class Snapshot(NamedTuple):
         return any(run.task_id == task_id for run in self.status.queued)
 
 
-def take(operations: Operations) -> Snapshot:
+def take(operations: Operations) -> Dashboard:
     """Everything as it is now. Errors: `StorageError`."""
     tasks = operations.tasks.list()
     status = operations.status.status()
     left: Sequence[LeftTask] = operations.tasks.left_by_clock(tasks, at=status.at)
     usage, no_usage = _usage(operations)
-    return Snapshot(
+    return Dashboard(
         at=status.at,
         tasks=tasks,
         skipped=frozenset(each.task_id for each in left if each.was_skipped),
