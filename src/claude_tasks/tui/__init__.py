@@ -3,7 +3,7 @@
     cli/commands/tui.py   checks the terminal, prints the mode, a first frame, starts the node
       app.Interface       the Textual application: looks for changes, does what screens share
         backend           operations on threads of their own, the node, the zone
-        dashboard          one look at all that the main screen shows, taken on the read thread
+        dashboard         one look at all that the main screen shows, taken on the read thread
         actions           the one registry of actions: keys, footer, help, command-line twins
         row_table         a list that draws only the lines in view; its selection is an id
         screens/          tasks (the main one), runs, run, form, pages, dialogs

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -78,7 +79,7 @@ class Interface(App[None]):
         """Take a new dashboard and show it. A database that cannot be read is a banner."""
         async with self._looking:
             try:
-                self.dashboard = await self.backend.read(take)
+                self.dashboard = await self.backend.read(partial(take, before=self.dashboard))
             except (StorageError, DatabaseGoneError) as error:
                 self._show_banner(f"{error.message}; {error.hint}" if error.hint else error.message)
                 self.has_looked.set()

@@ -207,10 +207,10 @@ def test_a_database_that_is_locked_is_a_banner(desk: Desk, monkeypatch: pytest.M
     really = dashboard.take
     locked = False
 
-    def take(operations: Operations) -> Dashboard:
+    def take(operations: Operations, before: Dashboard | None = None) -> Dashboard:
         if locked:
             raise StorageBusyError("another process keeps the database locked")
-        return really(operations)
+        return really(operations, before)
 
     monkeypatch.setattr("claude_tasks.tui.app.take", take)
 

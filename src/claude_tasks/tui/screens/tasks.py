@@ -98,7 +98,10 @@ class TasksScreen(ListScreen):
     def show_dashboard(self, dashboard: Dashboard) -> None:
         """Show what changed, below the cursor that stays where it is."""
         self._dashboard = dashboard
-        self._recent.clear()
+        if dashboard.changed is None:
+            self._recent.clear()
+        for task_id in dashboard.changed or ():
+            self._recent.pop(task_id, None)
         self._arrange()
         self._head()
 
