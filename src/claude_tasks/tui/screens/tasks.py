@@ -16,7 +16,7 @@ from claude_tasks.text.blocks import Toned
 from claude_tasks.tui.actions import TASKS, bindings
 from claude_tasks.tui.dashboard import recent_runs
 from claude_tasks.tui.row_table import RowTable
-from claude_tasks.tui.run_feed import last_said
+from claude_tasks.tui.run_feed import LastSaid
 from claude_tasks.tui.screens.dialogs import Confirm
 from claude_tasks.tui.screens.listing import ListScreen
 from claude_tasks.tui.screens.pages import (
@@ -74,6 +74,7 @@ class TasksScreen(ListScreen):
         self._found: dict[int, TaskSummary] = {}
         self._recent: dict[int, list[Run]] = {}
         self._said: dict[int, str] = {}
+        self._last_said = LastSaid()
         self._shown_head = Text()
         self._sorted_by = "newest"
         self._undo: list[tuple[str, Callable[[Operations], object]]] = []
@@ -144,10 +145,14 @@ class TasksScreen(ListScreen):
                 self._recent |= await self.backend.read(
                     lambda operations: recent_runs(operations, missing)
                 )
-        running = [run for run in dashboard.status.running if run.task_id in visible]
-        for run in running:
-            path = self.backend.events_path(run.task_id, run.id)
-            self._said[run.task_id] = await asyncio.to_thread(last_said, path)
+        paths = {
+            run.task_id: self.backend.events_path(run.task_id, run.id)
+            for run in dashboard.status.running
+            if run.task_id in visible
+        }
+        if paths:
+            said = await asyncio.to_thread(self._last_said.look, list(paths.values()))
+            self._said = {task_id: said.get(path, "") for task_id, path in paths.items()}
         self.table.bring_up_to_date()
 
     def _cells(self, task_id: int) -> Sequence[str]:
