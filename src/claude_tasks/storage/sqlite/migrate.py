@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
-_FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
+_ENDING = ".sql"
 
 PATIENCE_SECONDS = 10.0
 """How long a process waits while another creates or upgrades the schema."""
@@ -49,15 +48,18 @@ class Migration(NamedTuple):
 
 def migrations() -> list[Migration]:
     """Every step, in order."""
-    found = (_FILE.match(entry) for entry in sorted(os.listdir(_FOLDER)))
     return [
-        Migration(int(match[1]), match[2], os.path.join(_FOLDER, match[0]))
-        for match in found
-        if match
+        Migration(int(name[:4]), name[5:].removesuffix(_ENDING), os.path.join(_FOLDER, name))
+        for name in sorted(_files())
     ]
 
 
-NEWEST = max(int(name[:4]) for name in os.listdir(_FOLDER) if _FILE.match(name))
+def _files() -> list[str]:
+    """``NNNN_name.sql``: the names of the files."""
+    return [name for name in os.listdir(_FOLDER) if name.endswith(_ENDING)]
+
+
+NEWEST = max(int(name[:4]) for name in _files())
 """The schema this code works with: that of the last file."""
 
 
