@@ -40,6 +40,7 @@ _GLYPHS = {
     State.COMPLETED: "✓", State.FAILED: "✗", State.CANCELLED: "■", State.SKIPPED: "-",
     State.QUEUED: "…", State.RUNNING: "▶",
 }  # fmt: skip
+_EVERY = "@every "
 _BARS = "▁▂▃▄▅▆▇█"
 _BAR_CELLS = 10
 
@@ -85,6 +86,8 @@ def in_english(task: Task, zone: str, *, now: int) -> str:
     """The schedule in English."""
     if task.is_one_off:
         return schedule_word(task, zone, now=now)
+    if task.spec.cron_expr.startswith(_EVERY):
+        return task.spec.cron_expr.removeprefix("@")
     return _described(task.spec.cron_expr, task.spec.timezone, task.anchor_at)
 
 
@@ -124,7 +127,8 @@ def _outcome(
     word = outcome_word(state, summary.last_run_reason if last is None else last.reason)
     at = summary.last_run_at if last is None else last.ended_at
     ago = "" if at is None else f", {relative(at, now=now)}"
-    return Toned(_GLYPHS[state], word.tone), Toned(f"{word}{ago}", word.tone)
+    doubtful = state is State.COMPLETED and word.tone != "good"  # it was denied something
+    return Toned("!" if doubtful else _GLYPHS[state], word.tone), Toned(f"{word}{ago}", word.tone)
 
 
 def sparkline(runs: Sequence[Run]) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from claude_tasks.doctor.finding import Report
+    from claude_tasks.domain.ports import Clock
     from claude_tasks.scheduling.node import RunningNode
     from claude_tasks.settings import Settings
 
@@ -57,9 +58,10 @@ def build_backend(
     mode: str,
     zone: str,
     call: str,
+    clock: Clock | None = None,
 ) -> Backend:
     """``call`` is how this program is started. Errors: `StorageError`, `ConfigurationError`."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     threads = DatabaseThreads(
         lambda: open_operations(
             settings, clock=clock, busy_timeout=PROMPT_BUSY_TIMEOUT, existing=True

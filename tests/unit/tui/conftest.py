@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+    from claude_tasks.domain.ports import Clock
     from claude_tasks.domain.task import Task
     from claude_tasks.tui.backend import Backend
 
@@ -44,7 +45,7 @@ class IdleNode:
 class Desk:
     """The UI, and the operations of somebody else on the same database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         environment = {
             "CLAUDE_TASKS_DATA": str(folder / "data"),
             "CLAUDE_TASKS_DISABLE_USAGE_CHECK": "1",
@@ -53,7 +54,8 @@ class Desk:
         self.settings = load_settings(environment)
         self.settings.folder.create()
         lay(self.settings.folder.database)
-        self.operations = open_operations(self.settings)
+        self.clock = clock or SystemClock()
+        self.operations = open_operations(self.settings, clock=self.clock)
         self.node = IdleNode()
         self._environment = environment
         self.app: Interface | None = None
@@ -62,15 +64,15 @@ class Desk:
     def logs(self) -> Path:
         return Path(self.settings.folder.logs)
 
-    @staticmethod
-    def backend_now() -> int:
-        return SystemClock().now()
+    def backend_now(self) -> int:
+        return self.clock.now()
 
     def backend(self, mode: str = "off") -> Backend:
         node: Any = self.node
         backend = build_backend(
-            self.settings, node, self._environment, mode=mode, zone="UTC", call="ct"
-        )
+            self.settings, node, self._environment,
+            mode=mode, zone="UTC", call="ct", clock=self.clock,
+        )  # fmt: skip
         return backend._replace(node=self.node)
 
     def add(self, name: str = "nightly", **fields: Any) -> Task:

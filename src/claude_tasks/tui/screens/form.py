@@ -48,7 +48,7 @@ class FormScreen(BaseScreen):
     FormScreen .field.wrong .error { display: block; }
     FormScreen Input, FormScreen Select { height: 1; border: none; }
     FormScreen TextArea { height: 6; border: none; padding: 0; }
-    FormScreen Checkbox { height: 1; border: none; padding: 0; }
+    FormScreen Checkbox { height: 1; border: none; padding: 0; width: auto; min-width: 6; }
     FormScreen #preview { height: auto; padding-left: 16; color: $text-muted; }
     """
 

@@ -18,7 +18,7 @@ class ListScreen(BaseScreen):
     """
 
     DEFAULT_CSS = """
-    ListScreen #head { height: auto; padding: 0 1; }
+    ListScreen #head { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     ListScreen #filter { display: none; height: 1; border: none; padding: 0 1; }
     ListScreen #filter.on { display: block; }
     ListScreen RowTable { padding: 0 1; }

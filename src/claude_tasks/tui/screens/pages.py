@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Look = Callable[[Backend], Awaitable[Sequence[Block]]]
 
 _MOST_RUNS = 2_000
+_WIDE = 120
+"""So many columns show the command that does the same, too."""
 _STYLES = {"good": "green", "bad": "red", "warn": "yellow", "dim": "dim", "bold": "bold"}
 
 
@@ -287,5 +289,6 @@ class HelpPage(ModalScreen[str]):
                 row = Text(no_wrap=True, overflow="ellipsis")  # one line, however narrow
                 row.append(f"{shown_key(action.keys):<8}", style="bold")
                 row.append(f"{action.label:<10} {action.help}")
-                row.append(f"   {called(action.twin, self._call)}", style="dim")
+                if self.size.width >= _WIDE:
+                    row.append(f"   {called(action.twin, self._call)}", style="dim")
                 options.add_option(Option(row, id=action.id, disabled=action not in here))
