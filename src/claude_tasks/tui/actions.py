@@ -56,8 +56,7 @@ ACTIONS = (
            Command("why", "TASK"), in_footer=False),
     Action("undo", "z", "Undo", "take back the last delete, edit or toggle", (TASKS,),
            Command("restore", "TASK"), in_footer=False),
-    Action("agenda", "A", "Agenda", "all that is due in the next 24 h", (TASKS,),
-           Command("next"), in_footer=False),
+    Action("agenda", "A", "Agenda", "all that is due in the next 24 h", (TASKS,), in_footer=False),
     Action("timeline", "T", "Timeline", "24 h back and 24 h ahead, a lane a task", (TASKS,),
            in_footer=False),
     Action("doctor", "D", "Doctor", "is it ready, and if not, which command helps", (TASKS,),
@@ -85,7 +84,8 @@ def bindings(place: str) -> list[BindingType]:
     own = [action for action in ACTIONS if place in action.places]
     made: list[BindingType] = [
         Binding(
-            action.keys, _doing(action), action.label, show=action.in_footer, id=action.id,
+            action.keys, _doing(action), action.label, show=_is_in_footer(action, place),
+            id=action.id,
             tooltip=action.help,
         )
         for action in own
@@ -93,6 +93,11 @@ def bindings(place: str) -> list[BindingType]:
     if BY_ID["quit"] in own:
         made.append(Binding("ctrl+c", _doing(BY_ID["quit"]), show=False))
     return made
+
+
+def _is_in_footer(action: Action, place: str) -> bool:
+    """The screen of one run has room for all of its few."""
+    return action.in_footer or place == RUN
 
 
 def _doing(action: Action) -> str:

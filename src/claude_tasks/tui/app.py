@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import traceback
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -161,7 +162,11 @@ class Interface(App[None]):
         argv = list(self.backend.resume_argv(run.session_id))
         with self.suspend():
             print(" ".join(argv), flush=True)  # the person sees what was started
-            subprocess.run(argv, check=False)  # noqa: ASYNC221 (or the loop would draw over it)
+            # Not beside the loop, which would draw over it.
+            done = subprocess.run(argv, check=False)  # noqa: ASYNC221
+            if done.returncode:
+                print(f"It ended with exit code {done.returncode}. Enter goes back.", flush=True)
+                sys.stdin.readline()
         self.refresh(layout=True)
 
     def copy_resume(self, run: Run) -> None:

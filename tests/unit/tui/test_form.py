@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+from textual.widgets import Input
 
 from claude_tasks.domain.run import State
 from claude_tasks.domain.task_fields import FIELDS
@@ -93,7 +96,7 @@ def test_what_cannot_be_saved_is_said_at_the_field_which_gets_the_keys(desk: Des
         await open_form(pilot, "a")
         await type_into(pilot, "name", "x")
         await type_into(pilot, "prompt", "y")
-        await type_into(pilot, "timeout_seconds", "9")  # 30m9: no span
+        await type_into(pilot, "timeout_seconds", "soon")
         await pilot.press("ctrl+s")
         await until(pilot, "timeout_seconds")
         assert pilot.app.screen.focused is not None
@@ -126,11 +129,12 @@ def test_an_edit_changes_what_was_typed_and_undo_takes_it_back(desk: Desk) -> No
 
     async def script(pilot: Pilot[None]) -> None:
         await open_form(pilot, "e")
-        await type_into(pilot, "name", " and after")
+        pilot.app.screen.query_one("#name", Input).cursor_position = len("before")
+        await pilot.press("end", *"+after")
         await pilot.press("ctrl+s")
-        await until(pilot, "before and after")
+        await until(pilot, "before+after")
         changed = desk.operations.tasks.get(task.id)
-        assert changed.spec == task.spec._replace(name="before and after")
+        assert changed.spec == task.spec._replace(name="before+after")
         assert changed.next_run_at == task.next_run_at
         await pilot.press("z")
         await until(pilot, "Took back")
@@ -148,11 +152,56 @@ def test_an_edit_made_elsewhere_meanwhile_is_shown_and_not_overwritten(desk: Des
         await type_into(pilot, "name", "x")
         await pilot.press("ctrl+s")
         await until(pilot, "was changed meanwhile (revision 2)")
+        await until(pilot, "model: sonnet")
+        await pilot.press("enter")
+        await gone(pilot, "was changed meanwhile")
         assert isinstance(pilot.app.screen, FormScreen)
+        spec = desk.operations.tasks.get(task.id).spec
+        assert (spec.name, spec.model) == ("mine", "sonnet")
+        await pilot.press("ctrl+s")
+        await until(pilot, "was changed meanwhile")
+        await pilot.press("tab", "enter")
+        await gone(pilot, "Task 1")
 
     desk.drive(script)
     spec = desk.operations.tasks.get(task.id).spec
-    assert (spec.name, spec.model) == ("mine", "sonnet")
+    assert (spec.name, spec.model) == ("x", "sonnet")
+
+
+def test_a_task_without_schedule_and_time_is_asked_about_for_it_runs_at_once(desk: Desk) -> None:
+    async def script(pilot: Pilot[None]) -> None:
+        await open_form(pilot, "a")
+        await pilot.press(*"now", "tab", *"do it", "ctrl+s")
+        await until(pilot, "it runs once, now")
+        await pilot.press("enter")
+        await gone(pilot, "it runs once, now")
+        assert desk.operations.tasks.list() == []
+        await pilot.press("ctrl+s")
+        await until(pilot, "it runs once, now")
+        await pilot.press("y")
+        await gone(pilot, "New task")
+
+    desk.drive(script)
+    [summary] = desk.operations.tasks.list()
+    spec = summary.task.spec
+    assert (spec.name, spec.prompt, spec.working_dir) == ("now", "do it", os.getcwd())
+
+
+def test_a_wrong_schedule_stands_at_its_field_and_is_not_saved(desk: Desk) -> None:
+    async def script(pilot: Pilot[None]) -> None:
+        await open_form(pilot, "a")
+        await type_into(pilot, "name", "x")
+        await type_into(pilot, "prompt", "y")
+        await type_into(pilot, "cron_expr", "0 25 * * *")
+        await pilot.press("tab")
+        await until(pilot, "cron_expr:")
+        assert [row.id for row in pilot.app.screen.query(".wrong")] == ["field-cron_expr"]
+        await pilot.press("ctrl+s")
+        await pilot.pause(0.2)
+        assert isinstance(pilot.app.screen, FormScreen)
+
+    desk.drive(script)
+    assert desk.operations.tasks.list() == []
 
 
 def test_escape_throws_nothing_away_unasked(desk: Desk) -> None:

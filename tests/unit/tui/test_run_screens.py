@@ -115,7 +115,7 @@ def test_runs_are_searched_in_all_their_texts(desk: Desk) -> None:
         await pilot.press("R")
         await until(pilot, "2 runs")
         await pilot.press("slash", *"needle", "enter")
-        screen = await until(pilot, "1 runs")
+        screen = await until(pilot, "1 run ")
         assert "found a needle" in screen
         assert "hay" not in screen
         await pilot.press("escape")

@@ -47,8 +47,9 @@ SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Desk]:
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Tasks and runs of a day, at a fixed noon."""
+    monkeypatch.chdir("/")
     clock = FakeClock(_NOON - 4 * HOUR_MS)
     desk = Desk(tmp_path, clock)
     review = desk.add("evening review", prompt="Review today's commits.", tags=("docs",))
@@ -85,7 +86,8 @@ def test_the_screen_is_as_it_was_looked_at(demo: Desk, name: str, size: tuple[in
             await pilot.pause()
         await until(pilot, text)
         await pilot.pause(0.1)
-        seen = _SESSION.sub("SESSION", shown(pilot.app).replace(str(demo.settings.data), "DATA"))
+        seen = shown(pilot.app).replace(str(demo.settings.data), "DATA")
+        seen = _SESSION.sub("SESSION", seen)
 
     demo.drive(script, size=size)
     path = _FOLDER / f"{name}-{size[0]}x{size[1]}.txt"

@@ -65,6 +65,9 @@ def test_a_found_task_has_all_keys_after_enter(desk: Desk) -> None:
         await until(pilot, "1 of 3 tasks")
         await press(pilot, "escape")
         await until(pilot, "3 of 3 tasks")
+        await press(pilot, "G", "slash", *"i", "enter", "d")
+        await until(pilot, 'Delete task 3 "audit"?')
+        await press(pilot, "escape", "escape")
         await press(pilot, "slash", *"tag:do", "enter")
         assert "audit" in await until(pilot, "1 of 3 tasks")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Checkbox, Footer, Input, Select, Static, TextArea
+from textual.widgets import Footer, Input, Select, Static, TextArea
 
-from claude_tasks.domain.errors import ClaudeTasksError, FieldError
+from claude_tasks.domain.errors import ClaudeTasksError, FieldError, UnknownZoneError
 from claude_tasks.domain.instant import human_duration, to_rfc3339
 from claude_tasks.domain.schedule.duration import parse_duration
 from claude_tasks.domain.schedule.moment import parse_moment
@@ -27,14 +29,26 @@ if TYPE_CHECKING:
 
 _SHOWN_TICKS = 5
 _UNSET = "not set"
+_YES = "yes"
+_WHEN = ("cron_expr", "timezone")
+_AT_ONCE = "It has no schedule and no time: it runs once, now. Save it?"
 _ONCE = "at once; a schedule makes it recurring: 0 9 * * 1-5, @daily, @every 2h"
+
+
+class _StayedError(Exception):
+    """The person does not want to save yet."""
 
 
 class FormScreen(BaseScreen):
     """Gives the task as it is saved, None where nothing was."""
 
     place = FORM
-    BINDINGS: ClassVar = bindings(FORM)
+    BINDINGS: ClassVar = [
+        *bindings(FORM),
+        # Before the keys that were typed after them: they go to another field.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    ]
     DEFAULT_CSS = """
     FormScreen #title { height: 1; text-style: bold; padding: 0 1; }
     FormScreen VerticalScroll { height: 1fr; padding: 0 1; }
@@ -48,7 +62,6 @@ class FormScreen(BaseScreen):
     FormScreen .field.wrong .error { display: block; }
     FormScreen Input, FormScreen Select { height: 1; border: none; }
     FormScreen TextArea { height: 6; border: none; padding: 0; }
-    FormScreen Checkbox { height: 1; border: none; padding: 0; width: auto; min-width: 6; }
     FormScreen #preview { height: auto; padding-left: 16; color: $text-muted; }
     """
 
@@ -57,6 +70,8 @@ class FormScreen(BaseScreen):
         super().__init__()
         self._edited = task
         self._first: dict[str, str] = {}
+        self._schedule_error: FieldError | None = None
+        """What is wrong with the schedule as it stands, at its field."""
 
     def compose(self) -> ComposeResult:
         """Every field, by group."""
@@ -85,15 +100,20 @@ class FormScreen(BaseScreen):
             yield Static(field.label, classes="label", markup=False)
             yield self._widget(field)
             yield Static(classes="error", markup=False)
-        if field.name == "scheduled_at":
+        if field.name == "cron_expr":
             yield Static(id="preview", markup=False)
 
     def _widget(self, field: Field) -> Widget:
         value = field.default if self._edited is None else getattr(self._edited.spec, field.name)
         if self._edited is None and field.name == "timezone":
             value = self.backend.zone
+        if self._edited is None and field.name == "working_dir":
+            value = os.getcwd()  # a daemon has another current folder
         if field.kind is Kind.SWITCH:
-            return Checkbox("", value=bool(value), id=field.name, compact=True)
+            words = [("yes", _YES), ("no", "")]
+            return Select(
+                words, value=_YES if value else "", allow_blank=False, id=field.name, compact=True
+            )
         if field.choices:
             options = [(word, word) for word in field.choices]
             known = value if value in field.choices else Select.NULL
@@ -105,15 +125,13 @@ class FormScreen(BaseScreen):
             return TextArea(value or "", id=field.name, compact=True, tab_behavior="focus")
         return Input(
             _shown(field, value), id=field.name, compact=True, placeholder=_placeholder(field),
-            password=field.secret, select_on_focus=False,
+            password=field.secret,
         )  # fmt: skip
 
     def _text(self, name: str) -> str:
         widget = self.query_one(f"#{name}")
         if isinstance(widget, TextArea):
             return widget.text
-        if isinstance(widget, Checkbox):
-            return "true" if widget.value else ""
         if isinstance(widget, Select):
             return "" if widget.is_blank() else str(widget.value)
         assert isinstance(widget, Input)  # there is no other kind
@@ -143,6 +161,8 @@ class FormScreen(BaseScreen):
             return parse_duration(text)
         if field.kind in (Kind.WHOLE, Kind.NUMBER):
             return int(text) if field.kind is Kind.WHOLE else float(text)
+        if field.name == "working_dir" and not text.startswith("~"):
+            return os.path.abspath(text.strip())
         return text if field.name == "prompt" else text.strip()
 
     def _values(self) -> dict[str, Any]:
@@ -165,12 +185,13 @@ class FormScreen(BaseScreen):
             self._check(FIELDS[name])
 
     def _check(self, field: Field) -> None:
+        error = self._schedule_error if field.name in _WHEN else None
         try:
-            self._value(field)
-        except FieldError as error:
-            self._mark(field.name, error)
-        else:
-            self._mark(field.name, None)
+            if self._text(field.name) != self._first[field.name]:  # a past time may stay
+                self._value(field)
+        except FieldError as found:
+            error = found
+        self._mark(field.name, error if error is not None and error.field == field.name else None)
 
     def _mark(self, name: str, error: FieldError | None) -> None:
         row = self.query_one(f"#field-{name}")
@@ -191,6 +212,9 @@ class FormScreen(BaseScreen):
         expression = self._text("cron_expr").strip()
         zone, now = self._text("timezone").strip() or self.backend.zone, self.backend.now()
         shown = self.query_one("#preview", Static)
+        self._schedule_error = None
+        for name in _WHEN:
+            self._mark(name, None)
         if expression == ONE_OFF:
             at = self._text("scheduled_at").strip()
             shown.update(
@@ -204,7 +228,11 @@ class FormScreen(BaseScreen):
                 )
             )
         except ClaudeTasksError as error:
-            shown.update(f"{error.message}{f' ({error.hint})' if error.hint else ''}")
+            name = "timezone" if isinstance(error, UnknownZoneError) else "cron_expr"
+            self._schedule_error = FieldError(name, f": {error.message}", hint=error.hint)
+            shown.update("")
+            if not self.query_one(f"#{name}").has_focus:
+                self._mark(name, self._schedule_error)
             return
         lines = [
             f"{when(tick.at, zone, now=now)}{f'  ({tick.note})' if tick.note else ''}"
@@ -220,6 +248,8 @@ class FormScreen(BaseScreen):
             self._mark(name, None)
         try:
             saved = await self._save()
+        except _StayedError:
+            return
         except FieldError as error:
             self._mark(error.field, error)
             self.query_one(f"#{error.field}").focus()
@@ -229,16 +259,39 @@ class FormScreen(BaseScreen):
 
     async def _save(self) -> Task | None:
         values, task = self._values(), self._edited
+        if self._schedule_error is not None:
+            raise self._schedule_error
         if task is None:
             spec = TaskSpec(**values)
+            if spec.is_one_off and spec.scheduled_at is None and not await self._agreed(_AT_ONCE):
+                raise _StayedError
             return await self.backend.write(lambda operations: operations.tasks.add(spec))
         if not values:
             return None
 
+        now = await self.backend.read(lambda operations: operations.tasks.get(task.id))
+        if now.revision != task.revision:
+            others = [
+                f"{field.label}: {_shown(field, getattr(now.spec, name)) or _UNSET}"
+                for name, field in FIELDS.items()
+                if getattr(now.spec, name) != getattr(task.spec, name) and not field.secret
+            ]
+            changed = "\n".join(others) or "nothing that is shown here"
+            question = (
+                f"Task {task.id} was changed meanwhile (revision {now.revision}):\n{changed}\n"
+                "Save what you typed on top of that?"
+            )
+            if not await self._agreed(question):
+                raise _StayedError
+
         def edit(operations: Operations) -> Task:
-            return operations.tasks.edit(task.id, values, expected_revision=task.revision)
+            return operations.tasks.edit(task.id, values, expected_revision=now.revision)
 
         return await self.backend.write(edit)
+
+    async def _agreed(self, question: str) -> bool:
+        agreed: bool = await self.app.push_screen_wait(Confirm(question, "Save", "Keep editing"))
+        return agreed
 
     async def do_back(self) -> None:
         """Away; what was typed goes only where a person agreed."""

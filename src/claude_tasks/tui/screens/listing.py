@@ -62,8 +62,10 @@ class ListScreen(BaseScreen):
         self._filter.focus()
 
     def on_input_changed(self) -> None:
-        """The list follows what is typed."""
+        """The list follows what is typed, and its first row is selected."""
         self.filter_changed()
+        if self._filter.has_focus:
+            self.table.action_to_end(-1)
 
     def on_input_submitted(self) -> None:
         """The keys go back to the list; the filter stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,9 +16,11 @@ from claude_tasks.domain.hint import called
 from claude_tasks.domain.instant import DAY_MS
 from claude_tasks.domain.store_records import RunFilter
 from claude_tasks.operations.agenda import agenda
+from claude_tasks.operations.folders import with_folder
 from claude_tasks.text.blocks import Pairs, Raw, Table, Toned
 from claude_tasks.text.layout import pair_lines, table_lines
 from claude_tasks.text.times import relative, zone_clock
+from claude_tasks.text.why_text import why_text
 from claude_tasks.tui.actions import ACTIONS, PAGE, bindings, shown_key
 from claude_tasks.tui.screens.base import BaseScreen
 from claude_tasks.tui.timeline import LEGEND, lanes, name_cell, scale
@@ -120,15 +123,8 @@ def why_page(task_id: int, name: str) -> Page:
 
     async def look(backend: Backend) -> Sequence[Block]:
         found = await backend.read(lambda operations: operations.status.why(task_id))
-        return [
-            Pairs([
-                (
-                    f"{'!' if each.stands_in_the_way else ' '} {each.topic}",
-                    Toned(each.text, "warn" if each.stands_in_the_way else ""),
-                )
-                for each in found.findings
-            ])
-        ]  # fmt: skip
+        found = await asyncio.to_thread(with_folder, found)
+        return why_text(found, now=backend.now())
 
     return Page(f"Why · {name}", look)
 
@@ -137,8 +133,6 @@ def doctor_page() -> Page:
     """The same checks as ``claude-tasks doctor``, with the commands that help."""
 
     async def look(backend: Backend) -> Sequence[Block]:
-        import asyncio
-
         report = await asyncio.to_thread(backend.examine)
         blocks: list[Block] = []
         for finding in report.findings:
@@ -206,7 +200,7 @@ def timeline_page(width: int) -> Page:
         if not lines:
             return ["Nothing ran in the last 24 hours, and nothing is due in the next."]
         head = Toned(scale(now=now, timezone=backend.zone, width=room), "dim")
-        return [head, *lines, "", Toned(LEGEND, "dim")]
+        return [head, *lines, "", Toned(f"{LEGEND}   times: {backend.zone}", "dim")]
 
     return Page("Timeline · the last and the next 24 hours", look)
 
@@ -292,3 +286,5 @@ class HelpPage(ModalScreen[str]):
                 if self.size.width >= _WIDE:
                     row.append(f"   {called(action.twin, self._call)}", style="dim")
                 options.add_option(Option(row, id=action.id, disabled=action not in here))
+        if not options.option_count:
+            options.add_option(Option("Nothing found.", disabled=True))

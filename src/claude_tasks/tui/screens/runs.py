@@ -99,11 +99,12 @@ class RunsScreen(ListScreen):
         good = sum(run.state is State.COMPLETED for run in ended)
         spans = [run.duration_ms for run in ended if run.duration_ms is not None]
         costs = [run.cost_usd for run in ended if run.cost_usd is not None]
-        facts = [f"{len(self._runs)}{'+' if len(self._runs) == _PAGE else ''} runs"]
+        count = len(self._runs)
+        facts = [f"{count}{'+' if count == _PAGE else ''} run{'' if count == 1 else 's'}"]
         if ended:
             facts.append(f"{good * 100 // len(ended)} % of {len(ended)} ended well")
         if spans:
-            facts.append(f"{coarse(sum(spans) // len(spans))} on average")
+            facts.append(f"{human_duration(sum(spans) // len(spans))} on average")
         if costs:
             facts.append(f"{money(sum(costs))} in all, {money(sum(costs) / len(costs))} a run")
         if self._failed_only:

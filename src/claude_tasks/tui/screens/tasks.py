@@ -77,7 +77,7 @@ class TasksScreen(ListScreen):
         self._last_said = LastSaid()
         self._shown_head = Text()
         self._sorted_by = "newest"
-        self._undo: list[tuple[str, Callable[[Operations], object]]] = []
+        self._undo: list[tuple[str, Callable[[Operations], Task]]] = []
 
     def compose(self) -> ComposeResult:
         """Head, filter, tasks, keys."""
@@ -252,7 +252,9 @@ class TasksScreen(ListScreen):
     async def do_delete(self) -> None:
         """Delete it, once a person agreed."""
         task = self._selected_task()
-        question = f'Delete task {task.id} "{task.name}"? Its runs stay; z takes it back.'
+        running = self._dashboard is not None and self._dashboard.running_of(task.id) is not None
+        goes_on = " The one under way goes on." if running else ""
+        question = f'Delete task {task.id} "{task.name}"? Its runs stay; z takes it back.{goes_on}'
         if not await self.app.push_screen_wait(Confirm(question, "Delete")):
             return
         await self.backend.write(
@@ -269,9 +271,10 @@ class TasksScreen(ListScreen):
             self.notify("Nothing to take back")
             return
         what, undo = self._undo.pop()
-        await self.backend.write(undo)
+        task = await self.backend.write(undo)
         self.notify(f"Took back {what}", markup=False)
         await self.interface.look()
+        self.table.select(task.id)
 
     async def do_cancel(self) -> None:
         """End the run under way, once a person agreed."""
