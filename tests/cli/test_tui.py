@@ -178,3 +178,23 @@ def test_o_goes_on_in_the_session_in_the_same_terminal_and_comes_back(program: P
     session.press("q")
     session.all()
     assert session.exit_code == 0
+
+
+def test_a_run_whose_node_and_supervisor_died_does_not_read_as_running_for_ever(
+    program: Program,
+) -> None:
+    """Defect 7: dead running rows stayed, and nothing cleared them."""
+    installation = program.installation
+    task = installation.add(name="dead", enabled=False, prompt="[case:slow seconds=60]")
+    node = installation.start_leader()
+    run = installation.operations.runs.start(task.id)
+    wait_until(installation.starts.exists, what="its agent started")
+    supervisor = installation.supervisor_pid(run)
+    node.kill()
+    node.wait()
+    os.kill(supervisor, signal.SIGKILL)
+    session = open_ui(program, "--scheduler=off")
+    session.wait_for("failed: lost")
+    session.press("q")
+    session.all()
+    assert session.exit_code == 0
