@@ -61,7 +61,7 @@ def test_a_stopped_node_and_what_it_holds_are_named(program: Program) -> None:
     daemon = installation.start_leader()
     run = installation.operations.runs.start(task.id)
     installation.supervisor_pid(installation.operations.runs.get(run.id))
-    stop(daemon)
+    installation.stop(daemon)
     folder = installation.data / "runs" / f"{run.id}.1"
     wait_until((folder / "exit.json").exists, what="the run ends")
     pause(max(TTL, UNRECORDED_SECONDS) + 0.5)
