@@ -66,17 +66,6 @@ def test_a_preflight_failure_is_in_the_history_with_its_cause(program: Program) 
     assert session.exit_code == 0
 
 
-def test_keys_typed_before_it_is_there_are_obeyed_and_not_echoed(program: Program) -> None:
-    program.installation.add(name="quick", cron_expr="0 3 1 1 *")
-    session = open_ui(program)
-    session.wait_for("quick")  # the first frame
-    session.press("r")
-    program.installation.wait_for_runs(1, State.COMPLETED)
-    session.press("q")
-    session.all()
-    assert session.exit_code == 0
-
-
 @pytest.mark.parametrize("argv", [("tui",), ("tui", "--json"), ("--scheduler=on",)])
 def test_without_a_terminal_it_is_an_error_before_anything_is_led(
     program: Program, argv: tuple[str, ...]

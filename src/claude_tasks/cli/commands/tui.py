@@ -5,7 +5,7 @@
         ─▶ one line with mode and leadership, and what runs on
 
 A frame is there before Textual is imported, which takes ten times as long as the rest. Keys typed
-before that wait in the terminal, which does not echo them any more.
+before that are not echoed; one that comes in the moment when Textual takes over may be lost.
 """
 
 from __future__ import annotations
