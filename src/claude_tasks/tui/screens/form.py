@@ -32,7 +32,7 @@ _UNSET = "not set"
 _YES = "yes"
 _WHEN = ("cron_expr", "timezone")
 _AT_ONCE = "It has no schedule and no time: it runs once, now. Save it?"
-_ONCE = "at once; a schedule makes it recurring: 0 9 * * 1-5, @daily, @every 2h"
+_ONCE = "at once; a schedule makes it recurring: 0 9 * * 1-5, @every 2h"
 
 
 class _StayedError(Exception):
@@ -216,10 +216,7 @@ class FormScreen(BaseScreen):
         for name in _WHEN:
             self._mark(name, None)
         if expression == ONE_OFF:
-            at = self._text("scheduled_at").strip()
-            shown.update(
-                "once, " + (at or "at once; a schedule makes it recurring: 0 9 * * 1-5, @every 2h")
-            )
+            shown.update(f"once, {self._text('scheduled_at').strip() or _ONCE}")
             return
         try:
             preview = await self.backend.read(
